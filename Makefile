@@ -1,0 +1,58 @@
+# Every target sets up what it needs: nothing but Python 3.11 and make is asked of the machine.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with Fiveways and everything its tests, docs and benches use
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fiveways needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: install ## the platform with a demo deployment, a story played against it, then yours to try
+	$(BIN)/fiveways demo
+
+demo-once: install ## the story alone; exit code 0 only if every step came out as expected
+	$(BIN)/fiveways demo --once
+
+test: install lint docs ## everything CI runs: style, types, import direction, docs, tests, the story
+	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/fiveways demo --once
+
+test-long: install ## what is large or slow: 2 GiB bodies, long property runs
+	$(BIN)/python -m pytest -m long --timeout 1800
+
+lint: install ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## put the code into its shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install ## build the documentation into site/; a warning is an error
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+bench: bench-gateway ## every benchmark
+
+bench-gateway: install ## CPU per request of the gateway against Caddy, Envoy, nginx and HAProxy
+	$(BIN)/python -m bench.gateway
+
+lock: install ## pin the newest versions that pyproject.toml allows
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --all-extras --group dev --group docs --group bench pyproject.toml -o requirements.lock
+
+clean: ## remove what was made
+	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,59 @@
+"""Time, injected: whatever depends on it takes a `Clock`, so that tests and sandboxes can move it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall-clock and monotonic time."""
+
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        ...
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back; only differences mean anything."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    time = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+class ManualClock:
+    """A clock that stands still until it is told to advance."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._now = start
+        self._monotonic = 0.0
+
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        return self._now
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch."""
+        return self._now.timestamp()
+
+    def monotonic(self) -> float:
+        """Seconds advanced so far."""
+        return self._monotonic
+
+    def advance(self, by: timedelta) -> None:
+        """Move both clocks forward."""
+        self._now += by
+        self._monotonic += by.total_seconds()

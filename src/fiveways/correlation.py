@@ -1,0 +1,70 @@
+"""Ids that follow an exchange through all five methods, and how they travel in headers.
+
+X-Request-ID names one request (a resend keeps it), X-Correlation-ID the conversation it belongs to, and W3C trace context
+(`traceparent`) the trace. Whatever a consumer does not send is made here.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from uuid_utils import uuid4, uuid7
+
+GUID = re.compile(rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_PRINTABLE = re.compile(rb"[\x21-\x7e]{1,256}")
+
+
+def new_id() -> str:
+    """A UUIDv7: unique, and in order of time."""
+    return str(uuid7())
+
+
+def is_guid(value: bytes) -> bool:
+    """Whether `value` is a GUID in its 8-4-4-4-12 form, in either case."""
+    return GUID.fullmatch(value) is not None
+
+
+class Correlation:
+    """The ids of one request. `request_id` and `correlation_id` are bytes as they stand on the wire.
+
+    `given` says whether the consumer sent the request id itself (only then can a repeat be recognised by it), and
+    `correlation_given` the same of the correlation id; only what was given is mirrored to the consumer under the second name.
+    """
+
+    __slots__ = ("correlation_given", "correlation_id", "given", "request_id", "traceparent", "tracestate")
+
+    def __init__(
+        self,
+        request_id: bytes | None = None,
+        correlation_id: bytes | None = None,
+        traceparent: bytes | None = None,
+        tracestate: bytes | None = None,
+    ) -> None:
+        self.given = request_id is not None and _PRINTABLE.fullmatch(request_id) is not None
+        self.request_id: bytes = request_id if self.given and request_id is not None else str(uuid4()).encode()
+        self.correlation_given = correlation_id is not None and _PRINTABLE.fullmatch(correlation_id) is not None
+        self.correlation_id: bytes = (
+            correlation_id if self.correlation_given and correlation_id is not None else self.request_id
+        )
+        valid = valid_traceparent(traceparent)
+        self.traceparent = traceparent if valid else None
+        self.tracestate = tracestate if valid else None
+
+
+def valid_traceparent(value: bytes | None) -> bool:
+    """Whether `value` is a usable W3C traceparent (Trace Context §3.2: no all-zero ids, version not ff)."""
+    if value is None:
+        return False
+    match = _TRACEPARENT.fullmatch(value)
+    if match is None or match[1] == b"ff" or match[2] == b"0" * 32 or match[3] == b"0" * 16:
+        return False
+    return not (match[1] == b"00" and len(value) != 55)
+
+
+def child_traceparent(parent: bytes | None) -> bytes:
+    """A traceparent for the next hop: the parent's trace and flags with a new span id, or a new unsampled trace."""
+    if parent is None:
+        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00".encode()
+    return b"00-%b-%b-%b" % (parent[3:35], secrets.token_hex(8).encode(), parent[53:55])

@@ -1,0 +1,130 @@
+"""The architecture in a page: an interaction comes in, policies wrap a handler, an outcome goes out.
+
+Every method of exchange speaks in these words. A policy takes the interaction and the handler behind it and is, with that
+handler, a handler again: that is the only mechanism there is for security, limits, de-duplication and audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fiveways.correlation import Correlation
+    from fiveways.errors import Fault
+
+Headers = list[tuple[bytes, bytes]]
+"""Header fields in the order received; names in lower case, values as they were on the wire."""
+
+
+@dataclass(slots=True, frozen=True)
+class Consumer:
+    """Who calls, once an identity policy has established it.
+
+    `application` and `organisation` are ids of the deployment file ('' for an anonymous caller of an open API);
+    `scopes` are OAuth scopes, `level` the NHS access level ('level0' API key, 'level3' signed JWT, …), `subject` the person on
+    whose behalf the application acts, where there is one, and `issuer` who vouched for that person.
+    """
+
+    application: str = ""
+    organisation: str = ""
+    context: str = "open"
+    level: str = ""
+    scopes: frozenset[str] = frozenset()
+    subject: str = ""
+    issuer: str = ""
+
+
+ANONYMOUS = Consumer()
+
+
+class Interaction:
+    """One exchange, from its first byte to its last.
+
+    `id` is this exchange's own message id: it names the fault a consumer is shown and the audit event behind it. `path` is the
+    raw path as received and `query` the raw query without its '?'. `body` yields the request's bytes once, or is None where the
+    request has none. `api` and `name` say which declared API and which of its interactions this is ('Patient.read'), and
+    `facts` collects what policies want the audit to remember (no bodies, no credentials, no patient identifiers).
+    """
+
+    __slots__ = (
+        "api", "body", "consumer", "correlation", "facts", "headers", "id", "method", "name", "path", "peer", "query",
+        "route", "scope", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002
+        method: str,
+        path: bytes,
+        query: bytes,
+        headers: Headers,
+        body: AsyncIterator[bytes] | None,
+        peer: str,
+        correlation: Correlation,
+        started: float,
+        api: str = "",
+        name: str = "",
+        route: Any = None,
+        scope: Any = None,
+    ) -> None:
+        self.id = id
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.peer = peer
+        self.correlation = correlation
+        self.started = started
+        self.api = api
+        self.name = name
+        self.route = route
+        self.scope = scope
+        self.consumer = ANONYMOUS
+        self.facts: dict[str, Any] = {}
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header field (`name` in lower case), or None."""
+        for field, value in self.headers:
+            if field == name:
+                return value
+        return None
+
+
+class Outcome:
+    """What an interaction came to: a status, header fields, and a body that is whole (bytes) or still arriving.
+
+    A streaming body is closed by whoever stops reading it (`aclose`), which cancels what feeds it. `fault` is set where the
+    answer was made by Fiveways because something went wrong.
+    """
+
+    __slots__ = ("body", "fault", "headers", "status")
+
+    def __init__(
+        self, status: int, headers: Headers, body: bytes | AsyncIterator[bytes] = b"", fault: Fault | None = None
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.fault = fault
+
+
+Handler = Callable[[Interaction], Awaitable[Outcome]]
+Policy = Callable[[Interaction, Handler], Awaitable[Outcome]]
+
+
+def wrap(handler: Handler, *policies: Policy) -> Handler:
+    """`handler` behind `policies`; the first policy named is the outermost."""
+    for policy in reversed(policies):
+        handler = _behind(policy, handler)
+    return handler
+
+
+def _behind(policy: Policy, handler: Handler) -> Handler:
+    def wrapped(interaction: Interaction) -> Awaitable[Outcome]:
+        return policy(interaction, handler)
+
+    return wrapped
