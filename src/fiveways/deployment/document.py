@@ -1,0 +1,218 @@
+"""A deployment file as text with positions: whatever is found wrong is named with its line, its path, and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from fiveways.errors import DeploymentError
+
+Loc = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_BYTES = 16 * 2**20
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with a file: where, and what to do about it."""
+
+    loc: Loc
+    message: str
+
+
+class Document:
+    """A parsed YAML file: its data, and for every path in it the line and column where it stands (both from 1)."""
+
+    def __init__(self, source: str, data: Any, positions: Mapping[Loc, tuple[int, int]]) -> None:
+        self.source = source
+        self.data = data
+        self._positions = positions
+
+    def position(self, loc: Loc) -> tuple[int, int]:
+        """Line and column of a path, or of the nearest thing around it."""
+        while loc not in self._positions and loc:
+            loc = loc[:-1]
+        return self._positions.get(loc, (1, 1))
+
+    def describe(self, mistakes: Iterable[Mistake]) -> str:
+        """The mistakes as text, a line each, in the order of the file."""
+        placed = sorted(((self.position(m.loc), m) for m in mistakes), key=lambda pair: pair[0])
+        return "\n".join(
+            f"{self.source}:{line}:{column}: {path(m.loc) or '(the file)'}: {m.message}" for (line, column), m in placed
+        )
+
+    def refuse(self, mistakes: Iterable[Mistake]) -> DeploymentError:
+        """The error that names all of `mistakes`."""
+        return DeploymentError(self.describe(mistakes))
+
+
+def path(loc: Loc) -> str:
+    """A path as people write it: apis.patients.security[0]."""
+    text = ""
+    for step in loc:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def read(file: Path) -> Document:
+    """The document in a file; DeploymentError where it can't be read or is no YAML mapping."""
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise DeploymentError(f"{file}: larger than {MAX_BYTES} bytes; a deployment file never is")
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeploymentError(f"{file}: cannot be read: {error}") from error
+    return parse(text, str(file))
+
+
+def parse(text: str, source: str = "deployment.yaml") -> Document:
+    """The document in a text. Duplicate keys are refused, and so are tags: it is data, nothing else."""
+    try:
+        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise DeploymentError(f"{source}:{line}:{column}: not YAML: {error.problem or error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DeploymentError(f"{source}:1:1: not YAML: {error or 'nested too deeply'}") from error
+    builder = _Builder(source)
+    data = builder.build(node, ()) if node is not None else {}
+    document = Document(source, data, builder.positions)
+    if not isinstance(data, dict):
+        builder.mistakes.append(Mistake((), f"found {_shown(data)}, expected a mapping such as 'apis: …'"))
+    if builder.mistakes:
+        raise document.refuse(builder.mistakes)
+    return document
+
+
+def validate(document: Document, model: type[Model], context: Any = None) -> Model:
+    """The document as `model`; DeploymentError with every mistake at once where it isn't."""
+    try:
+        return model.model_validate(document.data, context=context)
+    except ValidationError as error:
+        mistakes = {(m.loc, m.message): m for m in (_mistake(e, model) for e in error.errors())}
+        raise document.refuse(mistakes.values()) from None
+
+
+class _Builder:
+    """Builds plain data from YAML nodes and notes where each part stands."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.positions: dict[Loc, tuple[int, int]] = {}
+        self.mistakes: list[Mistake] = []
+        self._scalars = yaml.CSafeLoader("")
+        self._nodes = 0
+
+    def build(self, node: yaml.Node, loc: Loc) -> Any:
+        """The data of a node; what is wrong with it joins `mistakes`."""
+        self.positions.setdefault(loc, (node.start_mark.line + 1, node.start_mark.column + 1))
+        self._nodes += 1
+        if len(loc) > _MAX_DEPTH or self._nodes > 1_000_000:
+            raise DeploymentError(
+                f"{self.source}:{node.start_mark.line + 1}:1: nested too deeply, or aliases that grow without end"
+            )
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, loc)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(child, (*loc, index)) for index, child in enumerate(node.value)]
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            self.mistakes.append(Mistake(loc, f"found the tag {node.tag}, expected plain data"))
+            return None
+        try:
+            return self._scalars.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            self.mistakes.append(Mistake(loc, f"found {node.value!r}: {error}"))
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            where = (*loc, key)
+            if key in mapping:
+                first = self.positions[where][0]
+                self.positions[(*where, "#again")] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+                self.mistakes.append(Mistake((*where, "#again"), f"the key {key!r} stands here again (first on line {first})"))
+                continue
+            self.positions[where] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            mapping[key] = self.build(value_node, where)
+        return mapping
+
+
+_PHRASES = {
+    "missing": "is missing, and required",
+    "literal_error": "expected {expected}",
+    "enum": "expected {expected}",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "string_type": "expected text (quote it)",
+    "dict_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "list_type": "expected a list",
+    "string_pattern_mismatch": "expected text that matches {pattern}",
+    "date_from_datetime_parsing": "expected a date such as 2027-09-30",
+    "date_type": "expected a date such as 2027-09-30",
+}
+
+
+def _mistake(error: ErrorDetails, model: type[BaseModel]) -> Mistake:
+    kind, context = error["type"], error.get("ctx", {})
+    loc = tuple(
+        step for step in error["loc"] if not (isinstance(step, str) and step.startswith(("function-", "literal", "tagged")))
+    )
+    if kind == "missing":
+        return Mistake(loc, _PHRASES[kind])
+    if kind == "extra_forbidden":
+        known = sorted(_fields_at(model, loc[:-1]))
+        close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"expected one of: {', '.join(known)}" if known else "no such key"
+        return Mistake(loc, f"unknown key; {hint}")
+    if kind == "value_error":
+        expected = str(context.get("error", error["msg"]))
+    else:
+        expected = _PHRASES.get(kind, error["msg"][:1].lower() + error["msg"][1:]).format_map(
+            {"expected": "", "pattern": "", **context}
+        )
+    return Mistake(loc, f"found {_shown(error['input'])}, {expected}")
+
+
+def _shown(value: Any) -> str:
+    """A value as found, short enough for a line."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…'"
+
+
+def _fields_at(annotation: Any, loc: Loc) -> set[str]:
+    """The keys a settings model takes at a path below it: walks models, mappings, lists and unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not loc:
+            return {field.alias or name for name, field in annotation.model_fields.items()}
+        for name, field in annotation.model_fields.items():
+            if (field.alias or name) == loc[0]:
+                return _fields_at(field.annotation, loc[1:])
+        return _fields_at(annotation, loc[1:]) if isinstance(loc[0], str) and loc[0] == annotation.__name__ else set()
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return set().union(*(_fields_at(argument, loc) for argument in arguments))
+    if origin in (dict, list, tuple) and loc and arguments:
+        return _fields_at(arguments[-1], loc[1:])
+    if arguments and origin is not None:
+        return _fields_at(arguments[0], loc)
+    return set()

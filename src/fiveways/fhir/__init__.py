@@ -1,0 +1,1 @@
+"""FHIR as Fiveways needs it: the http paradigm's interactions, and OperationOutcome."""

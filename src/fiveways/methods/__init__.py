@@ -1,0 +1,1 @@
+"""The five methods of exchange; `ls` here is the Integration Patterns Book's contents page."""

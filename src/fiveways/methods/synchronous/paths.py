@@ -1,0 +1,68 @@
+"""Raw paths: which are refused before any policy sees them, and which API they belong to.
+
+A path is taken to a back end by concatenation and never normalised, so a path that two parties could read differently (dot
+segments, an encoded slash's neighbours, a backslash, a leading double slash) is refused instead (RFC 3986 §5.2.4, §6.2.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from fiveways.errors import InvalidValue, UriTooLong
+
+Entry = TypeVar("Entry")
+
+MAX_TARGET = 16 * 1024
+_AMBIGUOUS = re.compile(
+    rb"""^//                                       # would be read as an authority
+    | (?:^|/)(?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|$)   # dot segments, however they are spelt
+    | %2[fF](?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|$)    # the same behind an encoded slash
+    | \\ | %5[cC]                                  # backslashes
+    | [\x00-\x20\x7f-\xff\#"<>]                      # not allowed in a path at all
+    | %(?:[01][0-9a-fA-F]|7[fF])                   # encoded control characters
+    | %(?![0-9a-fA-F]{2})                          # broken escapes
+    """,
+    re.VERBOSE,
+)
+_NOT_IN_QUERY = re.compile(rb"[\x00-\x20\x7f-\xff\"<>#]")
+
+
+def check(path: bytes, query: bytes) -> None:
+    """Raise the fault that a path or query deserves; `path` must begin with '/'."""
+    if len(path) + len(query) > MAX_TARGET:
+        raise UriTooLong(f"The path and query are longer than {MAX_TARGET} bytes")
+    if path[:1] != b"/" or _AMBIGUOUS.search(path) is not None:
+        raise InvalidValue("The path can be read in more than one way (dot segments, //, backslash or control characters)")
+    if query and _NOT_IN_QUERY.search(query) is not None:
+        raise InvalidValue("The query has characters that must be percent-encoded")
+
+
+class BasePaths(Generic[Entry]):
+    """Entries by base path; the longest that a path lies under wins. Looking up costs the depth of the deepest base."""
+
+    def __init__(self, entries: Iterable[tuple[bytes, Entry]]) -> None:
+        self._entries = {base.rstrip(b"/"): entry for base, entry in entries}
+        self._depth = max((base.count(b"/") for base in self._entries), default=0)
+
+    def find(self, path: bytes) -> tuple[Entry, bytes] | None:
+        """The entry that `path` belongs to, and what of the path lies below its base ('' or '/…')."""
+        entries = self._entries
+        end, depth = len(path), path.count(b"/")
+        if depth > self._depth:
+            end = _nth_slash(path, self._depth + 1)
+        while True:
+            entry = entries.get(path[:end])
+            if entry is not None:
+                return entry, path[end:]
+            if end <= 0:
+                return None
+            end = path.rfind(b"/", 0, end)
+
+
+def _nth_slash(path: bytes, nth: int) -> int:
+    at = -1
+    for _ in range(nth):
+        at = path.find(b"/", at + 1)
+    return at
