@@ -1,0 +1,18 @@
+"""TLS to a back end: its certificate is always verified, and ours is presented where it asks for one."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from fiveways.methods.synchronous.upstream.settings import TargetTls
+
+
+def client_context(tls: TargetTls | None, base: Path) -> ssl.SSLContext:
+    """A context for `tls`, its files relative to `base`; OSError (ssl.SSLError among them) where a file is of no use."""
+    context = ssl.create_default_context(cafile=tls.ca.path(base) if tls is not None and tls.ca is not None else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if tls is not None and tls.certificate is not None and tls.key is not None:
+        context.load_cert_chain(tls.certificate.path(base), tls.key.path(base))
+    return context
