@@ -1,0 +1,263 @@
+"""The authorization server: tokens issued and revoked, and the keys that verify them, under `/oauth2`.
+
+    POST /token        RFC 6749 §3.2, with the NHS API platform's answers to the letter (refusals.py)
+    POST /revoke       RFC 7009, by client assertion
+    GET  /jwks         RFC 7517, also as /.well-known/jwks.json
+    GET  /.well-known/oauth-authorization-server      RFC 8414
+
+What is issued or refused is recorded before it is answered; a token that cannot be recorded is not handed out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from fiveways.clock import Clock
+from fiveways.correlation import new_id
+from fiveways.errors import StoreError
+from fiveways.security import refusals as r
+from fiveways.security.assertion import AssertionVerifier
+from fiveways.security.grants import GrantHandler
+from fiveways.security.jwks import is_loopback
+from fiveways.security.jwt import ALGORITHM
+from fiveways.security.keys import PlatformKeys
+from fiveways.security.refusals import Refusal, Refused
+from fiveways.security.revocations import Revocation
+from fiveways.security.tokens import ExpiredToken, InvalidToken, RevokedToken, TokenVerifier
+
+PATH = "/oauth2"
+MESSAGE_ID = "fiveways.message_id"
+"""Where an ASGI scope carries the interaction's id; it is the `message_id` of a refusal. One is made where there is none."""
+
+BODY_LIMIT = 64 * 1024
+BODY_TIMEOUT = 10.0
+FIELDS_LIMIT = 50
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+_log = logging.getLogger(__name__)
+
+
+class Record(Protocol):
+    """Keeps what happened for the audit: returns once it is durable, raises StoreError where it cannot be."""
+
+    async def __call__(self, kind: str, *, application: str, outcome: str, details: dict[str, Any]) -> None:
+        """`kind` is token.issued, token.refused or token.revoked; `details` hold no credentials."""
+        ...
+
+
+class Revoke(Protocol):
+    """Takes a token back, durably and for every node, before it returns."""
+
+    async def __call__(self, revocation: Revocation) -> None: ...
+
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class AuthorizationServer:
+    """An ASGI application. `urls` are the public base URLs of the platform; where it has none, only loopback names serve."""
+
+    def __init__(
+        self,
+        *,
+        grants: Mapping[str, GrantHandler],
+        assertions: AssertionVerifier,
+        keys: PlatformKeys,
+        verifier: TokenVerifier,
+        revoke: Revoke,
+        record: Record,
+        clock: Clock,
+        urls: tuple[str, ...] = (),
+    ) -> None:
+        self._grants = grants
+        self._assertions = assertions
+        self._keys = keys
+        self._verifier = verifier
+        self._revoke = revoke
+        self._record = record
+        self._clock = clock
+        self._urls = tuple(url.rstrip("/") + PATH for url in urls)
+        self._endpoints: dict[str, tuple[str, _Endpoint]] = {
+            "/token": ("POST", self._token),
+            "/revoke": ("POST", self._revocation),
+            "/jwks": ("GET", self._jwks),
+            "/.well-known/jwks.json": ("GET", self._jwks),
+            "/.well-known/oauth-authorization-server": ("GET", self._metadata),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. The path may be given with `/oauth2` in front, as a root path, or without."""
+        request = Request(scope, receive)
+        message_id = scope.get(MESSAGE_ID) or new_id()
+        try:
+            response = await self._answer(request, message_id)
+        except ClientDisconnect:
+            return
+        if request.method == "HEAD":
+            response.body = b""
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, message_id: str) -> Response:
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).removeprefix(PATH)
+        method, endpoint = self._endpoints.get(path, ("", None))
+        if endpoint is None:
+            return _refuse(r.NOT_FOUND, message_id)
+        if request.method != method and not (method == "GET" and request.method == "HEAD"):
+            return Response(status_code=405, headers={"Allow": method}, media_type="text/plain")
+        request.scope[MESSAGE_ID] = message_id
+        try:
+            return await endpoint(request)
+        except Refused as refused:
+            return await self._refused(refused, message_id)
+        except StoreError:
+            return _refuse(r.UNAVAILABLE, message_id, {"Retry-After": "5"})
+        except ClientDisconnect:
+            raise
+        except Exception:
+            _log.exception("authorization server failed", extra={"message_id": message_id})
+            return _refuse(r.UNKNOWN, message_id)
+
+    async def _refused(self, refused: Refused, message_id: str) -> Response:
+        refusal = refused.refusal
+        try:
+            await self._record(
+                "token.refused",
+                application=refused.application,
+                outcome=refusal.error,
+                details={"message_id": message_id, "status": refusal.status, "reason": refusal.description},
+            )
+        except StoreError:
+            return _refuse(r.UNAVAILABLE, message_id, {"Retry-After": "5"})
+        return _refuse(refusal, message_id)
+
+    async def _token(self, request: Request) -> Response:
+        form = await _form(request)
+        grant_type = form.get("grant_type")
+        if grant_type is None:
+            raise Refused(r.GRANT_TYPE_MISSING)
+        handler = self._grants.get(grant_type)
+        if handler is None:
+            raise Refused(r.GRANT_TYPE_INVALID)
+        granted = await handler(form, self._audiences(request, "/token"))
+        issued = granted.issued
+        await self._record(
+            "token.issued",
+            application=granted.client.application,
+            outcome="issued",
+            details={
+                "message_id": request.scope[MESSAGE_ID],
+                "grant_type": grant_type,
+                "jti": issued.grant.jti,
+                "level": issued.grant.level,
+                "scopes": sorted(issued.grant.scopes),
+                "expires": int(issued.grant.expires),
+            },
+        )
+        body = {"access_token": issued.token, "expires_in": str(issued.expires_in), "token_type": "Bearer", **granted.members}
+        return JSONResponse(body, headers=_NO_STORE)
+
+    async def _revocation(self, request: Request) -> Response:
+        form = await _form(request)
+        client = await self._assertions.authenticate(form, self._audiences(request, "/revoke", "/token"))
+        token = form.get("token")
+        if token is None:
+            raise Refused(r.TOKEN_MISSING, client.application)
+        try:
+            grant = self._verifier.verify(token.encode(), self._clock.time())
+        except (InvalidToken, UnicodeEncodeError) as error:
+            outcome = "none" if isinstance(error, ExpiredToken | RevokedToken) else "unknown"
+            await self._revoked(request, client.application, outcome, "")
+            return Response(headers=_NO_STORE)  # RFC 7009 §2.2: an invalid token is as good as revoked
+        if grant.client_id != client.client_id:
+            raise Refused(r.TOKEN_FOREIGN, client.application)
+        await self._revoke(Revocation(grant.application, grant.expires, jti=grant.jti))
+        await self._revoked(request, client.application, "revoked", grant.jti)
+        return Response(headers=_NO_STORE)
+
+    async def _revoked(self, request: Request, application: str, outcome: str, jti: str) -> None:
+        details = {"message_id": request.scope[MESSAGE_ID], "jti": jti}
+        await self._record("token.revoked", application=application, outcome=outcome, details=details)
+
+    async def _jwks(self, request: Request) -> Response:
+        body = msgspec.json.encode(self._keys.jwks())
+        return Response(body, media_type="application/jwk-set+json", headers={"Cache-Control": "public, max-age=600"})
+
+    async def _metadata(self, request: Request) -> Response:
+        base = next(iter(self._bases(request)), "")
+        if not base:
+            raise Refused(r.NOT_FOUND)
+        methods = ["private_key_jwt"]
+        return JSONResponse(
+            {
+                "issuer": base,
+                "token_endpoint": f"{base}/token",
+                "token_endpoint_auth_methods_supported": methods,
+                "token_endpoint_auth_signing_alg_values_supported": [ALGORITHM],
+                "revocation_endpoint": f"{base}/revoke",
+                "revocation_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint_auth_signing_alg_values_supported": [ALGORITHM],
+                "jwks_uri": f"{base}/jwks",
+                "grant_types_supported": sorted(self._grants),
+                "response_types_supported": [],
+            },
+            headers={"Cache-Control": "public, max-age=600"},
+        )
+
+    def _audiences(self, request: Request, *paths: str) -> frozenset[str]:
+        return frozenset(base + path for base in self._bases(request) for path in paths)
+
+    def _bases(self, request: Request) -> tuple[str, ...]:
+        """Where clients know this server. Taken from Host only on this machine: another server, to whom a client made out an
+        assertion, could otherwise pass it on to us with its own name in Host."""
+        if self._urls:
+            return self._urls
+        host = request.headers.get("host", "")
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return ()
+        return (f"{request.scope['scheme']}://{host}{PATH}",) if is_loopback(name) else ()
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The parameters of a form (RFC 6749 Appendix B); one without a value counts as left out, one given twice is refused
+    (RFC 6749 §3.2)."""
+    types = request.headers.getlist("content-type")
+    if len(types) != 1 or types[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise Refused(r.CONTENT_TYPE)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await _body(request)
+    except TimeoutError as error:
+        raise Refused(r.BODY_TIMEOUT) from error
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_LIMIT)
+    except ValueError as error:
+        raise Refused(r.BODY_MALFORMED) from error
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise Refused(r.PARAMETER_REPEATED)
+    return {name: value for name, value in form.items() if value}
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise Refused(r.BODY_TOO_LARGE)
+    return bytes(body)
+
+
+def _refuse(refusal: Refusal, message_id: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = {"error": refusal.error, "error_description": refusal.description, "message_id": message_id}
+    return JSONResponse(body, status_code=refusal.status, headers={**_NO_STORE, **(headers or {})})
