@@ -1,0 +1,252 @@
+"""Recording into the chain: cheap in the event loop; hashing and writing happen where the group is written.
+
+Numbers are given in the order of `record`, so that the counter of accepted events says exactly how many a crash has lost. An
+event that could not be written is never dropped: it stays queued until the store works again, and meanwhile the queue fills
+and callers wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import insert
+
+from fiveways.clock import Clock
+from fiveways.errors import StoreError
+from fiveways.ledger.audit.chain import GENESIS, Head, Segment, digest_of, hash_event, prefix, sign_line
+from fiveways.ledger.audit.event import AuditEvent, encode
+from fiveways.ledger.audit.files import ChainFiles
+from fiveways.ledger.audit.recovery import Standing, recover
+from fiveways.ledger.audit.settings import AuditSettings
+from fiveways.ledger.audit.tables import audit_events, key
+from fiveways.ledger.keys import public_pem, signing_key
+from fiveways.store.database import Database
+from fiveways.store.group import Compiled, GroupWriter, Write
+
+_insert = insert(audit_events)
+_AT_ONCE = 4096
+"""Events in one commit at most."""
+
+
+class AuditLog:
+    """The audit of this process. `open` it once the tables are there; `close` it before its group writer."""
+
+    def __init__(
+        self, group: GroupWriter, clock: Clock, settings: AuditSettings, files: ChainFiles, private: Ed25519PrivateKey
+    ) -> None:
+        self._group = group
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock
+        self._limit = settings.queue
+        self._segment_rows = settings.segment_rows
+        self._segment_age = settings.segment_age.total_seconds()
+        self._files = files
+        self._key = private
+        self._named = prefix(files.chain)
+        self._compiled = Compiled(_insert, group.database.engine.dialect)
+        self._accepted = files.accepted
+        self._events: deque[AuditEvent] = deque()
+        self._rows: list[tuple[object, ...]] = []
+        self._head = Head(files.chain, 0, GENESIS, 0, GENESIS)
+        self._standing = Standing.fresh()
+        self._segment_started = clock.monotonic()
+        self._durable = 0
+        self._error: StoreError | None = None
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._room: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        database: Database,
+        group: GroupWriter,
+        folder: Path,
+        node: str,
+        clock: Clock,
+        settings: AuditSettings | None = None,
+    ) -> AuditLog:
+        """Continue the chain of `node` kept in `folder` (`{data}`; files in `audit/`, keys in `keys/`).
+
+        What a crash has left is found first and written into the chain as a `chain.recovered` event. Raises StoreError where
+        the chain cannot be this node's.
+        """
+        private = await asyncio.to_thread(signing_key, folder / "keys" / "audit.pem")
+        files = await asyncio.to_thread(ChainFiles.claim, folder / "audit", node)
+        log = cls(group, clock, settings or AuditSettings(), files, private)
+        try:
+            standing = await recover(database, files, private, clock)
+            log._standing, log._durable = standing, standing.next - 1
+            group.attach(log)
+            if standing.event is not None:
+                await log.durable(standing.event)
+        except BaseException:
+            files.close()
+            raise
+        return log
+
+    @property
+    def chain(self) -> str:
+        """The name of this process's chain."""
+        return self._files.chain
+
+    @property
+    def public_key(self) -> bytes:
+        """The key (PEM) that verifies this node's signatures: worth keeping elsewhere."""
+        return public_pem(self._key.public_key())
+
+    @property
+    def full(self) -> bool:
+        """Whether the queue is at its limit: await `room` before taking on more."""
+        return len(self._events) >= self._limit
+
+    def record(self, event: AuditEvent) -> None:
+        """Append `event`; it is durable within `linger` and on a graceful close. Raises StoreError once closed."""
+        if self._closed:
+            raise StoreError("the audit is closed")
+        self._events.append(event)
+        self._accepted[0] += 1
+        self._group.soon()
+
+    async def durable(self, event: AuditEvent) -> None:
+        """Append `event` and return once it is durable.
+
+        Raises StoreError if it is not; it stays queued then, and is written when the store works again.
+        """
+        self.record(event)
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append((self._accepted[0], future))
+        self._group.hurry()
+        await future
+
+    async def room(self) -> None:
+        """Return once the queue is below its limit."""
+        while len(self._events) >= self._limit:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._room.append(future)
+            self._group.hurry()
+            await future
+
+    async def flush(self) -> None:
+        """Return once everything recorded so far is durable. Raises StoreError if the store cannot be written."""
+        await self._group.flush()
+
+    async def close(self) -> None:
+        """Write what is queued, seal the segment, and let go of the chain."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._group.flush()
+            await asyncio.to_thread(self._seal)
+        finally:
+            self._group.detach(self)
+            self._files.close()
+
+    # --- as a source of the group writer -------------------------------------------------------------------------------
+
+    def pending(self) -> bool:
+        """Whether there are events to write."""
+        return bool(self._events or self._rows)
+
+    def gather(self) -> Write | None:
+        """Rows for all events queued, hashed, the last one signed; the same rows again if they were not committed."""
+        if not self._rows:
+            self._rows = self._hash()
+        return Write(self._compiled, self._rows) if self._rows else None
+
+    def _hash(self) -> list[tuple[object, ...]]:
+        events, standing = self._events, self._standing
+        chain, named, link, seq, hash_ = self.chain, self._named, standing.link, standing.next, b""
+        count = min(len(events), _AT_ONCE)
+        if not count:
+            return []
+        rows: list[tuple[object, ...]] = []
+        for _ in range(count):
+            event = events.popleft()
+            body = encode(event)
+            link = hash_ = hash_event(link, named, seq, body)
+            same = event.request_id == event.correlation_id
+            rows.append(
+                (
+                    chain,
+                    seq,
+                    event.at,
+                    key(seq, event.correlation_id),
+                    None if same else key(seq, event.request_id),
+                    key(seq, event.id),
+                    body,
+                    hash_,
+                    None,
+                )
+            )
+            seq += 1
+        self._head = Head(chain, seq - 1, hash_, standing.segments, standing.digest).signed(self._key)
+        mark = self._head.mark()
+        rows[-1] = (*rows[-1][:-1], mark)
+        return rows
+
+    def committed(self) -> None:
+        """The rows are durable: so the head may be published."""
+        head, rows, standing = self._head, self._rows, self._standing
+        self._rows = []
+        self._error = None
+        standing.extend(head, len(rows))
+        self._files.write_head(head)
+        if standing.rows >= self._segment_rows or self._clock.monotonic() - self._segment_started >= self._segment_age:
+            self._seal()
+        self._durable = head.seq
+
+    def failed(self, error: StoreError) -> None:
+        """The rows were not kept; they are tried again."""
+        self._error = error
+
+    def settled(self) -> None:
+        """Tell those who wait for their event, and those who wait for room."""
+        error = self._error
+        while self._waiters and (error is not None or self._waiters[0][0] <= self._durable):
+            if error is not None and self._rows and self._waiters[0][0] > self._head.seq:
+                break
+            future = self._waiters.popleft()[1]
+            if not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(StoreError(str(error)))
+        while self._room and len(self._events) < self._limit:
+            waiter = self._room.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # --- segments ------------------------------------------------------------------------------------------------------
+
+    def _seal(self) -> None:
+        standing = self._standing
+        self._segment_started = self._clock.monotonic()
+        if not standing.rows:
+            return
+        line = sign_line(
+            Segment(
+                number=standing.segments + 1,
+                chain=self.chain,
+                first=standing.first,
+                last=standing.next - 1,
+                rows=standing.rows,
+                before=standing.before.hex(),
+                after=standing.link.hex(),
+                at=int(self._clock.time() * 1e6),
+                previous=standing.digest.hex(),
+            ),
+            self._key,
+        )
+        self._files.append(line)
+        standing.closed(digest_of(line))
+        self._publish()
+
+    def _publish(self) -> None:
+        standing = self._standing
+        head = Head(self.chain, standing.next - 1, standing.link[:32], standing.segments, standing.digest)
+        self._files.write_head(head.signed(self._key), sync=True)

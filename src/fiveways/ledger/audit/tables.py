@@ -1,0 +1,39 @@
+"""The audit's rows, and the keys that find them again.
+
+A consumer's correlation ids are random, and an index over random values costs more than all the rest of the row: every
+insertion touches another page. So the index holds (4096 events) buckets of checksums: insertions stay within the few pages of
+the newest bucket, and a search looks once into each.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text
+
+from fiveways.store.tables import metadata
+
+BUCKET = 12
+"""Events of one bucket, as a power of two."""
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("chain", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("correlation_key", BigInteger),
+    Column("request_key", BigInteger),
+    Column("message_key", BigInteger),
+    Column("body", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("signature", LargeBinary),
+)
+for _name in ("correlation_key", "request_key", "message_key"):
+    _column = audit_events.c[_name]
+    Index(None, _column, sqlite_where=_column.isnot(None), postgresql_where=_column.isnot(None))
+
+
+def key(seq: int, value: str) -> int | None:
+    """The index entry of an id in the bucket of `seq`; None for ''."""
+    return (seq >> BUCKET) << 32 | crc32(value.encode()) if value else None

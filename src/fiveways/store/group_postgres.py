@@ -1,0 +1,117 @@
+"""The group writer's raw PostgreSQL connection (asyncpg)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy.engine import URL
+
+from fiveways.errors import StoreError
+from fiveways.store.group import Outcomes, Result, Source, Write
+
+_Done = Callable[[Outcomes, bool], None]
+
+
+class StoreFailed(Exception):
+    """The store itself does not work; nothing in the group can be kept."""
+
+
+class PostgresBackend:
+    """Writes groups to PostgreSQL on one connection, made when first needed and made again when lost."""
+
+    def __init__(self, url: URL) -> None:
+        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._connection: Any = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, writes: Sequence[Write], sources: Sequence[Source], done: _Done) -> None:
+        """Write a group; `done` is called when it is finished."""
+        self._task = asyncio.get_running_loop().create_task(self._run(writes, sources, done))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _run(self, writes: Sequence[Write], sources: Sequence[Source], done: _Done) -> None:
+        outcomes, kept = await self._group(writes, sources)
+        done(outcomes, kept)
+
+    async def _group(self, writes: Sequence[Write], sources: Sequence[Source]) -> tuple[Outcomes, bool]:
+        try:
+            return await self._transaction(writes, sources), True
+        except (StoreFailed, OSError, TimeoutError, asyncpg.InterfaceError) as error:
+            await self._abandon()
+            return self._all_failed(writes, sources, StoreError(f"the database failed: {error or type(error).__name__}"))
+        except asyncpg.PostgresError as error:
+            if _of_the_store(error):
+                return self._all_failed(writes, sources, StoreError(f"the database failed: {error.args[0]}"))
+            if len(writes) + len(sources) == 1:
+                return self._all_failed(writes, sources, StoreError(f"the write was refused: {error.args[0]}"))
+        except Exception as error:
+            if len(writes) + len(sources) == 1:
+                return self._all_failed(writes, sources, StoreError(f"the write was refused: {type(error).__name__}"))
+        outcomes: Outcomes = []
+        kept = True
+        for write in writes:
+            outcomes += (await self._group((write,), ()))[0]
+        for source in sources:
+            kept &= (await self._group((), (source,)))[1]
+        return outcomes, kept
+
+    def _all_failed(self, writes: Sequence[Write], sources: Sequence[Source], error: StoreError) -> tuple[Outcomes, bool]:
+        for source in sources:
+            source.failed(error)
+        return [error] * len(writes), False
+
+    async def _transaction(self, writes: Sequence[Write], sources: Sequence[Source]) -> Outcomes:
+        gathered = [(source, write) for source in sources if (write := source.gather()) is not None]
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(self._dsn, timeout=10, command_timeout=30)
+        connection = self._connection
+        async with connection.transaction():
+            for _, write in gathered:
+                await connection.executemany(write.compiled.sql, write.parameters)
+            outcomes: Outcomes = []
+            for _, together in groupby(writes, key=lambda write: None if write.future else write.compiled.sql):
+                outcomes += await self._execute(connection, list(together))
+        for source, _ in gathered:
+            source.committed()
+        return outcomes
+
+    async def _execute(self, connection: Any, writes: list[Write]) -> Outcomes:
+        if writes[0].future is None:  # nobody asks for counts: all rows of one statement in one round trip
+            await connection.executemany(writes[0].compiled.sql, [row for write in writes for row in write.parameters])
+            return [Result(len(write.parameters), []) for write in writes]
+        return [await self._one(connection, write) for write in writes]
+
+    async def _one(self, connection: Any, write: Write) -> Result:
+        sql = write.compiled.sql
+        if len(write.parameters) > 1 and not write.compiled.returning:
+            await connection.executemany(sql, write.parameters)
+            return Result(len(write.parameters), [])
+        rows: list[tuple[Any, ...]] = []
+        count = 0
+        for parameters in write.parameters:
+            if write.compiled.returning:
+                found = [tuple(record) for record in await connection.fetch(sql, *parameters)]
+                rows += found
+                count += len(found)
+            else:
+                count += int((await connection.execute(sql, *parameters)).rpartition(" ")[2])
+        return Result(count, rows)
+
+    async def _abandon(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _of_the_store(error: asyncpg.PostgresError) -> bool:
+    # Classes 08 connection, 53 insufficient resources, 57 operator intervention, 58 system error, XX internal, 25 read-only
+    return (error.sqlstate or "")[:2] in ("08", "53", "57", "58", "XX", "25")

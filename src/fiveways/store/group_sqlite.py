@@ -1,0 +1,169 @@
+"""The group writer's raw SQLite connection, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fiveways.errors import StoreError
+from fiveways.store.database import BUSY_PATIENCE, BUSY_RETRY, SQLITE_PRAGMAS
+from fiveways.store.group import Compiled, Outcomes, Result, Source, Write
+
+_ROWS_AT_ONCE = 32
+"""Rows in one INSERT: each statement hands the interpreter's lock over once, and one row each would wait for it every time."""
+
+_Done = Callable[[Outcomes, bool], None]
+_Job = tuple[Sequence[Write], Sequence[Source], _Done]
+
+
+class SqliteBackend:
+    """Writes groups to an SQLite file. It lives in the event loop it was made in; its connection lives in its thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._bulk: dict[tuple[str, int], str] = {}
+        self._thread = threading.Thread(target=self._run, name="group-writer", daemon=True)
+        self._thread.start()
+
+    def start(self, writes: Sequence[Write], sources: Sequence[Source], done: _Done) -> None:
+        """Write a group; `done` is called in the event loop."""
+        self._jobs.put((writes, sources, done))
+
+    async def close(self) -> None:
+        """Close the connection and end the thread."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            writes, sources, done = job
+            outcomes, kept = self._group(writes, sources)
+            with suppress(RuntimeError):  # the loop has been closed under us: nobody waits any more
+                self._loop.call_soon_threadsafe(done, outcomes, kept)
+            del job, writes, sources, done, outcomes
+        if self._connection is not None:
+            self._connection.close()
+
+    def _group(self, writes: Sequence[Write], sources: Sequence[Source]) -> tuple[Outcomes, bool]:
+        try:
+            return self._transaction(writes, sources), True
+        except StoreFailed as error:
+            for source in sources:
+                source.failed(error.reason)
+            return [error.reason] * len(writes), False
+        except WriteFailed as error:
+            if len(writes) + len(sources) == 1:
+                for source in sources:
+                    source.failed(error.reason)
+                return [error.reason] * len(writes), not sources
+        outcomes: Outcomes = []
+        kept = True
+        for write in writes:
+            outcomes += self._group((write,), ())[0]
+        for source in sources:
+            kept &= self._group((), (source,))[1]
+        return outcomes, kept
+
+    def _transaction(self, writes: Sequence[Write], sources: Sequence[Source]) -> Outcomes:
+        gathered = [(source, write) for source in sources if (write := source.gather()) is not None]
+        try:
+            connection = self._connected()
+            _begin(connection)
+            try:
+                for _, write in gathered:
+                    self._execute_bulk(connection, write)
+                results: Outcomes = [_execute(connection, write) for write in writes]
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            if _of_one_write(error):
+                raise WriteFailed(StoreError(f"the write was refused: {error}")) from None
+            raise StoreFailed(StoreError(f"the database failed: {error}")) from None
+        except Exception as error:
+            raise WriteFailed(StoreError(f"the write was refused: {type(error).__name__}")) from None
+        for source, _ in gathered:
+            source.committed()
+        return results
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0, cached_statements=256)
+            for pragma in (*SQLITE_PRAGMAS, "PRAGMA busy_timeout=0"):
+                connection.execute(pragma)
+            self._connection = connection
+        return self._connection
+
+    def _execute_bulk(self, connection: sqlite3.Connection, write: Write) -> None:
+        rows = write.parameters
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            if len(some) == _ROWS_AT_ONCE:
+                connection.execute(self._many(write.compiled, _ROWS_AT_ONCE), [value for row in some for value in row])
+            else:
+                connection.executemany(write.compiled.sql, some)
+
+    def _many(self, compiled: Compiled, count: int) -> str:
+        sql = self._bulk.get((compiled.sql, count))
+        if sql is None:
+            start, values, row = compiled.sql.rpartition(" VALUES ")
+            sql = self._bulk[compiled.sql, count] = start + values + ", ".join([row] * count)
+        return sql
+
+
+class StoreFailed(Exception):
+    """The store itself does not work; nothing in the group can be kept."""
+
+    def __init__(self, reason: StoreError) -> None:
+        self.reason = reason
+
+
+class WriteFailed(Exception):
+    """One member of the group is at fault."""
+
+    def __init__(self, reason: StoreError) -> None:
+        self.reason = reason
+
+
+def _of_one_write(error: sqlite3.Error) -> bool:
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR  # bad SQL; a full disk, a lost file or a lock is not
+    return not isinstance(error, sqlite3.InternalError) and type(error) is not sqlite3.DatabaseError  # a corrupt file
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + BUSY_PATIENCE
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(BUSY_RETRY)
+
+
+def _execute(connection: sqlite3.Connection, write: Write) -> Result:
+    sql = write.compiled.sql
+    if len(write.parameters) == 1 or write.compiled.returning:
+        rows: list[tuple[Any, ...]] = []
+        count = 0
+        for parameters in write.parameters:
+            cursor = connection.execute(sql, parameters)
+            if write.compiled.returning:
+                rows += cursor.fetchall()
+            count += max(cursor.rowcount, 0)
+        return Result(count, rows)
+    return Result(connection.executemany(sql, write.parameters).rowcount, [])
