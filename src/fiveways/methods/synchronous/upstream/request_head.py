@@ -25,6 +25,14 @@ class _Prefixes(dict[bytes, bytes]):
         return prefix
 
 
+def check_request(request: UpstreamRequest) -> None:
+    """ValueError where the method or target could be read as anything else (RFC 9112 §3)."""
+    if request.method not in _KNOWN_METHODS and (_TOKEN.fullmatch(request.method) is None or request.method == b"CONNECT"):
+        raise ValueError("the request method is not a token, or is CONNECT")
+    if _TARGET.fullmatch(request.target) is None:
+        raise ValueError("the request target must start with '/' and have no blanks or control characters")
+
+
 class RequestHead:
     """Renders requests to one authority. `absolute` is put before the target where a proxy is asked (RFC 9112 §3.2.2)."""
 
@@ -37,13 +45,9 @@ class RequestHead:
 
     def render(self, request: UpstreamRequest) -> bytes:
         """The header section, empty line included. ValueError where a part of it would be read as another (CR, LF, NUL, …)."""
-        method, target = request.method, request.target
-        if method not in _KNOWN_METHODS and (_TOKEN.fullmatch(method) is None or method == b"CONNECT"):
-            raise ValueError("the request method is not a token, or is CONNECT")
-        if _TARGET.fullmatch(target) is None:
-            raise ValueError("the request target must start with '/' and have no blanks or control characters")
+        check_request(request)
         prefixes = self._prefixes
-        lines = [b"%b %b%b%b" % (method, self._absolute, target, self._tail)]
+        lines = [b"%b %b%b%b" % (request.method, self._absolute, request.target, self._tail)]
         for name, value in request.headers:
             prefix = prefixes[name]
             if prefix:

@@ -110,4 +110,6 @@ class Target(Settings):
     def _tls_needs_https(self) -> Self:
         if self.tls is not None and not self.url.startswith("https:"):
             raise ValueError("tls is set but the url is not https")
+        if self.http == "2" and self.tls is not None and self.tls.server_name is not None:
+            raise ValueError("server_name cannot be set with http: 2, which verifies the host of the url")
         return self

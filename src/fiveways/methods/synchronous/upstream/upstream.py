@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from fiveways.clock import Clock
 from fiveways.methods.synchronous.upstream.http1 import Http1
+from fiveways.methods.synchronous.upstream.http2 import Http2
 from fiveways.methods.synchronous.upstream.message import UpstreamAnswer, UpstreamRequest
 from fiveways.methods.synchronous.upstream.settings import Target
 
@@ -16,7 +17,7 @@ from fiveways.methods.synchronous.upstream.settings import Target
 class Engine(Protocol):
     """A version of HTTP, spoken."""
 
-    def send(self, request: UpstreamRequest) -> Awaitable[UpstreamAnswer]:
+    def send(self, request: UpstreamRequest) -> Coroutine[Any, Any, UpstreamAnswer]:
         """As `Upstream.send`."""
         ...
 
@@ -38,9 +39,9 @@ class Upstream:
     def __init__(self, target: Target, *, base: Path, clock: Clock) -> None:
         self.target = target
         self.path = urlsplit(target.url).path.rstrip("/").encode()
-        self._engine: Engine = Http1(target, base=base, clock=clock)
+        self._engine: Engine = (Http2 if target.http == "2" else Http1)(target, base=base, clock=clock)
 
-    def send(self, request: UpstreamRequest) -> Awaitable[UpstreamAnswer]:
+    def send(self, request: UpstreamRequest) -> Coroutine[Any, Any, UpstreamAnswer]:
         """Send the request once and bring its answer: an UpstreamFault says what went wrong and whether it was `reached`.
 
         ValueError: the request cannot be written so that it means one thing only. A fault that the request's body raises while
