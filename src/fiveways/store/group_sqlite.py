@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -15,6 +16,8 @@ from typing import Any
 from fiveways.errors import StoreError
 from fiveways.store.database import BUSY_PATIENCE, BUSY_RETRY, SQLITE_PRAGMAS
 from fiveways.store.group import Compiled, Outcomes, Result, Source, Write
+
+log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 32
 """Rows in one INSERT: each statement hands the interpreter's lock over once, and one row each would wait for it every time."""
@@ -47,7 +50,11 @@ class SqliteBackend:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             writes, sources, done = job
-            outcomes, kept = self._group(writes, sources)
+            try:
+                outcomes, kept = self._group(writes, sources)
+            except Exception:
+                log.exception("the group writer failed")
+                outcomes, kept = [StoreError("the group writer failed")] * len(writes), False
             with suppress(RuntimeError):  # the loop has been closed under us: nobody waits any more
                 self._loop.call_soon_threadsafe(done, outcomes, kept)
             del job, writes, sources, done, outcomes

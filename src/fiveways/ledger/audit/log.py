@@ -8,7 +8,9 @@ and callers wait.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,12 +18,14 @@ from sqlalchemy import insert
 
 from fiveways.clock import Clock
 from fiveways.errors import StoreError
-from fiveways.ledger.audit.chain import GENESIS, Head, Segment, digest_of, hash_event, prefix, sign_line
+from fiveways.ledger.audit.chain import GENESIS, Head, Line, Removal, Segment, digest_of, hash_event, prefix, sign_line
 from fiveways.ledger.audit.event import AuditEvent, encode
-from fiveways.ledger.audit.files import ChainFiles
+from fiveways.ledger.audit.files import ChainFiles, read_segments
 from fiveways.ledger.audit.recovery import Standing, recover
+from fiveways.ledger.audit.retention import SEGMENTS_REMOVED, Expired, expired, remove
 from fiveways.ledger.audit.settings import AuditSettings
 from fiveways.ledger.audit.tables import audit_events, key
+from fiveways.ledger.audit.trace import trace
 from fiveways.ledger.keys import public_pem, signing_key
 from fiveways.store.database import Database
 from fiveways.store.group import Compiled, GroupWriter, Write
@@ -43,6 +47,7 @@ class AuditLog:
         self._limit = settings.queue
         self._segment_rows = settings.segment_rows
         self._segment_age = settings.segment_age.total_seconds()
+        self._retention = settings.retention
         self._files = files
         self._key = private
         self._named = prefix(files.chain)
@@ -57,6 +62,7 @@ class AuditLog:
         self._error: StoreError | None = None
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._room: deque[asyncio.Future[None]] = deque()
+        self._lock = threading.RLock()
         self._closed = False
 
     @classmethod
@@ -134,6 +140,39 @@ class AuditLog:
         """Return once everything recorded so far is durable. Raises StoreError if the store cannot be written."""
         await self._group.flush()
 
+    async def seal(self) -> None:
+        """Close the open segment now."""
+        await asyncio.to_thread(self._seal)
+
+    async def retain(self, older_than: datetime) -> int:
+        """Remove the segments sealed before `older_than`; how many events went. The segments file and the audit say so."""
+        database = self._group.database
+        lines, _, fault = await asyncio.to_thread(read_segments, self._files.folder, self.chain, self._key.public_key())
+        if fault is not None:
+            raise StoreError(f"nothing is removed while {fault}")
+        moment = int(older_than.timestamp() * 1e6)
+        found = expired(lines, moment, self._durable)
+        if found is None:  # but a run before may not have come to the end
+            return await remove(
+                database, self.chain, max((line.last for line in lines if isinstance(line, Removal)), default=0)
+            )
+        await asyncio.to_thread(self._note_removal, found)
+        rows = await remove(database, self.chain, found.last)
+        details = {"segments": found.segments, "events": found.rows, "last": found.last}
+        await self.durable(AuditEvent(at=int(self._clock.time() * 1e6), kind=SEGMENTS_REMOVED, details=details))
+        return rows
+
+    async def purge(self, now: datetime) -> int:
+        """What the scheduler runs now and then: seal a segment that is old enough, remove what retention says; events
+        removed."""
+        if self._standing.rows and self._clock.monotonic() - self._segment_started >= self._segment_age:
+            await self.seal()
+        return await self.retain(now - self._retention) if self._retention is not None else 0
+
+    async def trace(self, id: str) -> list[AuditEvent]:  # noqa: A002
+        """The events whose correlation, request or message id is `id`, of all nodes, in order of time."""
+        return await trace(self._group.database, id)
+
     async def close(self) -> None:
         """Write what is queued, seal the segment, and let go of the chain."""
         if self._closed:
@@ -190,15 +229,22 @@ class AuditLog:
         return rows
 
     def committed(self) -> None:
-        """The rows are durable: so the head may be published."""
-        head, rows, standing = self._head, self._rows, self._standing
-        self._rows = []
-        self._error = None
-        standing.extend(head, len(rows))
-        self._files.write_head(head)
-        if standing.rows >= self._segment_rows or self._clock.monotonic() - self._segment_started >= self._segment_age:
-            self._seal()
-        self._durable = head.seq
+        """The rows are durable: so the head may be published, and then those who wait may know."""
+        with self._lock:
+            head, standing = self._head, self._standing
+            standing.extend(head, len(self._rows))
+            self._rows = []
+            self._error = None
+            try:
+                if head.segments == standing.segments:
+                    self._files.write_head(head)
+                else:
+                    self._publish()
+                if standing.rows >= self._segment_rows or self._clock.monotonic() - self._segment_started >= self._segment_age:
+                    self._seal()
+            except OSError as error:  # the rows stand; the next head that can be written will vouch for them
+                self._error = StoreError(f"the audit's head cannot be written: {error.strerror}")
+            self._durable = head.seq
 
     def failed(self, error: StoreError) -> None:
         """The rows were not kept; they are tried again."""
@@ -224,12 +270,12 @@ class AuditLog:
     # --- segments ------------------------------------------------------------------------------------------------------
 
     def _seal(self) -> None:
-        standing = self._standing
-        self._segment_started = self._clock.monotonic()
-        if not standing.rows:
-            return
-        line = sign_line(
-            Segment(
+        with self._lock:
+            standing = self._standing
+            self._segment_started = self._clock.monotonic()
+            if not standing.rows:
+                return
+            segment = Segment(
                 number=standing.segments + 1,
                 chain=self.chain,
                 first=standing.first,
@@ -239,12 +285,29 @@ class AuditLog:
                 after=standing.link.hex(),
                 at=int(self._clock.time() * 1e6),
                 previous=standing.digest.hex(),
-            ),
-            self._key,
-        )
-        self._files.append(line)
-        standing.closed(digest_of(line))
-        self._publish()
+            )
+            standing.closed(self._append(segment))
+            self._publish()
+
+    def _note_removal(self, found: Expired) -> None:
+        with self._lock:
+            standing = self._standing
+            removal = Removal(
+                number=standing.segments + 1,
+                chain=self.chain,
+                last=found.last,
+                rows=found.rows,
+                after=found.after,
+                at=int(self._clock.time() * 1e6),
+                previous=standing.digest.hex(),
+            )
+            standing.noted(self._append(removal))
+            self._publish()
+
+    def _append(self, line: Line) -> bytes:
+        signed = sign_line(line, self._key)
+        self._files.append(signed)
+        return digest_of(signed)
 
     def _publish(self) -> None:
         standing = self._standing

