@@ -178,13 +178,12 @@ class FetchedKeys:
         return self._clock.monotonic() - self._tried < self._refetch_after
 
     async def _refresh(self) -> None:
-        self._tried = self._clock.monotonic()
         try:
-            keys = read_jwks(json.loads(await self._fetch()))
+            self._keys = read_jwks(json.loads(await self._fetch()))
+            self._fetched = self._clock.monotonic()
         except (PyreqwestError, JwksError, ValueError, RecursionError):
-            return  # what was fetched before serves on; find() says so where there is nothing
-        self._keys = keys
-        self._fetched = self._clock.monotonic()
+            pass  # what was fetched before serves on; find() says so where there is nothing
+        self._tried = self._clock.monotonic()  # only now: whoever came meanwhile waits for this fetch
 
     async def _fetch(self) -> bytes:
         builder = ClientBuilder().follow_redirects(False).timeout(self._timeout).default_cookie_store(False)

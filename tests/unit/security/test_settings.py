@@ -1,0 +1,72 @@
+"""What a deployment file may say of tokens and credentials, and what it is told where it is wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc.jwk import RSAKey
+from pydantic import ValidationError
+
+from fiveways.clock import ManualClock
+from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys
+from fiveways.security.settings import Credentials, Tokens
+
+
+def test_tokens_live_ten_minutes_unless_told_otherwise() -> None:
+    assert Tokens().lifetime == timedelta(minutes=10)
+    assert Tokens.model_validate({"lifetime": "5m", "urls": ["https://api.northshire.test"]}).lifetime == timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lifetime": "500ms"}, {"lifetime": "2d"}, {"lifetime": 600}, {"urls": ["api"]}, {"issuer": ""}]
+)
+def test_wrong_token_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Tokens.model_validate(wrong)
+
+
+def test_keys_come_from_the_file_a_file_or_a_url(tmp_path: Path, clock: ManualClock, rsa_key: RSAKey) -> None:
+    inline = {"keys": [rsa_key.as_dict(private=False)]}
+    (tmp_path / "app.jwks.json").write_text(json.dumps(inline))
+    kinds: list[type[object] | None] = []
+    for jwks in (inline, "file:app.jwks.json", "https://ward.example/jwks", "http://localhost:9/jwks", None):
+        source = Credentials.model_validate({"jwks": jwks}).key_source(Tokens(), tmp_path, clock)
+        kinds.append(type(source) if source else None)
+    assert kinds == [FixedKeys, FileKeys, FetchedKeys, FetchedKeys, None]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"jwks": "http://ward.example/jwks"}, "https"),
+        ({"jwks": "keys.json"}, "file:PATH"),
+        ({"jwks": {"keys": []}}, "at least 1"),
+        ({"jwks": {"keys": [{"kty": "EC", "kid": "a"}]}}, "RS512"),
+        ({"jwks": {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "kid": "a"}]}}, "expected 2048"),
+        ({"api_keys": ["fwk_plain-text-key"]}, "pattern"),
+        ({"api_keys": ["sha256:" + "A" * 64]}, "pattern"),
+        ({"client_id": "two words"}, "pattern"),
+        ({"certificates": [{}]}, "at least one of"),
+        ({"certificates": [{"sha256": "ab"}]}, "pattern"),
+        ({"secret": "hunter2"}, "Extra inputs"),
+    ],
+)
+def test_a_wrong_credential_is_refused_with_what_was_expected(wrong: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Credentials.model_validate(wrong)
+
+
+def test_a_private_key_in_the_file_is_refused(rsa_key: RSAKey) -> None:
+    with pytest.raises(ValidationError, match="private key"):
+        Credentials.model_validate({"jwks": {"keys": [rsa_key.as_dict(private=True)]}})
+
+
+def test_every_setting_is_described_in_the_schema() -> None:
+    for model in (Tokens, Credentials):
+        schema = model.model_json_schema()
+        for definition in [schema, *schema.get("$defs", {}).values()]:
+            assert all("description" in field for field in definition["properties"].values())
