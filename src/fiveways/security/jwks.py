@@ -201,6 +201,30 @@ class FetchedKeys:
                 return bytes(body)
 
 
+class KeySources:
+    """Key sets by where they are, each read for as long as the process runs: what was fetched outlives a reload of the
+    deployment, and applications that publish at one URL share one fetch."""
+
+    def __init__(
+        self, clock: Clock, *, keep: timedelta = timedelta(hours=1), refetch_after: timedelta = timedelta(seconds=30)
+    ) -> None:
+        self._clock = clock
+        self._keep = keep
+        self._refetch_after = refetch_after
+        self._files: dict[Path, FileKeys] = {}
+        self._urls: dict[str, FetchedKeys] = {}
+
+    def at_path(self, path: Path) -> FileKeys:
+        """The set in the file at `path`."""
+        return self._files.setdefault(path, FileKeys(path, self._clock))
+
+    def at_url(self, url: str) -> FetchedKeys:
+        """The set published at `url`; JwksError where it may not be fetched from there."""
+        if url not in self._urls:
+            self._urls[url] = FetchedKeys(url, self._clock, keep=self._keep, refetch_after=self._refetch_after)
+        return self._urls[url]
+
+
 def may_fetch(url: str) -> bool:
     """Whether a JWKS may be fetched from `url`: over https, or http from a loopback address or `localhost`."""
     try:

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Settings
-from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys, JwksError, KeySource, may_fetch, read_jwks
+from fiveways.security.jwks import FixedKeys, JwksError, KeySource, KeySources, may_fetch, read_jwks
 
 
 def _at_least_a_second(value: timedelta) -> timedelta:
@@ -144,12 +143,15 @@ class Credentials(Settings):
     certificates: tuple[ClientCertificate, ...] = ()
     """Its client certificates."""
 
-    def key_source(self, tokens: Tokens, base: Path, clock: Clock) -> KeySource | None:
-        """Where its public keys come from; `base` is the deployment file's folder. None where it has none."""
+    def key_source(self, sources: KeySources, base: Path) -> KeySource | None:
+        """Where its public keys come from; `base` is the deployment file's folder. None where it has none.
+
+        `sources` should be the same one from one reload to the next.
+        """
         if self.jwks is None:
             return None
         if isinstance(self.jwks, InlineJwks):
             return FixedKeys(read_jwks({"keys": self.jwks.keys}))
         if self.jwks.startswith("file:"):
-            return FileKeys(base / self.jwks.removeprefix("file:"), clock)
-        return FetchedKeys(self.jwks, clock, keep=tokens.jwks_cache, refetch_after=tokens.jwks_refetch)
+            return sources.at_path(base / self.jwks.removeprefix("file:"))
+        return sources.at_url(self.jwks)

@@ -12,7 +12,7 @@ from joserfc.jwk import RSAKey
 from pydantic import ValidationError
 
 from fiveways.clock import ManualClock
-from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys
+from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys, KeySources
 from fiveways.security.settings import Credentials, Tokens
 
 
@@ -32,11 +32,19 @@ def test_wrong_token_settings_are_refused(wrong: dict[str, Any]) -> None:
 def test_keys_come_from_the_file_a_file_or_a_url(tmp_path: Path, clock: ManualClock, rsa_key: RSAKey) -> None:
     inline = {"keys": [rsa_key.as_dict(private=False)]}
     (tmp_path / "app.jwks.json").write_text(json.dumps(inline))
+    sources = KeySources(clock)
     kinds: list[type[object] | None] = []
     for jwks in (inline, "file:app.jwks.json", "https://ward.example/jwks", "http://localhost:9/jwks", None):
-        source = Credentials.model_validate({"jwks": jwks}).key_source(Tokens(), tmp_path, clock)
+        source = Credentials.model_validate({"jwks": jwks}).key_source(sources, tmp_path)
         kinds.append(type(source) if source else None)
     assert kinds == [FixedKeys, FileKeys, FetchedKeys, FetchedKeys, None]
+
+
+def test_a_reload_keeps_what_was_fetched(tmp_path: Path, clock: ManualClock) -> None:
+    sources = KeySources(clock)
+    for jwks in ("https://ward.example/jwks", "file:app.jwks.json"):
+        before, after = (Credentials.model_validate({"jwks": jwks}).key_source(sources, tmp_path) for _ in range(2))
+        assert before is after
 
 
 @pytest.mark.parametrize(
