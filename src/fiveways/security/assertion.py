@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any, Protocol
 
 from fiveways.clock import Clock
@@ -28,7 +27,10 @@ class ReplayGuard(Protocol):
     """Remembers what may be used once."""
 
     async def claim(self, namespace: str, value: str, until: datetime) -> bool:
-        """True for the first to claim `value`, on whichever node, durably before it answers; remembered until `until`."""
+        """True for the first to claim `value`, on whichever node, durably before it answers; remembered until `until`.
+
+        `value` is a client's, and may have any length. StoreError where it cannot be remembered.
+        """
         ...
 
 
@@ -144,11 +146,9 @@ class AssertionVerifier:
             raise Refused(r.SIGNATURE_INVALID, client.application)
 
     async def _use_up(self, token: jwt.Jwt, client: RegisteredClient) -> None:
-        """The `jti` is kept as a hash: of bounded length, and nothing that a client chose reaches the store."""
         expires = datetime.fromtimestamp(token.claims["exp"], UTC) + timedelta(seconds=self._leeway)
         until = max(self._clock.now() + self._memory, expires)
-        value = sha256(token.claims["jti"].encode()).hexdigest()
-        if not await self._replay.claim(f"client_assertion:{client.client_id}", value, until):
+        if not await self._replay.claim(f"client_assertion:{client.client_id}", token.claims["jti"], until):
             raise Refused(r.JTI_USED, client.application)
 
 

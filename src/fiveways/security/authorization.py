@@ -107,7 +107,10 @@ class AuthorizationServer:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, message_id: str) -> Response:
-        path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).removeprefix(PATH)
+        root = request.scope.get("root_path", "")
+        path = request.scope["path"].removeprefix(root)
+        if not root.endswith(PATH):
+            path = path.removeprefix(PATH)
         method, endpoint = self._endpoints.get(path, ("", None))
         if endpoint is None:
             return _refuse(r.NOT_FOUND, message_id)

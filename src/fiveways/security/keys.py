@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
@@ -48,6 +48,13 @@ class SigningKey:
         return jwt.sign(claims, self.private, kid=self.kid, typ=typ)
 
 
+class _Seen(NamedTuple):
+    """The folder as it was last seen; replaced as a whole, as threads may look at the same time."""
+
+    names: frozenset[str]
+    keys: dict[str, SigningKey]
+
+
 class PlatformKeys:
     """The keys in one folder, which several processes and nodes may share. Reading never blocks on another process."""
 
@@ -57,8 +64,7 @@ class PlatformKeys:
         self._bits = bits
         self._lead = lead
         self._keep = keep
-        self._keys: dict[str, SigningKey] = {}
-        self._names: frozenset[str] = frozenset()
+        self._seen = _Seen(frozenset(), {})
         self._look_at = float("-inf")
         self.generation = 0
         """Goes up whenever the set of keys has changed; whoever remembers verified signatures forgets them then."""
@@ -86,6 +92,10 @@ class PlatformKeys:
                 if not keys._keys:
                     keys._create(signs_from=int(clock.time()))
         return keys
+
+    @property
+    def _keys(self) -> dict[str, SigningKey]:
+        return self._seen.keys
 
     @property
     def current(self) -> SigningKey:
@@ -124,9 +134,7 @@ class PlatformKeys:
         with self._exclusively():
             now = self._clock.time()
             waiting = [key for key in self._keys.values() if key.signs_from > now]
-            return (
-                max(waiting) if waiting else self._create(signs_from=max(int(now + wait.total_seconds()), self._newest() + 1))
-            )
+            return max(waiting) if waiting else self._create(signs_from=max(int(now + wait.total_seconds()), self._newest() + 1))
 
     def maintain(self, key_lifetime: timedelta) -> None:
         """Rotate where the newest key will have signed for `key_lifetime` by the time a new one is ready; remove keys whose
@@ -157,14 +165,14 @@ class PlatformKeys:
         self._look_at = self._clock.monotonic() + _LOOK_EVERY
         found = {name: match for name in os.listdir(self._folder) if (match := _NAME.fullmatch(name))}  # noqa: PTH208
         names = frozenset(found)
-        if names == self._names:
+        if names == self._seen.names:
             return
         keys = {}
         for name, match in found.items():
             key = self._keys.get(match[2]) or self._load(name, int(match[1]), match[2])
             if key is not None:
                 keys[key.kid] = key
-        self._keys, self._names = keys, names
+        self._seen = _Seen(names, keys)
         self.generation += 1
 
     def look(self) -> None:

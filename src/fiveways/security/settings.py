@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+from cryptography import x509
 from pydantic import AfterValidator, Field, model_validator
 
 from fiveways.deployment.settings import Duration, HttpUrl, Settings
@@ -106,10 +107,17 @@ ApiKeyHash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", examples=["s
 """An API key as it is kept: the SHA-256 of the key, from `fiveways key new`. The key itself is never in the file."""
 
 
+def _distinguished_name(value: str) -> str:
+    try:
+        return x509.Name.from_rfc4514_string(value).rfc4514_string()
+    except ValueError as error:
+        raise ValueError("expected a distinguished name as RFC 4514 writes it: CN=ward-tablet,O=Northshire Hospitals") from error
+
+
 class ClientCertificate(Settings):
     """A client certificate by what identifies it; where several are given, all must match."""
 
-    subject: str | None = Field(default=None, min_length=1)
+    subject: Annotated[str, AfterValidator(_distinguished_name)] | None = None
     """The subject's distinguished name (RFC 4514): CN=ward-tablet,O=Northshire Hospitals,C=GB."""
 
     dns: str | None = Field(default=None, min_length=1)

@@ -186,9 +186,7 @@ def test_an_assertion_is_used_once_when_sent_many_times_together(platform: Platf
         ("user-only", 401, "unauthorized_client", NOT_CONFIGURED),
     ],
 )
-def test_an_application_that_may_not_is_refused(
-    platform: Platform, client: str, status: int, error: str, description: str
-) -> None:
+def test_an_application_that_may_not_is_refused(platform: Platform, client: str, status: int, error: str, description: str) -> None:
     assertion = platform.assertion(platform.claims(iss=client, sub=client))
     refused(platform.ask(platform.form(assertion)), status, error, description)
 
@@ -260,7 +258,7 @@ def test_another_method_is_not_allowed(platform: Platform, method: str) -> None:
     assert response.headers["content-type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("path", ["", "/", "/tokens", "/token/", "/authorize", "/.well-known", "//token"])
+@pytest.mark.parametrize("path", ["", "/", "/tokens", "/token/", "/authorize", "/.well-known", "//token", "/oauth2/token"])
 def test_an_unknown_path_is_not_found(platform: Platform, path: str) -> None:
     response = platform.http.post(f"{platform.url}/oauth2{path}", follow_redirects=True)
     refused(response, 404, "invalid_request", "Not Found")
@@ -392,9 +390,7 @@ def test_what_is_no_token_is_as_good_as_revoked(platform: Platform) -> None:
 
 def test_revoking_needs_a_token_and_an_assertion(platform: Platform) -> None:
     refused(revoke(platform), 400, "invalid_request", "token is missing")
-    refused(
-        revoke(platform, token="x", client_assertion="invalid"), 400, "invalid_request", "Malformed JWT in client_assertion"
-    )
+    refused(revoke(platform, token="x", client_assertion="invalid"), 400, "invalid_request", "Malformed JWT in client_assertion")
 
 
 @pytest.mark.parametrize("path", ["/jwks", "/.well-known/jwks.json"])
@@ -414,9 +410,7 @@ def test_the_metadata_names_every_endpoint(platform: Platform) -> None:
     assert metadata["grant_types_supported"] == ["client_credentials"]
     assert platform.http.get(metadata["jwks_uri"]).status_code == 200
     assert platform.http.get(metadata["revocation_endpoint"]).status_code == 405
-    elsewhere = platform.http.get(
-        f"{platform.url}/oauth2/.well-known/oauth-authorization-server", headers={"host": "evil.test"}
-    )
+    elsewhere = platform.http.get(f"{platform.url}/oauth2/.well-known/oauth-authorization-server", headers={"host": "evil.test"})
     refused(elsewhere, 404, "invalid_request", "Not Found")
 
 

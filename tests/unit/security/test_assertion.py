@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,14 @@ from joserfc.jwt import encode
 
 from fiveways.clock import ManualClock
 from fiveways.errors import DeploymentError
+from fiveways.ledger.replay import ReplayGuard, replays
 from fiveways.security import refusals as r
 from fiveways.security.assertion import CHECKS, AssertionVerifier
 from fiveways.security.clients import Clients, RegisteredClient
 from fiveways.security.jwks import FixedKeys, read_jwks
 from fiveways.security.refusals import JWT_BEARER, Refusal, Refused
+from fiveways.store.database import Database
+from fiveways.store.group import GroupWriter
 
 URL = "https://api.northshire.test/oauth2/token"
 
@@ -97,14 +101,31 @@ async def test_an_assertion_is_used_once_however_many_try_together(
 
 
 @pytest.mark.anyio
-async def test_a_jti_is_remembered_for_thirty_days_and_as_a_hash(
+async def test_a_jti_is_remembered_for_thirty_days(
     verifier: AssertionVerifier, guard: UsedOnce, clock: ManualClock, rsa_key: RSAKey
 ) -> None:
-    await verifier.authenticate(form(claims(clock, jti="x" * 5000), rsa_key), {URL})
-    ((namespace, value),) = guard.claimed
-    assert namespace == "client_assertion:client-1"
-    assert len(value) == 64
-    assert guard.claimed[namespace, value] == clock.now() + timedelta(days=30)
+    await verifier.authenticate(form(claims(clock), rsa_key), {URL})
+    assert guard.claimed == {("client_assertion:client-1", "e8b2"): clock.now() + timedelta(days=30)}
+
+
+@pytest.mark.anyio
+async def test_an_assertion_is_used_once_across_a_restart(
+    clients: Clients, clock: ManualClock, rsa_key: RSAKey, tmp_path: Path
+) -> None:
+    sent = form(claims(clock, jti="x" * 5000 + "\0"), rsa_key)
+    answers: list[object] = []
+    for _ in range(2):
+        database = Database.open(f"sqlite:///{tmp_path / 'db'}", clock)
+        async with database.write() as connection:
+            await connection.run_sync(lambda sync: replays.create(sync, checkfirst=True))
+        group = GroupWriter(database)
+        try:
+            answers.append((await AssertionVerifier(clients, ReplayGuard(group), clock).authenticate(sent, {URL})).application)
+        except Refused as refused:
+            answers.append(refused.refusal)
+        await group.close()
+        await database.close()
+    assert answers == ["ward-tablet", r.JTI_USED]
 
 
 @pytest.mark.anyio
@@ -246,9 +267,7 @@ async def test_the_first_of_two_mistakes_is_told(verifier: AssertionVerifier, cl
         ({"client_assertion_type": JWT_BEARER, "client_assertion": "a" * 20_000}, r.ASSERTION_MALFORMED),
     ],
 )
-async def test_a_form_without_an_assertion_is_refused(
-    verifier: AssertionVerifier, sent: dict[str, str], expected: Refusal
-) -> None:
+async def test_a_form_without_an_assertion_is_refused(verifier: AssertionVerifier, sent: dict[str, str], expected: Refusal) -> None:
     assert await refusal(verifier, sent) == expected
 
 

@@ -64,9 +64,7 @@ def shake_hands(folder: Path, authority: KeyPair, server: KeyPair, client: KeyPa
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
 def test_server_and_client_certificates_work_in_tls(tmp_path: Path, authority: KeyPair, name: str) -> None:
     clock = SystemClock()
-    client = issue_client(
-        authority, clock, name="ward-tablet", organisation="Northshire Hospitals", uri="urn:fiveways:ward-tablet"
-    )
+    client = issue_client(authority, clock, name="ward-tablet", organisation="Northshire Hospitals", uri="urn:fiveways:ward-tablet")
     seen = shake_hands(tmp_path, authority, issue_server(authority, clock), client, name)
     identity = identify(seen)
     assert identity.subject == "CN=ward-tablet,O=Northshire Hospitals"

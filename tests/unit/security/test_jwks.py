@@ -109,9 +109,7 @@ def test_plain_http_is_fetched_from_this_machine_alone(url: str, may: bool) -> N
 
 
 def test_loopback_is_loopback() -> None:
-    assert [
-        host for host in ("localhost", "LOCALHOST", "127.9.9.9", "::1", "0.0.0.0", "::", "example") if is_loopback(host)
-    ] == [
+    assert [host for host in ("localhost", "LOCALHOST", "127.9.9.9", "::1", "0.0.0.0", "::", "example") if is_loopback(host)] == [
         "localhost",
         "LOCALHOST",
         "127.9.9.9",

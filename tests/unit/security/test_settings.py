@@ -21,9 +21,7 @@ def test_tokens_live_ten_minutes_unless_told_otherwise() -> None:
     assert Tokens.model_validate({"lifetime": "5m", "urls": ["https://api.northshire.test"]}).lifetime == timedelta(minutes=5)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"lifetime": "500ms"}, {"lifetime": "2d"}, {"lifetime": 600}, {"urls": ["api"]}, {"issuer": ""}]
-)
+@pytest.mark.parametrize("wrong", [{"lifetime": "500ms"}, {"lifetime": "2d"}, {"lifetime": 600}, {"urls": ["api"]}, {"issuer": ""}])
 def test_wrong_token_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Tokens.model_validate(wrong)
@@ -60,6 +58,7 @@ def test_a_reload_keeps_what_was_fetched(tmp_path: Path, clock: ManualClock) -> 
         ({"client_id": "two words"}, "pattern"),
         ({"certificates": [{}]}, "at least one of"),
         ({"certificates": [{"sha256": "ab"}]}, "pattern"),
+        ({"certificates": [{"subject": "ward-tablet"}]}, "RFC 4514"),
         ({"secret": "hunter2"}, "Extra inputs"),
     ],
 )

@@ -84,9 +84,7 @@ def test_a_lifetime_is_only_ever_shortened(issuer: TokenIssuer, clock: ManualClo
     assert issued.grant.expires - clock.time() <= min(asked / 1000, 600)
 
 
-def test_a_person_is_carried_with_who_vouched_for_them(
-    issuer: TokenIssuer, verifier: TokenVerifier, clock: ManualClock
-) -> None:
+def test_a_person_is_carried_with_who_vouched_for_them(issuer: TokenIssuer, verifier: TokenVerifier, clock: ManualClock) -> None:
     issued = issue(issuer, subject="555021935107", issuer="https://cis2.test", level="aal3", context="user-restricted")
     grant = verifier.verify(issued.token.encode(), clock.time())
     assert (grant.subject, grant.issuer, grant.level) == ("555021935107", "https://cis2.test", "aal3")
@@ -162,9 +160,7 @@ def test_tokens_outlive_the_rotation_of_keys(
     verifier.verify(new, clock.time())
 
 
-def test_memory_is_bounded_and_forgetting_changes_no_answer(
-    keys: PlatformKeys, issuer: TokenIssuer, clock: ManualClock
-) -> None:
+def test_memory_is_bounded_and_forgetting_changes_no_answer(keys: PlatformKeys, issuer: TokenIssuer, clock: ManualClock) -> None:
     verifier = TokenVerifier(keys, Revocations(), issuer="urn:fiveways", audience="urn:gateway", remembered=3)
     tokens = [issue(issuer).token.encode() for _ in range(5)]
     for _ in range(2):
@@ -198,12 +194,8 @@ def as_access_token(claims: dict[str, Any], key: Any, alg: str = "RS512", **head
             BadSignature,
             id="brings its own key",
         ),
-        pytest.param(
-            lambda k, c, o: as_access_token(c, k.current.private, "RS256", kid=k.current.kid), BadSignature, id="RS256"
-        ),
-        pytest.param(
-            lambda k, c, o: as_access_token(c, k.current.private, "PS512", kid=k.current.kid), BadSignature, id="PS512"
-        ),
+        pytest.param(lambda k, c, o: as_access_token(c, k.current.private, "RS256", kid=k.current.kid), BadSignature, id="RS256"),
+        pytest.param(lambda k, c, o: as_access_token(c, k.current.private, "PS512", kid=k.current.kid), BadSignature, id="PS512"),
         pytest.param(
             lambda k, c, o: as_access_token(c, OctKey.import_key("x" * 64), "HS512", kid=k.current.kid),
             BadSignature,
