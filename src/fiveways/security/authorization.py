@@ -54,11 +54,8 @@ class Record(Protocol):
         ...
 
 
-class Revoke(Protocol):
-    """Takes a token back, durably and for every node, before it returns."""
-
-    async def __call__(self, revocation: Revocation) -> None: ...
-
+Revoke = Callable[[Revocation], Awaitable[None]]
+"""Takes a token back, durably, before it returns; StoreError where it cannot."""
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 

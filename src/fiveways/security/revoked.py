@@ -1,4 +1,4 @@
-"""Revocations kept in the store: durable before they are acknowledged, and known to every node within a poll.
+"""Revocations kept in the store: durable before they are acknowledged, and known to every node within a second.
 
 A node reads what was recorded since it last looked, and a little before that, as nodes' clocks differ and a transaction may
 commit late; having one twice changes nothing.
@@ -6,22 +6,19 @@ commit late; having one twice changes nothing.
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, delete, insert, select
 
 from fiveways.clock import Clock
 from fiveways.correlation import new_id
-from fiveways.errors import StoreError
 from fiveways.security.revocations import Revocation, Revocations
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 from fiveways.store.tables import metadata
 
 OVERLAP = timedelta(minutes=2)
-"""How far back a poll looks again."""
+"""How far back each look goes again."""
 
 revocations = Table(
     "revocations",
@@ -37,20 +34,20 @@ revocations = Table(
 )
 
 _INSERT = insert(revocations)
-_log = logging.getLogger(__name__)
 
 
 class StoredRevocations:
-    """Adds to `known`, which token verifiers look at, what this and other nodes revoke. `load` before the first request."""
+    """What this and other nodes revoke, in the store and in `memory`, where token verifiers look. `load` before the first
+    request, and `refresh` once a second from then on."""
 
-    def __init__(self, known: Revocations, database: Database, group: GroupWriter, clock: Clock) -> None:
-        self._known = known
+    def __init__(self, database: Database, group: GroupWriter, clock: Clock) -> None:
+        self.memory = Revocations()
         self._database = database
         self._group = group
         self._clock = clock
         self._looked = 0
 
-    async def __call__(self, revocation: Revocation) -> None:
+    async def revoke(self, revocation: Revocation) -> None:
         """Revoke: durable, and in force on this node, when it returns. StoreError, and nothing revoked, where it cannot be."""
         await self._group.submit(
             _INSERT,
@@ -63,30 +60,22 @@ class StoredRevocations:
                 "recorded_at": _micros(self._clock.time()),
             },
         )
-        self._known.apply(revocation)
+        self.memory.apply(revocation)
 
     async def load(self) -> None:
         """Apply everything that may still cover a valid token."""
         await self._apply_since(0)
 
-    async def poll(self) -> None:
-        """Apply what was recorded since the last look; drop what no longer matters."""
+    async def refresh(self) -> None:
+        """Apply what was recorded since the last look; drop what no longer matters. StoreError where the store cannot be
+        read: what is known then stays in force."""
         await self._apply_since(self._looked - _micros(OVERLAP.total_seconds()))
-        self._known.forget(self._clock.time())
+        self.memory.forget(self._clock.time())
 
-    async def follow(self, every: timedelta = timedelta(seconds=1)) -> None:
-        """Poll for ever. While the store is down, what is known stays in force."""
-        while True:
-            try:
-                await self.poll()
-            except StoreError as error:
-                _log.warning("revocations could not be read", extra={"reason": str(error)})
-            await asyncio.sleep(every.total_seconds())
-
-    async def purge(self) -> int:
+    async def purge(self, now: datetime) -> int:
         """Delete what can cover no valid token any more; how many rows that were."""
         async with self._database.write() as connection:
-            result = await connection.execute(delete(revocations).where(revocations.c.until < _micros(self._clock.time())))
+            result = await connection.execute(delete(revocations).where(revocations.c.until < _micros(now.timestamp())))
         return result.rowcount
 
     async def _apply_since(self, since: int) -> None:
@@ -95,7 +84,7 @@ class StoredRevocations:
         async with self._database.read() as connection:
             rows = (await connection.execute(wanted)).all()
         for row in rows:
-            self._known.apply(Revocation(row.application, row.until / 1e6, row.jti, row.issued_before / 1e6))
+            self.memory.apply(Revocation(row.application, row.until / 1e6, row.jti, row.issued_before / 1e6))
         self._looked = now
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from cryptography import x509
 from pydantic import AfterValidator, Field, model_validator
 
+from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Settings
 from fiveways.security.jwks import FixedKeys, JwksError, KeySource, KeySources, may_fetch, read_jwks
 
@@ -151,11 +152,12 @@ class Credentials(Settings):
     certificates: tuple[ClientCertificate, ...] = ()
     """Its client certificates."""
 
-    def key_source(self, sources: KeySources, base: Path) -> KeySource | None:
+    def key_source(self, tokens: Tokens, base: Path, clock: Clock, sources: KeySources | None = None) -> KeySource | None:
         """Where its public keys come from; `base` is the deployment file's folder. None where it has none.
 
-        `sources` should be the same one from one reload to the next.
+        Give the same `sources` from one reload to the next, so that what was fetched is kept.
         """
+        sources = sources or KeySources(clock, keep=tokens.jwks_cache, refetch_after=tokens.jwks_refetch)
         if self.jwks is None:
             return None
         if isinstance(self.jwks, InlineJwks):

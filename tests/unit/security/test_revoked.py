@@ -11,7 +11,7 @@ import pytest
 
 from fiveways.clock import ManualClock
 from fiveways.errors import StoreError
-from fiveways.security.revocations import Revocation, Revocations
+from fiveways.security.revocations import Revocation
 from fiveways.security.revoked import StoredRevocations
 from fiveways.security.revoked import revocations as table
 from fiveways.store.database import Database
@@ -19,14 +19,13 @@ from fiveways.store.group import GroupWriter
 
 
 @asynccontextmanager
-async def node(path: Path, clock: ManualClock) -> AsyncIterator[tuple[StoredRevocations, Revocations]]:
+async def node(path: Path, clock: ManualClock) -> AsyncIterator[StoredRevocations]:
     database = Database.open(f"sqlite:///{path}", clock)
     async with database.write() as connection:
         await connection.run_sync(lambda sync: table.create(sync, checkfirst=True))
     group = GroupWriter(database)
-    known = Revocations()
     try:
-        yield StoredRevocations(known, database, group, clock), known
+        yield StoredRevocations(database, group, clock)
     finally:
         await group.close()
         await database.close()
@@ -34,43 +33,43 @@ async def node(path: Path, clock: ManualClock) -> AsyncIterator[tuple[StoredRevo
 
 @pytest.mark.anyio
 async def test_a_revocation_survives_a_restart(tmp_path: Path, clock: ManualClock) -> None:
-    async with node(tmp_path / "db", clock) as (stored, known):
-        await stored(Revocation("ward-tablet", clock.time() + 600, jti="one"))
-        await stored(Revocation("ward-tablet", clock.time() + 600, issued_before=clock.time()))
-        assert len(known) == 2
-    async with node(tmp_path / "db", clock) as (stored, known):
+    async with node(tmp_path / "db", clock) as stored:
+        await stored.revoke(Revocation("ward-tablet", clock.time() + 600, jti="one"))
+        await stored.revoke(Revocation("ward-tablet", clock.time() + 600, issued_before=clock.time()))
+        assert len(stored.memory) == 2
+    async with node(tmp_path / "db", clock) as stored:
         await stored.load()
-        assert len(known) == 2
+        assert len(stored.memory) == 2
 
 
 @pytest.mark.anyio
-async def test_another_node_hears_of_it_at_its_next_poll(tmp_path: Path, clock: ManualClock) -> None:
-    async with node(tmp_path / "db", clock) as (here, _), node(tmp_path / "db", clock) as (there, known):
+async def test_another_node_hears_of_it_at_its_next_look(tmp_path: Path, clock: ManualClock) -> None:
+    async with node(tmp_path / "db", clock) as here, node(tmp_path / "db", clock) as there:
         await there.load()
         clock.advance(timedelta(seconds=30))
-        await here(Revocation("ward-tablet", clock.time() + 600, jti="one"))
-        assert len(known) == 0
+        await here.revoke(Revocation("ward-tablet", clock.time() + 600, jti="one"))
+        assert len(there.memory) == 0
         clock.advance(timedelta(seconds=1))
-        await there.poll()
-        await there.poll()
-        assert len(known) == 1
+        await there.refresh()
+        await there.refresh()
+        assert len(there.memory) == 1
 
 
 @pytest.mark.anyio
 async def test_what_no_longer_matters_is_dropped_everywhere(tmp_path: Path, clock: ManualClock) -> None:
-    async with node(tmp_path / "db", clock) as (stored, known):
-        await stored(Revocation("ward-tablet", clock.time() + 600, jti="one"))
+    async with node(tmp_path / "db", clock) as stored:
+        await stored.revoke(Revocation("ward-tablet", clock.time() + 600, jti="one"))
         clock.advance(timedelta(minutes=11))
-        await stored.poll()
-        assert len(known) == 0
-        assert await stored.purge() == 1
-        assert await stored.purge() == 0
+        await stored.refresh()
+        assert len(stored.memory) == 0
+        assert await stored.purge(clock.now()) == 1
+        assert await stored.purge(clock.now()) == 0
 
 
 @pytest.mark.anyio
 async def test_what_cannot_be_kept_is_not_acknowledged(tmp_path: Path, clock: ManualClock) -> None:
-    async with node(tmp_path / "db", clock) as (stored, known):
+    async with node(tmp_path / "db", clock) as stored:
         await stored._group.close()
         with pytest.raises(StoreError):
-            await stored(Revocation("ward-tablet", clock.time() + 600, jti="one"))
-        assert len(known) == 0
+            await stored.revoke(Revocation("ward-tablet", clock.time() + 600, jti="one"))
+        assert len(stored.memory) == 0

@@ -33,7 +33,7 @@ def test_keys_come_from_the_file_a_file_or_a_url(tmp_path: Path, clock: ManualCl
     sources = KeySources(clock)
     kinds: list[type[object] | None] = []
     for jwks in (inline, "file:app.jwks.json", "https://ward.example/jwks", "http://localhost:9/jwks", None):
-        source = Credentials.model_validate({"jwks": jwks}).key_source(sources, tmp_path)
+        source = Credentials.model_validate({"jwks": jwks}).key_source(Tokens(), tmp_path, clock, sources)
         kinds.append(type(source) if source else None)
     assert kinds == [FixedKeys, FileKeys, FetchedKeys, FetchedKeys, None]
 
@@ -41,7 +41,9 @@ def test_keys_come_from_the_file_a_file_or_a_url(tmp_path: Path, clock: ManualCl
 def test_a_reload_keeps_what_was_fetched(tmp_path: Path, clock: ManualClock) -> None:
     sources = KeySources(clock)
     for jwks in ("https://ward.example/jwks", "file:app.jwks.json"):
-        before, after = (Credentials.model_validate({"jwks": jwks}).key_source(sources, tmp_path) for _ in range(2))
+        before, after = (
+            Credentials.model_validate({"jwks": jwks}).key_source(Tokens(), tmp_path, clock, sources) for _ in range(2)
+        )
         assert before is after
 
 
