@@ -11,6 +11,7 @@ Deleting a file withdraws a key at once: every node stops trusting it, and what 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import secrets
@@ -32,6 +33,7 @@ from fiveways.security import jwt
 
 _NAME = re.compile(r"(\d{1,15})-([A-Za-z0-9_-]{43})\.pem")
 _LOOK_EVERY = 1.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,6 +67,7 @@ class PlatformKeys:
         self._lead = lead
         self._keep = keep
         self._seen = _Seen(frozenset(), {})
+        self._bad: set[str] = set()
         self._look_at = float("-inf")
         self.generation = 0
         """Goes up whenever the set of keys has changed; whoever remembers verified signatures forgets them then."""
@@ -86,7 +89,7 @@ class PlatformKeys:
         """
         keys = cls(folder, clock, bits=bits, lead=lead, keep=keep)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keys.refresh()
+        keys._scan(strict=True)
         if not keys._keys:
             with keys._exclusively():
                 if not keys._keys:
@@ -110,7 +113,7 @@ class PlatformKeys:
         raise DeploymentError(f"{self._folder} has no key any more")
 
     def public(self, kid: str) -> RSAKey | None:
-        """The public key with this id, where it is still published; looks for new files where the id is not known."""
+        """The public key with this id, where it is still published."""
         self.look()
         key = self._keys.get(kid)
         return key.public if key is not None else None
@@ -161,19 +164,37 @@ class PlatformKeys:
                 self._create(signs_from=int(self._clock.time()))
 
     def refresh(self) -> None:
-        """Take up what other processes have added or removed."""
+        """Take up what other processes have added or removed. A file that is not as it must be is logged and left alone, and
+        where the folder cannot be read what is known stays: requests go on being served."""
         self._look_at = self._clock.monotonic() + _LOOK_EVERY
-        found = {name: match for name in os.listdir(self._folder) if (match := _NAME.fullmatch(name))}  # noqa: PTH208
-        names = frozenset(found)
-        if names == self._seen.names:
-            return
-        keys = {}
-        for name, match in found.items():
-            key = self._keys.get(match[2]) or self._load(name, int(match[1]), match[2])
+        try:
+            self._scan(strict=False)
+        except OSError as error:
+            _log.error("the folder of platform keys cannot be read", extra={"reason": error.strerror})
+
+    def _scan(self, *, strict: bool) -> None:
+        keys: dict[str, SigningKey] = {}
+        names, bad = set(), set()
+        for name in os.listdir(self._folder):  # noqa: PTH208
+            match = _NAME.fullmatch(name)
+            if match is None:
+                continue
+            try:
+                key = self._keys.get(match[2]) or self._load(name, int(match[1]), match[2])
+            except DeploymentError as error:
+                if strict:
+                    raise
+                if name not in self._bad:
+                    _log.error("a platform key cannot be used", extra={"reason": str(error)})
+                bad.add(name)
+                continue
             if key is not None:
                 keys[key.kid] = key
-        self._seen = _Seen(names, keys)
-        self.generation += 1
+                names.add(name)
+        self._bad = bad
+        if names != self._seen.names:
+            self._seen = _Seen(frozenset(names), keys)
+            self.generation += 1
 
     def look(self) -> None:
         """`refresh`, but once a second at most."""
@@ -196,7 +217,7 @@ class PlatformKeys:
         except FileNotFoundError:
             return None  # withdrawn between the listing and now
         except (OSError, ValueError, TypeError) as error:
-            raise DeploymentError(f"{path} is not a private key in PEM") from error
+            raise DeploymentError(f"{path} is not a private key in PEM that can be read") from error
         if not isinstance(private, rsa.RSAPrivateKey) or private.key_size < 2048:
             raise DeploymentError(f"{path} is not an RSA key of 2048 bits or more")
         key = _signing_key(signs_from, private)

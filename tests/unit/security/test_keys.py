@@ -122,6 +122,44 @@ def test_a_node_whose_clock_is_behind_uses_the_first_key(keys: PlatformKeys, clo
     assert PlatformKeys.open(tmp_path / "keys", behind).current == keys.current
 
 
+def test_a_bad_file_while_running_is_logged_once_and_stops_nothing(
+    keys: PlatformKeys, tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    current = keys.current
+    bad = tmp_path / "keys" / f"1-{'A' * 43}.pem"
+    bad.write_text("")
+    for _ in range(3):
+        clock.advance(timedelta(seconds=1))
+        assert keys.current == current
+    assert [record.message for record in caplog.records] == ["a platform key cannot be used"]
+    assert keys.generation == 1
+
+
+def test_a_key_that_only_had_the_wrong_mode_is_taken_up_once_that_is_mended(
+    keys: PlatformKeys, tmp_path: Path, clock: ManualClock
+) -> None:
+    new = PlatformKeys.open(tmp_path / "elsewhere", clock, bits=2048).current
+    (made,) = (tmp_path / "elsewhere").glob("*.pem")
+    copied = tmp_path / "keys" / made.name
+    copied.write_bytes(made.read_bytes())
+    copied.chmod(0o644)
+    clock.advance(timedelta(seconds=1))
+    assert keys.public(new.kid) is None
+    copied.chmod(0o600)
+    clock.advance(timedelta(seconds=1))
+    assert keys.public(new.kid) is not None
+
+
+def test_what_is_known_stays_while_the_folder_cannot_be_read(
+    keys: PlatformKeys, tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    current = keys.current
+    (tmp_path / "keys").rename(tmp_path / "away")
+    clock.advance(timedelta(seconds=1))
+    assert keys.current == current
+    assert caplog.records[0].message == "the folder of platform keys cannot be read"
+
+
 def test_left_over_temporary_files_are_ignored(keys: PlatformKeys, tmp_path: Path, clock: ManualClock) -> None:
     (tmp_path / "keys" / ".1-x.pem.1234").write_text("half a key")
     assert PlatformKeys.open(tmp_path / "keys", clock).current == keys.current
@@ -133,7 +171,7 @@ def test_processes_starting_together_make_one_key(tmp_path: Path) -> None:
         "from fiveways.security.keys import PlatformKeys;"
         "print(PlatformKeys.open(Path(sys.argv[1]), SystemClock(), bits=2048).current.kid)"
     )
-    environment = {**os.environ, "PYTHONPATH": "src"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     running = [
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, env=environment, text=True)
         for _ in range(4)
