@@ -9,13 +9,15 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
 
+import fiveways
 from fiveways.clock import SystemClock
 from fiveways.ledger import tables as ledger_tables
 from fiveways.store.database import Database
@@ -138,3 +140,30 @@ async def group(database: Database) -> AsyncIterator[GroupWriter]:
     writer = GroupWriter(database)
     yield writer
     await writer.close()
+
+
+@pytest.fixture
+async def child() -> AsyncIterator[Callable[..., Awaitable[asyncio.subprocess.Process]]]:
+    """Starts Python programs, given as text with arguments, as processes of their own; none of them outlives the test."""
+    processes: list[asyncio.subprocess.Process] = []
+    environment = {**os.environ, "PYTHONPATH": str(Path(fiveways.__file__).parents[1])}
+
+    async def start(program: str, *arguments: str) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            program,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.communicate()

@@ -33,9 +33,7 @@ def event(number: int = 0, **more: Any) -> AuditEvent:
 
 
 @asynccontextmanager
-async def running(
-    database: Database, folder: Path, settings: AuditSettings = SMALL, clock: Any = None
-) -> AsyncIterator[AuditLog]:
+async def running(database: Database, folder: Path, settings: AuditSettings = SMALL, clock: Any = None) -> AsyncIterator[AuditLog]:
     """The audit of one process, from start to graceful stop."""
     group = GroupWriter(database)
     log = await AuditLog.open(database, group, folder, "node", clock or SystemClock(), settings)

@@ -47,7 +47,8 @@ class Compiled:
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
         self.returning = bool(statement._returning)  # noqa: SLF001 - no public way to ask
-        self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
+        binds: Mapping[str, Any] = getattr(compiled, "binds", {})
+        self._fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
 
     def parameters(self, row: Row) -> tuple[Any, ...]:
         """The values of one row in order; KeyError for a missing one."""

@@ -153,9 +153,7 @@ class AuditLog:
         moment = int(older_than.timestamp() * 1e6)
         found = expired(lines, moment, self._durable)
         if found is None:  # but a run before may not have come to the end
-            return await remove(
-                database, self.chain, max((line.last for line in lines if isinstance(line, Removal)), default=0)
-            )
+            return await remove(database, self.chain, max((line.last for line in lines if isinstance(line, Removal)), default=0))
         await asyncio.to_thread(self._note_removal, found)
         rows = await remove(database, self.chain, found.last)
         details = {"segments": found.segments, "events": found.rows, "last": found.last}

@@ -89,9 +89,7 @@ class Report:
             self.findings.append(Finding(chain, seq, what))
 
 
-async def verify(
-    database: Database, folder: Path, public_key: bytes | None = None, *, elsewhere: Collection[str] = ()
-) -> Report:
+async def verify(database: Database, folder: Path, public_key: bytes | None = None, *, elsewhere: Collection[str] = ()) -> Report:
     """Check every chain in the database against the files in `folder` (`{data}`).
 
     `public_key` (PEM) is the node's key as kept somewhere safe; by default the one in `{data}/keys/audit.pub`. `elsewhere`

@@ -1,0 +1,73 @@
+"""Wake-ups across nodes over NATS (core NATS: nothing is stored there, and nothing needs to be)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import AbstractContextManager
+from typing import Any
+
+from fiveways.errors import StoreError
+from fiveways.store.bus import LocalBus, Wakes
+
+try:
+    import nats
+    import nats.errors
+except ImportError:
+    raise StoreError("the NATS bus needs its client: pip install fiveways[nats]") from None
+
+log = logging.getLogger(__name__)
+_ROOT = "fiveways.wake"
+_TOKEN = re.compile(r"[^A-Za-z0-9_.:-]")
+
+
+class NatsBus:
+    """One subscription to all wake-ups, handed on to subscribers in this process. While NATS is away only these are woken."""
+
+    def __init__(self) -> None:
+        self._local = LocalBus()
+        self._client: Any = None
+
+    @classmethod
+    async def connect(cls, url: str) -> NatsBus:
+        """A bus over the NATS server at `url`; it reconnects by itself for ever once it was connected."""
+        bus = cls()
+        try:
+            bus._client = await nats.connect(
+                url,
+                connect_timeout=5,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=1,
+                error_cb=_note,
+                no_echo=True,
+                allow_reconnect=True,
+            )
+            await bus._client.subscribe(f"{_ROOT}.>", cb=bus._received)
+            await bus._client.flush(timeout=5)
+        except (OSError, TimeoutError, nats.errors.Error) as error:
+            raise StoreError(f"NATS cannot be reached: {type(error).__name__}") from None
+        return bus
+
+    async def publish(self, topic: str, data: bytes = b"") -> None:
+        """Wake the subscribers of `topic` everywhere."""
+        self._local.deliver(topic, data)
+        try:
+            await self._client.publish(f"{_ROOT}.{_TOKEN.sub('_', topic)}", data, headers={"topic": topic})
+        except nats.errors.Error as error:
+            log.warning("a wake-up was not sent", extra={"topic": topic, "reason": type(error).__name__})
+
+    def subscribe(self, prefix: str) -> AbstractContextManager[Wakes]:
+        """`Wakes` for all topics that begin with `prefix`, until the block is left."""
+        return self._local.subscribe(prefix)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+    async def _received(self, message: Any) -> None:
+        topic = (message.headers or {}).get("topic") or message.subject.removeprefix(f"{_ROOT}.")
+        self._local.deliver(topic, message.data)
+
+
+async def _note(error: Exception) -> None:
+    log.warning("the connection to NATS has a fault", extra={"reason": type(error).__name__})

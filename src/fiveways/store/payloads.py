@@ -1,0 +1,122 @@
+"""Bodies too large for a row: streamed in, durable when `put` returns, streamed out; never changed, only removed.
+
+A payload's reference is a UUIDv7, so that payloads of one day lie together. It is made here and never by a caller, and what is not
+such a reference is not looked up: no path can be smuggled in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from fiveways.errors import PayloadTooLarge, StoreError
+
+_REFERENCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+CHUNK = 256 * 1024
+"""Bytes that reading hands out at a time."""
+
+
+class Payload(NamedTuple):
+    """What was put: where it is, its length in bytes, and its SHA-256 in hexadecimal."""
+
+    ref: str
+    size: int
+    sha256: str
+
+
+class Payloads(Protocol):
+    """A store of payloads. Every method raises StoreError where the store fails."""
+
+    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None) -> Payload:
+        """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then, and on any failure, nothing stays."""
+        ...
+
+    def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
+        ...
+
+    async def size(self, ref: str) -> int:
+        """The length in bytes. Raises KeyError for what is not there."""
+        ...
+
+    async def exists(self, ref: str) -> bool:
+        """Whether there is such a payload."""
+        ...
+
+    async def delete(self, ref: str) -> None:
+        """Remove a payload; one that is not there is no error."""
+        ...
+
+    def list(self) -> AsyncIterator[str]:
+        """Every reference."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+def open_payloads(url: str) -> Payloads:
+    """The store at `file:///folder`, `memory://`, or `s3://bucket/prefix?endpoint=…&region=…`.
+
+    S3 credentials come from the environment (`AWS_ACCESS_KEY_ID`, …) or the machine's role, never from the URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.path and not parts.netloc:
+        from fiveways.store.payloads_folder import FolderPayloads  # noqa: PLC0415, RUF100
+
+        return FolderPayloads.at(Path(parts.path))
+    if parts.scheme in ("memory", "s3"):
+        from fiveways.store.payloads_object import ObjectPayloads  # noqa: PLC0415, RUF100
+
+        return ObjectPayloads.at(url)
+    raise StoreError("no such payload store: expected file:///folder, memory:// or s3://bucket/prefix?endpoint=…")
+
+
+def checked(ref: str) -> str:
+    """`ref` if it is a reference. Raises KeyError otherwise."""
+    if not _REFERENCE.fullmatch(ref):
+        raise KeyError(ref)
+    return ref
+
+
+class Meter:
+    """Counts and digests what passes, and refuses what is too much."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.size = 0
+        self._limit = limit
+        self._sha256 = hashlib.sha256()
+
+    def add(self, chunk: bytes) -> None:
+        """Take note of a chunk. Raises PayloadTooLarge."""
+        self.size += len(chunk)
+        if self._limit is not None and self.size > self._limit:
+            raise PayloadTooLarge(f"the payload is over {self._limit} bytes")
+        self._sha256.update(chunk)
+
+    def payload(self, ref: str) -> Payload:
+        """What has passed, as kept under `ref`."""
+        return Payload(ref, self.size, self._sha256.hexdigest())
+
+
+async def pieces(content: AsyncIterable[bytes] | bytes) -> AsyncIterator[bytes]:
+    """The content in chunks that are not small: writing each to a thread has its price."""
+    if isinstance(content, bytes):
+        for start in range(0, len(content), CHUNK):
+            yield content[start : start + CHUNK]
+        return
+    held: list[bytes] = []
+    size = 0
+    async for chunk in content:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)

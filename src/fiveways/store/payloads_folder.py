@@ -1,0 +1,177 @@
+"""Payloads in a folder, on the disk when `put` returns: the file is synced, linked into place under
+its own name, and every folder touched is synced.
+
+`2026-03-07/0195…` : the day comes from the reference itself (RFC 9562 §5.7), so that a folder does not grow for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from fiveways.correlation import new_id
+from fiveways.errors import StoreError
+from fiveways.store.payloads import CHUNK, Meter, Payload, checked, pieces
+
+T = TypeVar("T")
+
+
+class FolderPayloads:
+    """A folder of payloads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._incoming = folder / "incoming"
+
+    @classmethod
+    def at(cls, folder: Path) -> FolderPayloads:
+        """The payloads in `folder`, which is made if it is not there. Raises StoreError."""
+        store = cls(folder)
+        try:
+            store._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync(store._folder)
+            _sync(store._folder.parent)
+        except OSError as error:
+            raise StoreError(f"the payload folder cannot be used: {error.strerror}") from None
+        return store
+
+    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None) -> Payload:
+        """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then nothing stays."""
+        ref, meter = new_id(), Meter(limit)
+        temporary = self._incoming / ref
+        file = await _in_thread(_create, temporary)
+        try:
+            async for chunk in pieces(content):
+                meter.add(chunk)
+                await _in_thread(file.write, chunk)
+            await _in_thread(self._finish, file, temporary, self._path(ref))
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(_discard, file, temporary))
+            raise
+        return meter.payload(ref)
+
+    async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
+        path = self._path(checked(ref))
+        try:
+            file = await _in_thread(_open, path)
+        except FileNotFoundError:
+            raise KeyError(ref) from None
+        try:
+            await _in_thread(file.seek, start)
+            left = end - start if end is not None else None
+            while left is None or left > 0:
+                chunk = await _in_thread(file.read, CHUNK if left is None else min(CHUNK, left))
+                if not chunk:
+                    return
+                if left is not None:
+                    left -= len(chunk)
+                yield chunk
+        finally:
+            file.close()
+
+    async def size(self, ref: str) -> int:
+        """The length in bytes. Raises KeyError for what is not there."""
+        try:
+            return (await _in_thread(self._path(checked(ref)).stat)).st_size
+        except FileNotFoundError:
+            raise KeyError(ref) from None
+
+    async def exists(self, ref: str) -> bool:
+        """Whether there is such a payload."""
+        try:
+            return await _in_thread(self._path(checked(ref)).is_file)
+        except KeyError:
+            return False
+
+    async def delete(self, ref: str) -> None:
+        """Remove a payload, durably; one that is not there is no error."""
+        with suppress(KeyError):
+            await _in_thread(_remove, self._path(checked(ref)))
+
+    async def list(self) -> AsyncIterator[str]:
+        """Every reference, day by day."""
+        for day in await _in_thread(_names, self._folder):
+            if day != "incoming":
+                for ref in await _in_thread(_names, self._folder / day):
+                    yield ref
+
+    async def purge(self, now: datetime) -> int:
+        """Remove what killed processes left half-written more than a day ago; how many."""
+        return await _in_thread(self._purge, (now - timedelta(days=1)).timestamp())
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _purge(self, before: float) -> int:
+        old = [path for path in self._incoming.iterdir() if path.stat().st_mtime < before]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
+    def _path(self, ref: str) -> Path:
+        milliseconds = int(ref[:8] + ref[9:13], 16)
+        day = datetime.fromtimestamp(milliseconds / 1000, UTC).date()
+        return self._folder / day.isoformat() / ref
+
+    def _finish(self, file: BinaryIO, temporary: Path, path: Path) -> None:
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        while True:
+            try:
+                os.link(temporary, path)  # unlike a rename, never over another payload
+                break
+            except FileNotFoundError:  # the first payload of its day
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                _sync(self._folder)
+        temporary.unlink()
+        _sync(path.parent)
+
+
+async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Blocking work in a thread; what the disk says is a StoreError."""
+    try:
+        return await asyncio.to_thread(function, *arguments)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"the payload folder failed: {error.strerror}") from None
+
+
+def _create(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
+def _discard(file: BinaryIO, path: Path) -> None:
+    with suppress(OSError):
+        file.close()
+    with suppress(OSError):
+        path.unlink()
+
+
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        path.unlink()
+        _sync(path.parent)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder))
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,130 @@
+"""Payloads in an object store, or in memory for tests and trials, through obstore.
+
+Content is uploaded in parts as it comes; the object appears when the last part is there, and not before. An upload broken off
+leaves no object (its parts go by the bucket's rule for incomplete uploads).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import parse_qsl, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import MemoryStore, ObjectStore, S3Store
+
+from fiveways.correlation import new_id
+from fiveways.errors import StoreError
+from fiveways.store.payloads import CHUNK, Meter, Payload, checked, pieces
+
+_PART = 8 * 1024 * 1024
+_PARTS_AT_ONCE = 4
+
+
+class ObjectPayloads:
+    """Payloads as objects named by their reference."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @classmethod
+    def at(cls, url: str) -> ObjectPayloads:
+        """The store at `memory://` or `s3://bucket/prefix?endpoint=…&region=…`. Raises StoreError."""
+        parts = urlsplit(url)
+        if parts.scheme == "memory":
+            return cls(MemoryStore())
+        options = dict(parse_qsl(parts.query))
+        endpoint, region = options.pop("endpoint", None), options.pop("region", "us-east-1")
+        if not parts.hostname or options or parts.password:
+            raise StoreError("an S3 store is written s3://bucket/prefix?endpoint=…&region=…; credentials are in the environment")
+        plain = bool(endpoint and endpoint.startswith("http://"))
+        with _translated():
+            return cls(
+                S3Store(
+                    parts.hostname,
+                    prefix=parts.path.strip("/") or None,
+                    region=region,
+                    virtual_hosted_style_request=False,
+                    client_options={"allow_http": plain, "timeout": "60s"},
+                    endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
+                )
+            )
+
+    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None) -> Payload:
+        """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then nothing stays."""
+        ref, meter = new_id(), Meter(limit)
+        if isinstance(content, bytes):
+            meter.add(content)
+            with _translated():
+                await obstore.put_async(self._store, ref, content, use_multipart=len(content) > _PART, chunk_size=_PART)
+            return meter.payload(ref)
+        failure: list[BaseException] = []
+
+        async def metered() -> AsyncIterator[bytes]:
+            try:
+                async for chunk in pieces(content):
+                    meter.add(chunk)
+                    yield chunk
+            except Exception as error:
+                failure.append(error)  # obstore would wrap it
+                raise
+
+        try:
+            with _translated():
+                await obstore.put_async(self._store, ref, metered(), chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
+        except Exception:
+            if failure:
+                raise failure[0] from None
+            raise
+        return meter.payload(ref)
+
+    async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
+        size = await self.size(ref)
+        end = size if end is None else min(end, size)
+        if start >= end:
+            return
+        with _translated(ref):
+            result = await obstore.get_async(self._store, checked(ref), options={"range": (start, end)})
+            async for chunk in result.stream(min_chunk_size=CHUNK):
+                yield bytes(chunk)
+
+    async def size(self, ref: str) -> int:
+        """The length in bytes. Raises KeyError for what is not there."""
+        with _translated(ref):
+            return int((await obstore.head_async(self._store, checked(ref)))["size"])
+
+    async def exists(self, ref: str) -> bool:
+        """Whether there is such a payload."""
+        try:
+            await self.size(ref)
+        except KeyError:
+            return False
+        return True
+
+    async def delete(self, ref: str) -> None:
+        """Remove a payload; one that is not there is no error."""
+        with suppress(KeyError), _translated(ref):
+            await obstore.delete_async(self._store, checked(ref))
+
+    async def list(self) -> AsyncIterator[str]:
+        """Every reference."""
+        with _translated():
+            async for batch in obstore.list(self._store, chunk_size=1000):
+                for found in batch:
+                    yield found["path"]
+
+    async def close(self) -> None:
+        """Connections close by themselves."""
+
+
+@contextmanager
+def _translated(ref: str = "") -> Iterator[None]:
+    """What the object store says, as KeyError or StoreError; its text may hold URLs, but no credentials."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise KeyError(ref) from None
+    except (BaseError, OSError) as error:
+        raise StoreError(f"the object store failed: {type(error).__name__}") from None

@@ -1,0 +1,202 @@
+"""Group commit: one transaction for many, one failure for one."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select, update
+
+from fiveways.clock import SystemClock
+from fiveways.errors import StoreError
+from fiveways.store.database import Database
+from fiveways.store.group import GroupWriter
+
+pytestmark = pytest.mark.anyio
+
+notes = Table(
+    "notes", MetaData(), Column("id", BigInteger, primary_key=True, autoincrement=False), Column("text", Text, nullable=False)
+)
+add = insert(notes)
+amend = update(notes).where(notes.c.id == bindparam("b_id")).values(text=bindparam("v_text")).returning(notes.c.text)
+
+
+@pytest.fixture(autouse=True)
+async def table(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.run_sync(notes.metadata.create_all)
+
+
+async def ids(database: Database) -> list[int]:
+    async with database.read() as connection:
+        return list((await connection.scalars(select(notes.c.id).order_by(notes.c.id))).all())
+
+
+async def test_what_was_submitted_is_there_when_submit_returns(database: Database, group: GroupWriter) -> None:
+    result = await group.submit(add, {"id": 1, "text": "one"})
+    assert result.rowcount == 1
+    assert await ids(database) == [1]
+    assert (await group.submit(amend, {"b_id": 1, "v_text": "uno"})).rows == [("uno",)]
+    assert (await group.submit(amend, {"b_id": 2, "v_text": "dos"})).rowcount == 0
+
+
+async def test_many_at_once_all_arrive(database: Database, group: GroupWriter) -> None:
+    await asyncio.gather(*(group.submit(add, {"id": number, "text": ""}) for number in range(300)))
+    assert await ids(database) == list(range(300))
+
+
+async def test_the_rows_of_one_submission_are_kept_together_or_not_at_all(database: Database, group: GroupWriter) -> None:
+    with pytest.raises(StoreError):
+        await group.submit(add, [{"id": 1, "text": ""}, {"id": 1, "text": ""}])
+    assert await ids(database) == []
+    assert (await group.submit(add, [{"id": 1, "text": ""}, {"id": 2, "text": ""}])).rowcount == 2
+    assert await ids(database) == [1, 2]
+
+
+async def test_a_bad_submission_does_not_fail_its_neighbours(database: Database, group: GroupWriter) -> None:
+    await group.submit(add, {"id": 5, "text": ""})
+    outcomes = await asyncio.gather(
+        *(group.submit(add, {"id": number, "text": ""}) for number in range(4)),
+        group.submit(add, {"id": 5, "text": "again"}),
+        group.submit(add, {"id": 6, "text": None}),
+        group.submit(add, {"id": 7, "text": object()}),
+        *(group.submit(add, {"id": number, "text": ""}) for number in range(8, 12)),
+        return_exceptions=True,
+    )
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Result"] * 4 + ["StoreError"] * 3 + ["Result"] * 4
+    assert await ids(database) == [0, 1, 2, 3, 5, 8, 9, 10, 11]
+
+
+async def test_a_missing_value_is_the_callers_error_alone(group: GroupWriter) -> None:
+    with pytest.raises(KeyError):
+        await group.submit(add, {"id": 1})
+
+
+async def test_what_was_enqueued_arrives_without_waiting_and_at_the_latest_on_close(database: Database) -> None:
+    writer = GroupWriter(database, linger=60)
+    for number in range(10):
+        writer.enqueue(add, {"id": number, "text": ""})
+    assert await ids(database) == []
+    await writer.close()
+    assert await ids(database) == list(range(10))
+    with pytest.raises(StoreError, match="closing"):
+        writer.enqueue(add, {"id": 11, "text": ""})
+
+
+async def test_what_was_enqueued_goes_along_with_what_somebody_waits_for(database: Database) -> None:
+    writer = GroupWriter(database, linger=60)
+    writer.enqueue(add, {"id": 1, "text": ""})
+    await writer.submit(add, {"id": 2, "text": ""})
+    assert await ids(database) == [1, 2]
+    await writer.close()
+
+
+async def test_a_full_queue_makes_callers_wait_and_loses_nothing(database: Database) -> None:
+    writer = GroupWriter(database, limit=5)
+    await asyncio.gather(*(writer.submit(add, {"id": number, "text": ""}) for number in range(100)))
+    for number in range(100, 105):
+        writer.enqueue(add, {"id": number, "text": ""})
+    assert writer.full
+    async with asyncio.timeout(5):
+        await writer.room()
+    await writer.submit(add, {"id": 105, "text": ""})
+    await writer.close()
+    assert await ids(database) == list(range(106))
+
+
+async def test_cancelling_one_who_waits_disturbs_nobody(database: Database, group: GroupWriter) -> None:
+    tasks = [asyncio.create_task(group.submit(add, {"id": number, "text": ""})) for number in range(10)]
+    await asyncio.sleep(0)
+    tasks[3].cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert sum(isinstance(outcome, Exception) for outcome in outcomes) == 0
+    assert isinstance(outcomes[3], asyncio.CancelledError)
+
+
+# --- SQLite alone --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sqlite_only(database: Database) -> Database:
+    if database.kind != "sqlite":
+        pytest.skip("about SQLite's lock and file")
+    return database
+
+
+async def test_a_full_disk_fails_all_and_acknowledges_nothing(sqlite_only: Database, group: GroupWriter) -> None:
+    await group.submit(add, {"id": 1, "text": ""})
+    connection = group._backend._connection  # type: ignore[attr-defined]
+    pages = sqlite3.connect(sqlite_only.path).execute("PRAGMA page_count").fetchone()[0]
+
+    def limit(count: int) -> None:
+        connection.execute(f"PRAGMA max_page_count={count}")
+
+    await _in_writer(group, limit, pages)
+    outcomes = await asyncio.gather(
+        *(group.submit(add, {"id": number, "text": "x" * 5000}) for number in range(2, 6)), return_exceptions=True
+    )
+    assert all(isinstance(outcome, StoreError) and "full" in str(outcome) for outcome in outcomes)
+    assert await ids(sqlite_only) == [1]
+    await _in_writer(group, limit, 2**30)
+    await group.submit(add, {"id": 2, "text": "x" * 5000})
+    assert await ids(sqlite_only) == [1, 2]
+
+
+async def _in_writer(group: GroupWriter, function: object, *arguments: object) -> None:
+    """Run something in the writer's thread, where its connection may be used."""
+
+    class Once:
+        def __init__(self) -> None:
+            self.done = asyncio.Event()
+
+        def pending(self) -> bool:
+            return not self.done.is_set()
+
+        def gather(self) -> None:
+            function(*arguments)  # type: ignore[operator]
+
+        def committed(self) -> None: ...
+
+        def failed(self, error: StoreError) -> None: ...
+
+        def settled(self) -> None:
+            self.done.set()
+
+    once = Once()
+    group.attach(once)
+    group.hurry()
+    await once.done.wait()
+    group.detach(once)
+
+
+async def test_another_writers_lock_is_waited_for(sqlite_only: Database, group: GroupWriter) -> None:
+    await group.submit(add, {"id": 1, "text": ""})
+    other = sqlite3.connect(sqlite_only.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = [asyncio.create_task(group.submit(add, {"id": 2, "text": ""})), asyncio.create_task(_add(sqlite_only, 3))]
+    await asyncio.sleep(0.1)
+    assert not any(task.done() for task in waiting)
+    other.execute("COMMIT")
+    other.close()
+    async with asyncio.timeout(1):
+        await asyncio.gather(*waiting)
+    assert await ids(sqlite_only) == [1, 2, 3]
+
+
+async def _add(database: Database, number: int) -> None:
+    async with database.write() as connection:
+        await connection.execute(add, {"id": number, "text": ""})
+
+
+async def test_two_writers_and_transactions_beside_them_do_not_lose_rows(url: str, database: Database) -> None:
+    first, second = GroupWriter(database), GroupWriter(other := Database.open(url, SystemClock()))
+    await asyncio.gather(
+        *(first.submit(add, {"id": number, "text": ""}) for number in range(0, 100, 2)),
+        *(second.submit(add, {"id": number, "text": ""}) for number in range(1, 100, 2)),
+        *(_add(database, number) for number in range(100, 110)),
+    )
+    assert await ids(database) == list(range(110))
+    await first.close()
+    await second.close()
+    await other.close()
