@@ -18,7 +18,7 @@ Headers = list[tuple[bytes, bytes]]
 """Header fields in the order received; names in lower case, values as they were on the wire."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Consumer:
     """Who calls, once an identity policy has established it.
 
@@ -43,14 +43,17 @@ class Interaction:
     """One exchange, from its first byte to its last.
 
     `id` is this exchange's own message id: it names the fault a consumer is shown and the audit event behind it. `path` is the
-    raw path as received and `query` the raw query without its '?'. `body` yields the request's bytes once, or is None where the
-    request has none. `api` and `name` say which declared API and which of its interactions this is ('Patient.read'), and
-    `facts` collects what policies want the audit to remember (no bodies, no credentials, no patient identifiers).
+    raw path as received, `below` what of it lies below the API's base path, and `query` the raw query without its '?'.
+    `headers` are the end-to-end fields that may go on to a back end; `fields` the single-valued ones that Fiveways itself reads
+    (names in lower case). `body` yields the request's bytes once, or is None where the request has none, and `length` is its
+    declared length. `calls` counts the requests made to back ends for it. `api` and `name` say which declared API and which of its
+    interactions this is ('Patient.read'); `facts` collects what policies want the audit to remember (no bodies, no credentials,
+    no patient identifiers).
     """
 
     __slots__ = (
-        "api", "body", "consumer", "correlation", "facts", "headers", "id", "method", "name", "path", "peer", "query",
-        "route", "scope", "started",
+        "api", "below", "body", "calls", "consumer", "correlation", "facts", "fields", "headers", "id", "length", "method", "name",
+        "path", "query", "route", "scope", "started",
     )  # fmt: skip
 
     def __init__(
@@ -61,37 +64,31 @@ class Interaction:
         path: bytes,
         query: bytes,
         headers: Headers,
+        fields: dict[bytes, bytes],
         body: AsyncIterator[bytes] | None,
-        peer: str,
+        length: int | None,
         correlation: Correlation,
         started: float,
-        api: str = "",
-        name: str = "",
-        route: Any = None,
         scope: Any = None,
     ) -> None:
         self.id = id
         self.method = method
         self.path = path
+        self.below = path
         self.query = query
         self.headers = headers
+        self.fields = fields
         self.body = body
-        self.peer = peer
+        self.length = length
         self.correlation = correlation
         self.started = started
-        self.api = api
-        self.name = name
-        self.route = route
         self.scope = scope
+        self.calls = 0
+        self.api = ""
+        self.name = ""
+        self.route: Any = None
         self.consumer = ANONYMOUS
         self.facts: dict[str, Any] = {}
-
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a header field (`name` in lower case), or None."""
-        for field, value in self.headers:
-            if field == name:
-                return value
-        return None
 
 
 class Outcome:

@@ -1,0 +1,57 @@
+"""The command line: one file a command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+import fiveways
+from fiveways.cli import audit, certs, check, demo, init, key, reload, routes, schema, serve, trace
+from fiveways.errors import FivewaysError
+
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+cli = typer.Typer(
+    name="fiveways",
+    help="Health organisations exchange information in five ways. One deployment file says who, what, with whom and how.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"fiveways {fiveways.__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    pass
+
+
+for command in (init, certs, serve, check, demo, schema, routes, trace, reload):
+    cli.command(name=command.__name__.rpartition(".")[2])(command.command)
+cli.add_typer(audit.commands, name="audit")
+cli.add_typer(key.commands, name="key")
+
+
+def main() -> None:
+    """Run the command line; an error on purpose is one clear message and exit code 1."""
+    try:
+        cli()
+    except FivewaysError as error:
+        errors.print(f"[bold red]error:[/] {_escaped(str(error))}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")

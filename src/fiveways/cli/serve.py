@@ -1,0 +1,87 @@
+"""`fiveways serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+
+from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file
+from fiveways.errors import DeploymentError
+from fiveways.platform import logs
+from fiveways.platform.listeners import Listener
+from fiveways.platform.model import load
+from fiveways.platform.serve import ROLES, pid_file, serve
+from fiveways.platform.supervisor import Supervisor, arguments
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def command(
+    deployment: DeploymentFile = Path("deployment.yaml"),
+    http: Annotated[
+        str | None, typer.Option("--http", metavar="HOST:PORT", help="Listen here, not where the deployment says (port 0: any).")
+    ] = None,
+    data: DataFolder = None,
+    role: Annotated[list[str] | None, typer.Option("--role", help=f"Only this role (repeatable): {', '.join(ROLES)}.")] = None,
+    processes: Annotated[bool, typer.Option("--processes", help="One process per role, supervised.")] = False,
+    gateways: Annotated[int, typer.Option("--gateways", min=1, max=64, help="Gateway processes, with --processes.")] = 1,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
+    child: Annotated[int | None, typer.Option("--child", hidden=True)] = None,
+) -> None:
+    """Run the platform: every role in this process, until SIGTERM or Ctrl-C. SIGHUP reloads the deployment.
+
+    It says when it is ready and where. It listens on loopback unless the deployment says otherwise.
+    """
+    logs.configure(level=log_level)
+    file = deployment_file(deployment)
+    folder = data_folder(data, file)
+    roles = tuple(role or ROLES)
+    unknown = set(roles) - set(ROLES)
+    if unknown:
+        raise DeploymentError(f"no role {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}")
+    listeners = {"main": _listener(http)} if http is not None else None
+    if child is not None:
+        run(serve(file, folder, listeners=listeners, roles=roles, shared=True, ready=lambda _: _tell_parent(child)))
+        return
+    with pid_file(folder):
+        if processes:
+            declared, _ = load(file)
+            where = listeners or declared.listeners
+            children = ["gateway"] * gateways + ["worker"]
+            fixed = where["main"].http if http is not None else None
+            supervisor = Supervisor(arguments(file, folder, fixed), children, lambda: _ready(where))
+            raise typer.Exit(run(supervisor.run()))
+        run(serve(file, folder, listeners=listeners, roles=roles, ready=_ready))
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run `work` on uvloop."""
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work)
+
+
+def _listener(http: str) -> Listener:
+    host, _, port = http.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise DeploymentError(f"--http: found {http!r}, expected HOST:PORT such as 127.0.0.1:8080")
+    if port == "0":
+        with socket.create_server((host.strip("[]"), 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            port = str(probe.getsockname()[1])
+    return Listener(http=f"{host}:{port}")
+
+
+def _ready(listeners: Mapping[str, Listener]) -> None:
+    for name, listener in listeners.items():
+        console.print(f"ready: {listener.url}  ({name})")
+
+
+def _tell_parent(descriptor: int) -> None:
+    os.write(descriptor, b"1")
+    os.close(descriptor)

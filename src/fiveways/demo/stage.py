@@ -1,0 +1,171 @@
+"""The stage of a story: the platform and its back end on real sockets, a consumer to play with, and the narration.
+
+A story calls `step` for each thing it shows, with what it expects; the stage prints what was sent and received, and remembers
+whether it came out as expected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from pyreqwest.client import Client, ClientBuilder
+from rich.console import Console
+from rich.syntax import Syntax
+
+from fiveways.demo.backend import Backend
+from fiveways.platform.listeners import Listener, listen
+from fiveways.platform.platform import Platform
+from fiveways.platform.serve import Serving
+
+HERE = Path(__file__).parent
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """What came back: status, header fields (lower-case names) and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded; None where it is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError:
+            return None
+
+
+def prepare(folder: Path) -> Path:
+    """Lay out the demo's deployment in `folder`: the file as it is, and keys for its applications. Returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "deployment.yaml"
+    if not file.exists():
+        shutil.copyfile(HERE / "deployment.yaml", file)
+    for application in ("ward-system", "surgery-trial", "visitor"):
+        make_key(folder / "keys", application)
+    return file
+
+
+def make_key(folder: Path, application: str) -> None:
+    """A key pair for an application: its private key as PEM, and the public half as the JWKS that it registers."""
+    private = folder / f"{application}.pem"
+    if private.exists():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    private.touch(mode=0o600)
+    private.write_bytes(pem)
+    public = RSAKey.import_key(pem, {"kid": f"{application}-1", "use": "sig", "alg": "RS512"}).as_dict(private=False)
+    (folder / f"{application}.jwks.json").write_bytes(msgspec.json.encode({"keys": [public]}))
+
+
+class Stage:
+    """The platform serving `folder`'s deployment, and its back end. An async context manager."""
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        self.folder = folder
+        self.console = console
+        self.backend = Backend()
+        self.failed: list[str] = []
+        self.steps = 0
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        file = prepare(self.folder)
+        self.platform = await Platform.open(file, self.folder / "data")
+        listeners = self.platform.deployment.listeners
+        self.url = next(iter(listeners.values())).url
+        self.serving = Serving(self.platform, listeners, self.folder / "data")
+        self._stack.push_async_callback(self.serving.close)
+        await self.serving.start()
+        target = self.platform.deployment.apis["patients"].target.url
+        back = listen(Listener(http=target.split("/")[2]), self.backend.app, self.folder)
+        await back.start()
+        self._stack.push_async_callback(back.stop)
+        self.client: Client = ClientBuilder().follow_redirects(False).timeout(timedelta(seconds=20)).build()
+        await self._stack.enter_async_context(self.client)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
+
+    # --- what a consumer does ----------------------------------------------------------------------------------------------
+
+    async def call(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
+        """One request over the socket."""
+        request = self.client.request(method, self.url + path).headers(dict(headers or {}))
+        if body is not None:
+            request = request.body_bytes(body)
+        response = await request.build().send()
+        return Answer(response.status, dict(response.headers), bytes(await response.bytes()))
+
+    def assertion(self, application: str, **claims: Any) -> str:
+        """A client assertion signed with the application's private key, as the NHS API platform wants it."""
+        key = RSAKey.import_key((self.folder / "keys" / f"{application}.pem").read_bytes())
+        standard = {
+            "iss": application,
+            "sub": application,
+            "aud": f"{self.url}/oauth2/token",
+            "jti": str(uuid4()),
+            "exp": int(time.time()) + 240,
+        }
+        header = {"alg": "RS512", "typ": "JWT", "kid": f"{application}-1"}
+        return jwt.encode(header, standard | claims, key, algorithms=["RS512"])
+
+    async def token(self, application: str) -> Answer:
+        """Ask for an access token by signed JWT."""
+        form = (
+            f"grant_type=client_credentials&client_assertion_type={ASSERTION.replace(':', '%3A')}"
+            f"&client_assertion={self.assertion(application)}"
+        )
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        return await self.call("POST", "/oauth2/token", headers, form.encode())
+
+    # --- what the audience sees --------------------------------------------------------------------------------------------
+
+    def chapter(self, title: str, text: str) -> None:
+        """Begin a story."""
+        self.console.rule(f"[bold]{title}")
+        self.console.print(text, style="italic")
+
+    def step(self, title: str, *, sent: str, answer: Answer, expect: int, because: str, show: Any = None, ok: bool = True) -> None:
+        """Show one step: what was sent, what came back, and whether that was expected."""
+        self.steps += 1
+        good = answer.status == expect and ok
+        if not good:
+            self.failed.append(f"{title}: expected {expect}, got {answer.status}")
+        self.console.print(f"\n[bold]{self.steps}. {title}[/]")
+        self.console.print(f"   → {sent}", style="cyan", soft_wrap=True, markup=False)
+        fields = ("x-request-id", "x-correlation-id", "retry-after", "ratelimit", "idempotency-expires", "location")
+        shown = "  ".join(f"{name}: {answer.headers[name]}" for name in fields if name in answer.headers)
+        colour = "green" if good else "bold red"
+        self.console.print(f"   ← {answer.status}  {shown}", style=colour, soft_wrap=True, markup=False)
+        if show is not None:
+            text = msgspec.json.format(msgspec.json.encode(show), indent=2).decode()
+            self.console.print(Syntax(text, "json", background_color="default", word_wrap=True), soft_wrap=True)
+        mark = "[green]✓[/]" if good else "[bold red]✗ NOT AS EXPECTED[/]"
+        self.console.print(f"   {mark} {because}")
+
+    async def settle(self) -> None:
+        """Wait until what happened so far is in the audit."""
+        await self.platform.ledger.audit.flush()
+        await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""The demo's stories, one a file; each defines `title` and `play(stage)`."""

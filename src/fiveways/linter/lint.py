@@ -1,0 +1,77 @@
+"""Runs the rules over a deployment file, and looks whether what the file refers to is there."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fiveways.deployment.document import Loc, path
+from fiveways.deployment.settings import Reference
+from fiveways.linter import rules
+from fiveways.linter.rule import Rule, Severity
+from fiveways.platform.model import Deployment, load
+
+
+@dataclass(slots=True, frozen=True)
+class Finding:
+    """Something found in a deployment file: where, which rule, what is wrong, and what is better."""
+
+    rule: str
+    severity: Severity
+    path: str
+    line: int
+    column: int
+    message: str
+    advice: str
+
+
+@cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule there is, by id."""
+    modules = [importlib.import_module(f"{rules.__name__}.{module.name}") for module in pkgutil.iter_modules(rules.__path__)]
+    return tuple(sorted((module.rule for module in modules), key=lambda rule: rule.id))
+
+
+def lint(file: Path) -> list[Finding]:
+    """What is found in the file, in its order; DeploymentError where it is no deployment at all."""
+    deployment, document = load(file)
+    findings = []
+    for rule in all_rules():
+        for loc, message in rule.find(deployment):
+            line, column = document.position(loc)
+            findings.append(Finding(rule.id, rule.severity, path(loc), line, column, message, rule.best_practice))
+    for loc, message in _dangling(deployment, file.parent):
+        line, column = document.position(loc)
+        findings.append(Finding("REF", "error", path(loc), line, column, message, "Put it there, or refer to something else."))
+    return sorted(findings, key=lambda finding: (finding.line, finding.column, finding.rule))
+
+
+def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
+    """References to environment variables that are not set and files that are not there."""
+    for loc, value in _references(deployment, ()):
+        if value.startswith("env:") and value.removeprefix("env:") not in os.environ:
+            yield loc, f"the environment has no {value.removeprefix('env:')}"
+        if value.startswith("file:") and not (base / value.removeprefix("file:")).exists():
+            yield loc, f"there is no file {base / value.removeprefix('file:')}"
+
+
+def _references(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
+    if isinstance(value, Reference) or (isinstance(value, str) and loc[-1:] == ("jwks",) and value.startswith("file:")):
+        yield loc, value
+    elif isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _references(getattr(value, name), (*loc, field.alias or name))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _references(each, (*loc, key))
+    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+        for index, each in enumerate(value):
+            yield from _references(each, (*loc, index))

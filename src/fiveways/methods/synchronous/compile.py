@@ -1,0 +1,278 @@
+"""From the `apis:` of a deployment to a gateway that runs: every operation's policies, in their order, fixed here and once.
+
+    correlation → tracing → metrics → alerting → audit → faults          around everything, refusals included
+    → request id → identity → entitlement → rate → de-duplication        who may, how often, and only once
+    → retry → concurrency → breaker → your own → the back end            what happens when it is in trouble
+
+A reload compiles anew and takes over what has not changed: connections, breakers and counts of the targets that stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from fiveways.clock import Clock
+from fiveways.errors import DeploymentError, Fault, NotFound
+from fiveways.ledger.ledger import Ledger
+from fiveways.methods.synchronous import contexts, probes
+from fiveways.methods.synchronous.api import Api, Match, Route, template
+from fiveways.methods.synchronous.gateway import Gateway
+from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
+from fiveways.methods.synchronous.policies.alerting import Alerting, AlertSettings
+from fiveways.methods.synchronous.policies.audit import Audit
+from fiveways.methods.synchronous.policies.breaker import Breaker
+from fiveways.methods.synchronous.policies.concurrency import Concurrency
+from fiveways.methods.synchronous.policies.correlation import mirror, require_guid
+from fiveways.methods.synchronous.policies.deduplication import Deduplication, Memory
+from fiveways.methods.synchronous.policies.entitlement import Entitlement
+from fiveways.methods.synchronous.policies.faults import Faults
+from fiveways.methods.synchronous.policies.identity import Context, Identity
+from fiveways.methods.synchronous.policies.metrics import GatewayMetrics, Metrics
+from fiveways.methods.synchronous.policies.rate import Allowance, Rate
+from fiveways.methods.synchronous.policies.retry import Retry
+from fiveways.methods.synchronous.rendering import Render, as_operation_outcome, as_problem
+from fiveways.methods.synchronous.settings import ApiSettings, Operation, SecurityContext
+from fiveways.methods.synchronous.upstream.upstream import Upstream
+from fiveways.security import scopes
+from fiveways.types import Handler, Interaction, Outcome, Policy, wrap
+
+Named = tuple[str, Policy]
+
+
+@dataclass(slots=True, frozen=True)
+class Directory:
+    """What the gateway must know of applications. All by name.
+
+    `organisations` gives each application's organisation, `attributes` what is known of it, and `allowances` for each API the
+    applications subscribed to it with what they may take.
+    """
+
+    organisations: Mapping[str, str]
+    attributes: Mapping[str, Mapping[str, str]]
+    allowances: Mapping[str, Mapping[str, Allowance]]
+
+
+@dataclass(slots=True, frozen=True)
+class Services:
+    """What the gateway needs from the rest of the house."""
+
+    clock: Clock
+    ledger: Ledger
+    contexts: Mapping[SecurityContext, Context]
+    metrics: GatewayMetrics
+    alerts: AlertSettings
+    release: probes.Release
+    status_keys: tuple[str, ...]
+    base: Path
+    registry: CollectorRegistry
+    running: set[asyncio.Task[Outcome]]
+    checks: Mapping[str, probes.Check]
+    tracing: Policy | None = None
+
+
+@dataclass(slots=True)
+class Compiled:
+    """A gateway with the parts that outlive a reload."""
+
+    gateway: Gateway
+    upstreams: dict[str, Upstream] = field(default_factory=dict)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    alerting: dict[str, Alerting] = field(default_factory=dict)
+    apis: list[Api] = field(default_factory=list)
+
+
+def compile_gateway(
+    apis: Mapping[str, ApiSettings], directory: Directory, services: Services, previous: Compiled | None = None
+) -> Compiled:
+    """The gateway for `apis`, with whatever of `previous` has not changed."""
+    compiler = _Compiler(directory, services, previous)
+    compiled = [compiler.api(name, settings) for name, settings in apis.items()]
+    compiled.append(compiler.own())
+    gateway = Gateway(compiled, compiler.platform, services.clock)
+    return Compiled(gateway, compiler.upstreams, compiler.breakers, compiler.alerting, compiled)
+
+
+class _Compiler:
+    def __init__(self, directory: Directory, services: Services, previous: Compiled | None) -> None:
+        self._directory = directory
+        self._services = services
+        self._previous = previous
+        self.upstreams: dict[str, Upstream] = {}
+        self.breakers: dict[str, Breaker] = {}
+        self.alerting: dict[str, Alerting] = {}
+        self._platform = [policy for _, policy in self._outer("", None, as_problem)]
+
+    def platform(self, fault: Fault) -> Handler:
+        """A handler that refuses what belongs to no API."""
+
+        async def refused(_: Interaction) -> Outcome:
+            raise fault
+
+        return wrap(refused, *self._platform)
+
+    def api(self, name: str, settings: ApiSettings) -> Api:
+        """One API, compiled."""
+        render = _render(settings)
+        latency = settings.service_level.latency
+        outer = self._outer(name, latency.total_seconds() if latency is not None else None, render)
+        upstream, breaker = self._target(settings)
+        default = self._chain(name, settings, None, outer, upstream, breaker)
+        api = Api(
+            name=name,
+            base=settings.at.encode(),
+            fhir=render is as_operation_outcome,
+            default=default.handler,
+            default_policies=default.policies,
+            outer=tuple(policy for _, policy in outer),
+            render=render,
+            body_limit=settings.limits.body,
+            body_patience=settings.limits.body_progress.total_seconds(),
+        )
+        self._probes(api, settings, upstream, breaker)
+        for operation in settings.operations:
+            route = self._chain(name, settings, operation, outer, upstream, breaker)
+            if " " in operation.match:
+                method, path = operation.match.split(" ", 1)
+                api.matches.append(Match(method, template(path), route))
+            else:
+                api.named[operation.match] = route
+        return api
+
+    def own(self) -> Api:
+        """What the platform itself answers, at the root: probes, metrics, and 404 for everything else."""
+        services = self._services
+        checks = {**services.checks, **{b.target: probes.breaker(b) for b in self.breakers.values()}}
+        api = Api(
+            "", b"", False, self.platform(NotFound("No API is published at this path")), (), tuple(self._platform), as_problem
+        )
+        for name, handler in (
+            ("_ping", probes.ping(services.release)),
+            ("_status", probes.Status(services.release, services.status_keys, checks)),
+            ("metrics", probes.metrics(services.registry)),
+        ):
+            api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *self._platform))))
+        return api
+
+    def _outer(self, name: str, budget: float | None, render: Callable[[Fault, str], Outcome]) -> list[Named]:
+        services = self._services
+        if name:
+            old = self._previous.alerting.get(name) if self._previous is not None else None
+            self.alerting[name] = old if old is not None and old.same(services.alerts, budget) else Alerting(
+                services.alerts, services.clock, budget
+            )  # fmt: skip
+        outer: list[Named | None] = [
+            ("correlation", mirror),
+            ("tracing", services.tracing) if services.tracing is not None else None,
+            ("metrics", Metrics(services.metrics, services.clock, budget)),
+            ("alerting", self.alerting[name]) if name else None,
+            ("audit", Audit(services.ledger.audit, services.ledger.pseudonyms, services.clock)),
+            ("faults", Faults(render)),
+        ]
+        return [named for named in outer if named is not None]
+
+    def _target(self, settings: ApiSettings) -> tuple[Upstream, Breaker]:
+        """The connections and the breaker of a target: shared by the APIs that name the same one, kept over a reload."""
+        target, breaker = settings.target, settings.resilience.breaker
+        key = target.model_dump_json()
+        if key not in self.upstreams:
+            kept = self._previous.upstreams.get(key) if self._previous is not None else None
+            self.upstreams[key] = kept or Upstream(target, base=self._services.base, clock=self._services.clock)
+        named = f"{target.url} {breaker.model_dump_json()}"
+        if named not in self.breakers:
+            old = self._previous.breakers.get(named) if self._previous is not None else None
+            self.breakers[named] = old or Breaker(breaker, self._services.clock, target.url)
+        return self.upstreams[key], self.breakers[named]
+
+    def _chain(
+        self,
+        name: str,
+        settings: ApiSettings,
+        operation: Operation | None,
+        outer: list[Named],
+        upstream: Upstream,
+        breaker: Breaker,
+    ) -> Route:
+        services = self._services
+        security = operation.security if operation is not None and operation.security is not None else settings.security
+        allowances = self._directory.allowances.get(name, {})
+        chain: list[Named | None] = [
+            ("request-id", require_guid) if settings.request_id == "required" else None,
+            ("identity", Identity([services.contexts[context] for context in security], contexts.challenge(security))),
+            *self._entitled(name, security, allowances),
+            self._deduplication(name, settings, operation),
+            self._retry(settings, operation),
+            ("concurrency", Concurrency(settings.resilience.concurrency)),
+            ("breaker", breaker),
+            *((python_name, _load(name, python_name)) for python_name in settings.policies),
+        ]
+        named = outer + [policy for policy in chain if policy is not None]
+        handler = self._handler(settings, security, upstream)
+        label = operation.match if operation is not None else ""
+        return Route(label, wrap(handler, *(policy for _, policy in named)), tuple(title for title, _ in named))
+
+    def _entitled(self, name: str, security: tuple[SecurityContext, ...], allowances: Mapping[str, Allowance]) -> tuple[Named, ...]:
+        if security == ("open",):
+            return ()
+        entitlement = Entitlement(name, allowances, [scopes.application(name)], anonymous="open" in security)
+        return ("entitlement", entitlement), ("rate", Rate(name, allowances, self._services.ledger.rates))
+
+    def _deduplication(self, name: str, settings: ApiSettings, operation: Operation | None) -> Named | None:
+        if operation is None or operation.deduplicate is None:
+            return None
+        ledger = self._services.ledger
+        memory = Memory(ledger.duplicates, ledger.payloads, self._services.clock, self._services.running)
+        longest = settings.target.timeout.total
+        policy = Deduplication(f"{name} {operation.match}", operation.deduplicate, memory, _render(settings), longest)
+        return "de-duplication", policy
+
+    @staticmethod
+    def _retry(settings: ApiSettings, operation: Operation | None) -> Named | None:
+        if settings.resilience.retries is None:
+            return None
+        return "retry", Retry(settings.resilience.retries, idempotent=operation.idempotent if operation is not None else None)
+
+    def _handler(self, settings: ApiSettings, security: tuple[SecurityContext, ...], upstream: Upstream) -> Handler:
+        own = {contexts.CREDENTIALS[context] for context in security if context in contexts.CREDENTIALS}
+        attributes = [
+            Attribute(
+                each.attribute,
+                each.header.lower().encode(),
+                each.required,
+                f"No {each.attribute.upper()} is associated with your app. Please contact support.",
+            )
+            for each in settings.attributes
+        ]
+        return PassThrough(
+            upstream,
+            upstream.path,
+            nhsd_ids=settings.upstream_ids == "nhsd",
+            attributes=attributes,
+            applications=self._directory.attributes,
+            forward=[name for name in (b"authorization", b"apikey") if name not in own],
+        )
+
+    def _probes(self, api: Api, settings: ApiSettings, upstream: Upstream, breaker: Breaker) -> None:
+        services = self._services
+        check = probes.back_end(upstream, breaker, settings.health)
+        status = probes.Status(services.release, services.status_keys, {"healthcheck": check})
+        for name, handler in (("_ping", probes.ping(services.release)), ("_status", status)):
+            api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *api.outer), ())))
+
+
+def _render(settings: ApiSettings) -> Render:
+    return as_operation_outcome if settings.model is not None and settings.model.fhir is not None else as_problem
+
+
+def _load(api: str, python_name: str) -> Any:
+    module, _, attribute = python_name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise DeploymentError(f"apis.{api}.policies: {python_name} cannot be loaded: {error}") from error

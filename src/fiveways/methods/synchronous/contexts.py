@@ -1,0 +1,83 @@
+"""The security contexts of the gateway, built from what `security/` knows: each looks at a request and says who calls.
+
+User-restricted access joins here: a grant with a subject is a person's, and nothing else on the way changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fiveways.clock import Clock
+from fiveways.errors import AccessDenied
+from fiveways.methods.synchronous.policies.identity import Context, open_access
+from fiveways.methods.synchronous.settings import SecurityContext
+from fiveways.security.apikeys import ApiKeys
+from fiveways.security.certificates import ClientCertificates
+from fiveways.security.tokens import Grant, TokenVerifier
+from fiveways.types import Consumer, Interaction
+
+CHALLENGE = {"signed-jwt": "Bearer", "api-key": 'ApiKey header="apikey"', "client-certificate": "Certificate"}
+CREDENTIALS = {"signed-jwt": b"authorization", "api-key": b"apikey"}
+"""The header field that carries the credentials of a context; it ends at the gateway."""
+
+
+def bearer(verifier: TokenVerifier, organisations: Mapping[str, str], clock: Clock) -> Context:
+    """A bearer token issued by our authorization server (RFC 6750)."""
+
+    def context(interaction: Interaction) -> Consumer | None:
+        sent = interaction.fields.get(b"authorization")
+        if sent is None:
+            return None
+        if sent[:7].lower() != b"bearer ":
+            raise AccessDenied("Send the access token as 'Authorization: Bearer …'", headers={"WWW-Authenticate": "Bearer"})
+        grant = verifier.verify(sent[7:], clock.time())
+        organisation = organisations.get(grant.application)
+        if organisation is None:
+            raise AccessDenied("The application this token was issued to is not part of the deployment any more")
+        return _consumer(grant, organisation)
+
+    return context
+
+
+def api_key(keys: ApiKeys, organisations: Mapping[str, str]) -> Context:
+    """An API key in the header `apikey`."""
+
+    def context(interaction: Interaction) -> Consumer | None:
+        sent = interaction.fields.get(b"apikey")
+        if sent is None:
+            return None
+        application = keys.find(sent)
+        if application is None:
+            raise AccessDenied("The API key is not known")
+        return Consumer(application, organisations[application], "api-key", "level0")
+
+    return context
+
+
+def client_certificate(certificates: ClientCertificates, organisations: Mapping[str, str]) -> Context:
+    """A TLS client certificate mapped to an application; its listener puts the identity into the ASGI `tls` extension."""
+
+    def context(interaction: Interaction) -> Consumer | None:
+        identity = interaction.scope.get("extensions", {}).get("tls", {}).get("fiveways.identity")
+        if identity is None:
+            return None
+        application = certificates.find(identity)
+        if application is None:
+            raise AccessDenied("The client certificate belongs to no application")
+        return Consumer(application, organisations[application], "client-certificate", "level0")
+
+    return context
+
+
+def open_() -> Context:
+    """Anyone."""
+    return open_access
+
+
+def challenge(contexts: tuple[SecurityContext, ...]) -> str:
+    """What WWW-Authenticate says to a request without credentials."""
+    return ", ".join(CHALLENGE[context] for context in contexts if context in CHALLENGE)
+
+
+def _consumer(grant: Grant, organisation: str) -> Consumer:
+    return Consumer(grant.application, organisation, grant.context, grant.level, grant.scopes, grant.subject, grant.issuer)

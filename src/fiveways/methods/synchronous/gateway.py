@@ -1,0 +1,167 @@
+"""The gateway: the only way to the back ends (S33, S34). A plain ASGI callable, because it is the hot path.
+
+It reads a request, finds the API and the operation it is for, runs that operation's handler (its policies were wrapped around
+it when the deployment was loaded) and sends the outcome. A client that goes away cancels the work done for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from fiveways.clock import Clock
+from fiveways.errors import Fault, NotFound, PayloadTooLarge
+from fiveways.methods.synchronous import paths
+from fiveways.methods.synchronous.api import Api
+from fiveways.methods.synchronous.paths import BasePaths
+from fiveways.methods.synchronous.request import ClientGone, Receive, RequestBody, Scope, Send, read
+from fiveways.types import Handler, Interaction
+
+log = structlog.get_logger("fiveways.gateway")
+
+SWEEP = 0.25
+"""Seconds between looks at which exchanges last long enough to be worth watching for a client that goes away."""
+SEND_PATIENCE = 60.0
+"""Seconds a client may take to accept one piece of a streamed answer."""
+
+
+class Gateway:
+    """Serves the APIs given; `platform` handles what belongs to none of them (faults, with the outer policies)."""
+
+    def __init__(self, apis: list[Api], platform: Callable[[Fault], Handler], clock: Clock) -> None:
+        self._apis: BasePaths[Api] = BasePaths((api.base, api) for api in apis)
+        self._platform = platform
+        self._clock = clock
+        self._active: dict[asyncio.Task[None], tuple[float, Interaction, Receive]] = {}
+        self._watched: dict[asyncio.Task[None], asyncio.Task[None]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def active(self) -> int:
+        """How many exchanges are under way."""
+        return len(self._active)
+
+    def find(self, path: bytes) -> tuple[Api, bytes] | None:
+        """The API a raw path belongs to and what of the path lies below its base."""
+        return self._apis.find(path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP exchange."""
+        interaction, fault = read(scope, receive, self._clock)
+        task = asyncio.current_task()
+        assert task is not None
+        self._active[task] = (interaction.started, interaction, receive)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        try:
+            if interaction.body is not None and interaction.length is None and fault is None:
+                fault = await _settle_body(interaction)
+            outcome = await self._handler(interaction, fault)(interaction)
+            body = outcome.body
+            await send({"type": "http.response.start", "status": outcome.status, "headers": outcome.headers})
+            if type(body) is bytes:
+                await send({"type": "http.response.body", "body": body})
+            else:
+                self._watch(task, receive)
+                await _stream(body, send)  # type: ignore[arg-type]
+        except ClientGone:
+            pass
+        except asyncio.CancelledError:
+            watcher = self._watched.get(task)
+            if watcher is None or not watcher.done():
+                raise
+        finally:
+            del self._active[task]
+            watcher = self._watched.pop(task, None)
+            if watcher is not None:
+                watcher.cancel()
+
+    def _handler(self, interaction: Interaction, fault: Fault | None) -> Handler:
+        if fault is None:
+            try:
+                paths.check(interaction.path, interaction.query)
+            except Fault as refused:
+                fault = refused
+        if fault is not None:
+            return self._platform(fault)
+        found = self._apis.find(interaction.path)
+        if found is None:
+            return self._platform(NotFound("No API is published at this path"))
+        api, interaction.below = found
+        interaction.api = api.name
+        route = api.route(interaction)
+        interaction.route = route
+        body = interaction.body
+        if body is not None:
+            limit = api.body_limit
+            if interaction.length is not None and interaction.length > limit:
+                return api.refuse(PayloadTooLarge(f"The body is larger than {limit} bytes"))
+            if isinstance(body, RequestBody):
+                body.limit = limit
+                body.patience = api.body_patience
+        return route.handler
+
+    async def _sweep(self) -> None:
+        """Watch every exchange that has lasted a while; a quick one is over before it costs anything."""
+        while True:
+            await asyncio.sleep(SWEEP)
+            old = self._clock.monotonic() - SWEEP
+            for task, (started, interaction, receive) in list(self._active.items()):
+                body = interaction.body
+                if started < old and (body is None or (isinstance(body, RequestBody) and body.complete)):
+                    self._watch(task, receive)
+
+    def _watch(self, task: asyncio.Task[None], receive: Receive) -> None:
+        if task not in self._watched:
+            self._watched[task] = asyncio.get_running_loop().create_task(_cancel_when_gone(task, receive))
+
+    async def close(self) -> None:
+        """Stop watching; exchanges under way are the server's to drain."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+            self._sweeper = None
+
+
+async def _settle_body(interaction: Interaction) -> Fault | None:
+    """HTTP/2 may leave out Content-Length: only the first arrival tells whether there is a body at all (RFC 9113 §8.1.1)."""
+    body = interaction.body
+    assert isinstance(body, RequestBody)
+    try:
+        if interaction.scope["http_version"] == "2" and not await body.begin():
+            interaction.body, interaction.length = None, 0
+    except Fault as fault:
+        return fault
+    return None
+
+
+async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()
+    # `done` must already be true when the cancelled task looks; it runs after this returns.
+
+
+async def _stream(body: AsyncIterator[bytes], send: Send) -> None:
+    """Send a body piece by piece; however it ends, what feeds it is told."""
+    try:
+        async for chunk in body:
+            async with asyncio.timeout(SEND_PATIENCE):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except Fault as fault:
+        # The status line is out: all that is left to say is that the body is not complete.
+        log.warning("answer broken off", code=fault.code, party=fault.party, reason=fault.diagnostics)
+        raise BrokenOff from fault
+    finally:
+        close: Callable[[], Awaitable[None]] | None = getattr(body, "aclose", None)
+        if close is not None:
+            await close()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class BrokenOff(Exception):
+    """Makes the server cut the connection, so that the client sees that the answer is not whole."""

@@ -1,0 +1,101 @@
+"""Simple pass-through (S40–S42): one request in, one call out; bodies untouched, nothing mediated, nothing orchestrated.
+
+What it adds to a request is what a back end must know of the gateway: who calls (NHSD-… fields), under which ids, and that a
+gateway stands between (Via, X-Forwarded-…). Credentials that were meant for the gateway end here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from fiveways.errors import MissingValue
+from fiveways.methods.synchronous.upstream.message import UpstreamRequest
+from fiveways.methods.synchronous.upstream.upstream import Upstream
+from fiveways.types import Headers, Interaction, Outcome
+
+_VIA = {"1.0": b"1.0 fiveways", "1.1": b"1.1 fiveways", "2": b"2 fiveways"}
+
+
+@dataclass(slots=True, frozen=True)
+class Attribute:
+    """An attribute of the calling application that its back end is told in a header field."""
+
+    name: str
+    header: bytes
+    required: bool
+    missing: str
+
+
+class PassThrough:
+    """The handler at the bottom of a pass-through API."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        base: bytes,
+        *,
+        nhsd_ids: bool,
+        attributes: Collection[Attribute] = (),
+        applications: Mapping[str, Mapping[str, str]] | None = None,
+        forward: Collection[bytes] = (),
+    ) -> None:
+        self._upstream = upstream
+        self._base = base
+        self._nhsd_ids = nhsd_ids
+        self._attributes = tuple(attributes)
+        self._applications = applications or {}
+        self._forward = tuple(forward)
+        self._owned = frozenset(attribute.header for attribute in attributes)
+
+    async def __call__(self, interaction: Interaction) -> Outcome:
+        """Make the one upstream call and hand its answer on."""
+        query = interaction.query
+        target = self._base + interaction.below + (b"?" + query if query else b"")
+        if target[:1] != b"/":
+            target = b"/" + target
+        request = UpstreamRequest(
+            interaction.method.encode(), target, self._headers(interaction), interaction.body, interaction.length
+        )
+        interaction.calls += 1
+        answer = await self._upstream.send(request)
+        return Outcome(answer.status, answer.headers, answer.body)
+
+    def _headers(self, interaction: Interaction) -> Headers:
+        scope, ids, fields, consumer = interaction.scope, interaction.correlation, interaction.fields, interaction.consumer
+        headers = interaction.headers
+        if self._owned:
+            headers = [field for field in headers if field[0] not in self._owned]
+        headers = [
+            *headers,
+            (b"via", _VIA[scope["http_version"]]),
+            (b"x-forwarded-for", scope["client"][0].encode()),
+            (b"x-forwarded-proto", scope["scheme"].encode()),
+            (b"x-forwarded-host", fields[b"host"]),
+        ]
+        if self._nhsd_ids:
+            correlation = ids.correlation_id if ids.correlation_given else b""
+            headers.append((b"nhsd-request-id", ids.request_id))
+            headers.append((b"nhsd-correlation-id", b"%b.%b.%b" % (ids.request_id, correlation, interaction.id.encode())))
+        else:
+            headers.append((b"x-request-id", ids.request_id))
+            headers.append((b"x-correlation-id", ids.correlation_id))
+        if consumer.application:
+            headers.append((b"nhsd-application", consumer.application.encode()))
+        if consumer.subject:
+            headers.append((b"nhsd-identity-uuid", consumer.subject.encode()))
+            headers.append((b"nhsd-identity-idp", consumer.issuer.encode()))
+        for name in self._forward:
+            if name in fields:
+                headers.append((name, fields[name]))
+        if self._attributes:
+            self._add_attributes(headers, self._applications.get(consumer.application, {}))
+        return headers
+
+    def _add_attributes(self, headers: Headers, known: Mapping[str, str]) -> None:
+        for attribute in self._attributes:
+            value = known.get(attribute.name)
+            if value is not None:
+                headers.append((attribute.header, value.encode()))
+            elif attribute.required:
+                raise MissingValue(attribute.missing)

@@ -1,0 +1,100 @@
+"""Audit: every interaction leaves an event, refusals too; a write's answer waits for its event to be durable (S43, A10).
+
+An event names the API and the interaction, never the path: what patient a request is about is kept as a keyed hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from fiveways.clock import Clock
+from fiveways.correlation import is_guid
+from fiveways.ledger.audit import AuditEvent, AuditLog
+from fiveways.ledger.pseudonym import Pseudonyms
+from fiveways.methods.synchronous.answer import when_over
+from fiveways.methods.synchronous.request import ClientGone
+from fiveways.types import Handler, Interaction, Outcome
+
+NHS_NUMBER = re.compile(rb"(?<![0-9])[0-9]{10}(?![0-9])")
+_READS = frozenset(("GET", "HEAD", "OPTIONS"))
+CLIENT_GONE = 499
+"""The status in the audit of an exchange whose client went away before the answer."""
+
+
+class Audit:
+    """Writes the events of one API (or of what belongs to none)."""
+
+    def __init__(self, log: AuditLog, pseudonyms: Pseudonyms, clock: Clock) -> None:
+        self._log = log
+        self._pseudonyms = pseudonyms
+        self._clock = clock
+
+    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+        """Record what came of the interaction."""
+        log = self._log
+        if log.full:
+            await log.room()
+        try:
+            outcome = await handler(interaction)
+        except (ClientGone, asyncio.CancelledError):
+            log.record(self._event(interaction, CLIENT_GONE, "CLIENT_GONE", "consumer", 0))
+            raise
+        fault = outcome.fault
+        code, party = (fault.code, fault.party) if fault is not None else ("", "")
+        body = outcome.body
+        if interaction.method not in _READS:
+            whole = isinstance(body, bytes)
+            await log.durable(self._event(interaction, outcome.status, code, party, len(body) if isinstance(body, bytes) else 0))
+            if not whole:
+                when_over(outcome, lambda passed, error: self._broken(interaction, outcome.status, passed, error))
+        elif isinstance(body, bytes):
+            log.record(self._event(interaction, outcome.status, code, party, len(body)))
+        else:
+            when_over(outcome, lambda passed, error: self._over(interaction, outcome.status, passed, error))
+        return outcome
+
+    def _over(self, interaction: Interaction, status: int, passed: int, error: BaseException | None) -> None:
+        if error is not None:
+            interaction.facts["broken_off"] = type(error).__name__
+        self._log.record(self._event(interaction, status, "BROKEN_OFF" if error is not None else "", "", passed))
+
+    def _broken(self, interaction: Interaction, status: int, passed: int, error: BaseException | None) -> None:
+        if error is not None:
+            self._over(interaction, status, passed, error)
+
+    def _event(self, interaction: Interaction, status: int, code: str, party: str, bytes_out: int) -> AuditEvent:
+        consumer, ids, body = interaction.consumer, interaction.correlation, interaction.body
+        facts: dict[str, Any] = interaction.facts
+        about = NHS_NUMBER.search(interaction.below) or (NHS_NUMBER.search(interaction.query) if interaction.query else None)
+        if about is not None:
+            facts["patient"] = self._pseudonyms.of(about[0])
+        return AuditEvent(
+            at=int(self._clock.time() * 1_000_000),
+            kind="interaction",
+            id=interaction.id,
+            request_id=self._kept(ids.request_id),
+            correlation_id=self._kept(ids.correlation_id),
+            application=consumer.application,
+            organisation=consumer.organisation,
+            subject=consumer.subject,
+            context=consumer.context,
+            api=interaction.api,
+            name=interaction.name,
+            method=interaction.method,
+            status=status,
+            outcome=code,
+            party=party,
+            duration_us=int((self._clock.monotonic() - interaction.started) * 1_000_000),
+            calls=interaction.calls,
+            bytes_in=getattr(body, "received", 0) if body is not None else 0,
+            bytes_out=bytes_out,
+            details=facts or None,
+        )
+
+    def _kept(self, value: bytes) -> str:
+        """An id as it may be kept: one that is no GUID could carry an NHS number."""
+        if is_guid(value):
+            return value.decode()
+        return NHS_NUMBER.sub(lambda match: self._pseudonyms.of(match[0]).encode(), value).decode("latin-1")

@@ -1,0 +1,87 @@
+"""Circuit breaker: a back end that keeps failing is left alone for a while, then probed by one request (S12, S21).
+
+    closed --failures in a row--> open --after a while--> half-open --one success--> closed, one failure--> open
+
+One breaker per target, shared by the APIs in front of it. While it is open, requests get 503 with Retry-After at once.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from fiveways.clock import Clock
+from fiveways.deployment.settings import Duration, Settings
+from fiveways.errors import Fault, ProviderUnavailable
+from fiveways.methods.synchronous.upstream.faults import UpstreamFault
+from fiveways.types import Handler, Interaction, Outcome
+
+State = Literal["closed", "open", "half-open"]
+
+
+class BreakerSettings(Settings):
+    """When a target counts as failing, and for how long it is then left alone."""
+
+    failures: int = Field(default=5, ge=1)
+    """Failures in a row that open the breaker: no connection, no answer in time, or one of `statuses`."""
+    rest: Duration = timedelta(seconds=30)
+    """How long it stays open before one request is let through as a probe."""
+    statuses: tuple[int, ...] = (502, 503, 504)
+    """Statuses of the back end that count as failures."""
+
+
+class Breaker:
+    """The breaker of one target."""
+
+    def __init__(self, settings: BreakerSettings, clock: Clock, target: str) -> None:
+        self.target = target
+        self._settings = settings
+        self._clock = clock
+        self._failures = 0
+        self._open_until = 0.0
+        self._probing = False
+        self._statuses = frozenset(settings.statuses)
+
+    @property
+    def state(self) -> State:
+        """Where the breaker stands."""
+        if self._failures < self._settings.failures:
+            return "closed"
+        return "open" if self._clock.monotonic() < self._open_until else "half-open"
+
+    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+        """Let the request through, or refuse while the breaker is open."""
+        probe = False
+        if self._failures >= self._settings.failures:
+            self._refuse_while_open()
+            probe = self._probing = True
+        try:
+            outcome = await handler(interaction)
+        except (Fault, TimeoutError) as fault:
+            if isinstance(fault, UpstreamFault):
+                self._failed()
+            raise
+        finally:
+            if probe:
+                self._probing = False
+        if outcome.status in self._statuses and outcome.fault is None:
+            self._failed()
+        elif outcome.fault is None:
+            self._failures = 0
+        return outcome
+
+    def _refuse_while_open(self) -> None:
+        left = self._open_until - self._clock.monotonic()
+        if left > 0 or self._probing:
+            raise ProviderUnavailable(
+                "The provider is failing and is being left alone; resend with the same X-Request-ID after the time given",
+                headers={"Retry-After": str(max(1, math.ceil(left)))},
+            )
+
+    def _failed(self) -> None:
+        self._failures += 1
+        if self._failures >= self._settings.failures:
+            self._open_until = self._clock.monotonic() + self._settings.rest.total_seconds()

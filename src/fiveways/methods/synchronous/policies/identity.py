@@ -1,0 +1,39 @@
+"""Identity: who calls, in one of the security contexts that the API names (S35, S36).
+
+A context looks at a request and says who the consumer is, that it presents nothing for this context, or raises AccessDenied for
+credentials that are not good. The first context for which something is presented decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fiveways.errors import AccessDenied
+from fiveways.types import ANONYMOUS, Consumer, Handler, Interaction, Outcome
+
+Context = Callable[[Interaction], Consumer | None]
+
+
+class Identity:
+    """Establishes the consumer by the first of `contexts` that has something to go by."""
+
+    def __init__(self, contexts: Sequence[Context], challenge: str = "") -> None:
+        self._contexts = tuple(contexts)
+        self._challenge = {"WWW-Authenticate": challenge} if challenge else {}
+
+    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+        """Set `interaction.consumer`, or refuse."""
+        for context in self._contexts:
+            consumer = context(interaction)
+            if consumer is not None:
+                interaction.consumer = consumer
+                return await handler(interaction)
+        raise AccessDenied("Missing credentials: this API needs " + (self._challenge_text()), headers=self._challenge)
+
+    def _challenge_text(self) -> str:
+        return self._challenge.get("WWW-Authenticate", "credentials").split(" ")[0] + " credentials"
+
+
+def open_access(interaction: Interaction) -> Consumer:
+    """Anyone may call."""
+    return ANONYMOUS

@@ -1,0 +1,167 @@
+"""From an ASGI scope to an interaction: one pass over the header fields, and refusal of what could mean two things.
+
+Fields fall into four kinds: those that go on to the back end untouched, those that end here (hop-by-hop, RFC 9110 §7.6.1, and
+Fiveways' own, which a client may not set), those that Fiveways reads, and those it reads and passes on. What it reads may stand
+only once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from fiveways.clock import Clock
+from fiveways.correlation import Correlation, new_id
+from fiveways.errors import Fault, HeadersTooLarge, MalformedRequest, PayloadTooLarge, RequestTimeout
+from fiveways.types import Headers, Interaction
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_DROP: Final = 0
+_READ: Final = 1
+_READ_AND_PASS: Final = 2
+
+_TREATMENT: dict[bytes, int] = {
+    **dict.fromkeys(
+        (
+            b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"http2-settings", b"proxy-authorization",
+            b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip",
+            b"nhsd-request-id", b"nhsd-correlation-id", b"nhsd-identity-uuid", b"nhsd-identity-idp", b"nhsd-asid",
+            b"nhsd-nhslogin-user", b"nhsd-application", b"nhsd-application-id", b"nhse-pds-custom-attributes",
+            b"nhse-pds-privileged-access",
+        ),
+        _DROP,
+    ),
+    **dict.fromkeys(
+        (
+            b"host", b"connection", b"content-length", b"transfer-encoding", b"authorization", b"apikey", b"x-request-id",
+            b"x-correlation-id", b"expect",
+        ),
+        _READ,
+    ),
+    **dict.fromkeys((b"traceparent", b"idempotency-key", b"content-type"), _READ_AND_PASS),
+}  # fmt: skip
+
+INTERNAL = frozenset(name for name, how in _TREATMENT.items() if how == _DROP)
+"""Names of fields that never come through from a client."""
+
+_LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
+MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_FIELDS = 128
+
+
+class ClientGone(Exception):
+    """The client went away before its request was complete; there is nobody to answer."""
+
+
+def read(scope: Scope, receive: Receive, clock: Clock) -> tuple[Interaction, Fault | None]:
+    """The interaction in an ASGI scope, and the fault it already deserves, if any."""
+    fault: Fault | None = None
+    kept: Headers = []
+    fields: dict[bytes, bytes] = {}
+    size = 0
+    for field in scope["headers"]:
+        name, value = field
+        size += len(name) + len(value)
+        how = _TREATMENT.get(name)
+        if how is None:
+            kept.append(field)
+        elif how:
+            if name in fields:
+                fault = MalformedRequest(f"The header field {name.decode()} stands more than once")
+            fields[name] = value
+            if how == _READ_AND_PASS:
+                kept.append(field)
+    if size > MAX_HEADER_BYTES or len(kept) > MAX_HEADER_FIELDS:
+        fault = HeadersTooLarge(f"The header section is over {MAX_HEADER_BYTES} bytes or {MAX_HEADER_FIELDS} fields")
+    if b"connection" in fields:
+        kept = _without_nominated(kept, fields)
+    if b"host" not in fields or _HOST.fullmatch(fields[b"host"]) is None:
+        fault = fault or MalformedRequest("Exactly one valid Host is required (RFC 9112 §3.2)")
+    length, has_body, framing_fault = _framing(fields, scope["http_version"])
+    interaction = Interaction(
+        id=new_id(),
+        method=scope["method"],
+        path=scope["raw_path"],
+        query=scope["query_string"],
+        headers=kept,
+        fields=fields,
+        body=RequestBody(receive) if has_body else None,
+        length=length,
+        correlation=Correlation(fields.get(b"x-request-id"), fields.get(b"x-correlation-id"), fields.get(b"traceparent")),
+        started=clock.monotonic(),
+        scope=scope,
+    )
+    return interaction, fault or framing_fault
+
+
+def _framing(fields: dict[bytes, bytes], version: str) -> tuple[int | None, bool, Fault | None]:
+    """Declared length, whether there is a body, and what is wrong with the framing (RFC 9112 §6; request smuggling)."""
+    coding, declared = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+    if coding is not None:
+        if coding.lower() != b"chunked" or declared is not None:
+            return None, True, MalformedRequest("Transfer-Encoding may only be chunked, once, and without Content-Length")
+        return None, True, None
+    if declared is not None:
+        if _LENGTH.fullmatch(declared) is None:
+            return None, True, MalformedRequest("Content-Length is not a plain decimal number")
+        return int(declared), declared != b"0", None
+    return None, version[0] not in "01", None
+
+
+def _without_nominated(kept: Headers, fields: dict[bytes, bytes]) -> Headers:
+    """The fields without those that Connection names as meant for this hop only (RFC 9110 §7.6.1)."""
+    named = {token.strip().lower() for token in fields[b"connection"].split(b",")} - {b"close", b"keep-alive", b""}
+    # Framing and credentials may not be taken away from the policies that need them.
+    return [field for field in kept if field[0] not in named] if named else kept
+
+
+class RequestBody(AsyncIterator[bytes]):
+    """A request's bytes as they arrive. Complete only when the server says so: a broken-off body raises ClientGone.
+
+    `limit` bounds its size (PayloadTooLarge) and `patience` the seconds between two arrivals (RequestTimeout).
+    """
+
+    __slots__ = ("_first", "_receive", "complete", "limit", "patience", "received")
+
+    def __init__(self, receive: Receive, limit: int = 2**63, patience: float = 30.0) -> None:
+        self._receive = receive
+        self.limit = limit
+        self.patience = patience
+        self.received = 0
+        self.complete = False
+        self._first = b""
+
+    async def begin(self) -> bool:
+        """Wait for the first bytes, and keep them; False where the body turns out to be empty."""
+        try:
+            self._first = await self.__anext__()
+        except StopAsyncIteration:
+            return False
+        return True
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        while not self.complete:
+            try:
+                async with asyncio.timeout(self.patience):
+                    message = await self._receive()
+            except TimeoutError:
+                raise RequestTimeout(f"No byte of the request body arrived for {self.patience:g} s") from None
+            if message["type"] != "http.request":
+                raise ClientGone
+            self.complete = not message.get("more_body", False)
+            chunk: bytes = message.get("body", b"")
+            self.received += len(chunk)
+            if self.received > self.limit:
+                raise PayloadTooLarge(f"The body is larger than {self.limit} bytes")
+            if chunk:
+                return chunk
+        raise StopAsyncIteration

@@ -1,0 +1,162 @@
+"""The `apis:` part of the deployment file: what is published, in which of the book's patterns, and what stands behind it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fiveways.deployment.debt import Debt
+from fiveways.deployment.need import Need
+from fiveways.deployment.settings import Duration, Percent, Settings, Size
+from fiveways.fhir.interactions import OPERATIONS, RESOURCE_TYPES
+from fiveways.methods.synchronous.policies.breaker import BreakerSettings
+from fiveways.methods.synchronous.policies.deduplication import Deduplicate
+from fiveways.methods.synchronous.policies.retry import RetrySettings
+from fiveways.methods.synchronous.upstream.settings import Target
+
+SecurityContext = Literal["open", "api-key", "signed-jwt", "client-certificate"]
+
+BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$", examples=["/demographics/FHIR/R4"])]
+"""A path of plain segments: /demographics/FHIR/R4."""
+
+PythonName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["northshire.policies:office_hours"])]
+"""A Python callable: package.module:name."""
+
+
+class FhirModel(Settings):
+    """FHIR, as the API exchanges it (S41, S48)."""
+
+    version: Literal["R4", "STU3", "R4B", "R5"] = "R4"
+    """The version of FHIR."""
+    profiles: str | None = None
+    """Which profiles: uk-core."""
+
+
+class DataModel(Settings):
+    """The declared data model: FHIR, or another by name."""
+
+    fhir: FhirModel | None = None
+    """FHIR: faults are OperationOutcomes and interactions are recognised by the http paradigm."""
+    other: str | None = None
+    """The name of another model."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.fhir is None) == (self.other is None):
+            raise ValueError("expected either fhir or other")
+        return self
+
+
+class Operation(Settings):
+    """One operation of an API where something differs from the rest of it."""
+
+    match: str = Field(examples=["POST /Patient", "Patient.create", "GET /orders/{id}"])
+    """A FHIR interaction (`Patient.create`), or method and path template (`POST /orders/{id}`, `GET /files/**`)."""
+    idempotent: bool | None = None
+    """Whether a repeat has no further consequence. Left out: what the method says (RFC 9110 §9.2.2)."""
+    deduplicate: Deduplicate | None = None
+    """How repeats are recognised, where it is not idempotent (S27)."""
+    security: tuple[SecurityContext, ...] | None = Field(default=None, min_length=1)
+    """Its security contexts, where they differ from the API's."""
+
+    @field_validator("match")
+    @classmethod
+    def _readable(cls, match: str) -> str:
+        if re.fullmatch(r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[A-Za-z0-9._~$/{}*-]*", match):
+            return match
+        kind, _, what = match.partition(".")
+        interactions = {"read", "vread", "search", "create", "update", "patch", "delete", "history", "compartment"}
+        system = {"search", "batch", "delete", "capabilities", "history"}
+        known = system if kind == "system" else interactions if kind.encode() in RESOURCE_TYPES else set()
+        if what in known or (known and what.encode() in OPERATIONS):
+            return match
+        raise ValueError("expected a FHIR interaction such as Patient.create, or a method and path such as POST /orders/{id}")
+
+
+class Limits(Settings):
+    """Bounds on what consumers may send."""
+
+    body: Size = 10 * 2**20
+    """The largest request body; larger ones get 413."""
+    body_progress: Duration = timedelta(seconds=30)
+    """The longest a consumer may send nothing in the middle of a body; then 408."""
+
+
+class ServiceLevel(Settings):
+    """What the API promises; alerts and metrics compare with it."""
+
+    latency: Duration | None = None
+    """The latency budget of one request."""
+    availability: Percent | None = None
+    """The share of requests answered without a fault of the platform's or the provider's."""
+
+
+class Resilience(Settings):
+    """What happens when the back end is in trouble."""
+
+    retries: RetrySettings | None = None
+    """Retries where repeating is safe; none unless asked for (S40)."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When a failing target is left alone."""
+    concurrency: int = Field(default=1024, ge=1)
+    """Requests under way towards the target at most."""
+
+
+class AttributeHeader(Settings):
+    """An attribute of the calling application that the back end is told in a header field."""
+
+    attribute: str = Field(min_length=1)
+    """The attribute's name in the application."""
+    header: str = Field(pattern=r"^[A-Za-z0-9-]+$")
+    """The header field. A client's own copy of it is removed."""
+    required: bool = False
+    """Whether an application without it is refused (400 MISSING_VALUE)."""
+
+
+class ApiSettings(Settings):
+    """A published API: where, in which pattern, for whom, and what stands behind it."""
+
+    pattern: Literal["pass-through"]
+    """The book's implementation pattern (S37)."""
+    at: BasePath
+    """The base path. Where several match, the longest wins."""
+    title: str = ""
+    """What people call it."""
+    target: Target
+    """The back end."""
+    model: DataModel | None = None
+    """The data model it exchanges (S41)."""
+    security: tuple[SecurityContext, ...] = Field(min_length=1)
+    """The security contexts it takes; the first for which a request presents something decides (S36)."""
+    operations: tuple[Operation, ...] = ()
+    """Operations where something differs."""
+    request_id: Literal["optional", "required"] = "optional"
+    """Whether X-Request-ID must be sent, and be a GUID. Where it is not sent it is made."""
+    upstream_ids: Literal["nhsd", "plain"] = "nhsd"
+    """How the back end is told the ids: NHSD-Request-ID and NHSD-Correlation-ID, or X-Request-ID and X-Correlation-ID."""
+    attributes: tuple[AttributeHeader, ...] = ()
+    """Attributes of the application that the back end is told: an ASID in NHSD-ASID."""
+    limits: Limits = Limits()
+    """Bounds on what consumers may send."""
+    service_level: ServiceLevel = ServiceLevel()
+    """What it promises."""
+    resilience: Resilience = Resilience()
+    """What happens when the back end is in trouble."""
+    policies: tuple[PythonName, ...] = ()
+    """Policies of your own, innermost: Python callables `(interaction, handler) -> outcome`."""
+    health: Annotated[str, Field(pattern=r"^/[!-~]*$")] | None = None
+    """A path of the back end, below the target's URL, that `_status` asks for (GET; 2xx is well)."""
+    need: Need | None = None
+    """What it is for, in the advisor's words."""
+    debt: Debt | None = None
+    """The debt it hides, and the way out."""
+
+    @model_validator(mode="after")
+    def _open_means_open(self) -> Self:
+        for contexts in (self.security, *(operation.security for operation in self.operations)):
+            if contexts is not None and "open" in contexts[:-1]:
+                raise ValueError("open lets everyone in, so it must be the last of several security contexts")
+        return self

@@ -1,0 +1,41 @@
+"""From a socket to a method: the ASGI application of every listener. Its own paths are few; all else is the gateway's."""
+
+from __future__ import annotations
+
+from fiveways.correlation import Correlation, new_id
+from fiveways.methods.synchronous.request import Receive, Scope, Send
+from fiveways.platform.listeners import Asgi
+from fiveways.platform.platform import Platform
+from fiveways.security.authorization import MESSAGE_ID
+
+_AUTHORIZATION = ("/oauth2/", "/.well-known/")
+
+
+def app(platform: Platform) -> Asgi:
+    """The application of a platform's listeners."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        running = platform.running
+        if scope["type"] != "http":
+            return
+        if scope["path"].startswith(_AUTHORIZATION):
+            await running.authorization(scope, receive, _mirroring(scope, send))
+        else:
+            await running.compiled.gateway(scope, receive, send)
+
+    return application
+
+
+def _mirroring(scope: Scope, send: Send) -> Send:
+    """Gives a request of the authorization server its message id, and mirrors its ids on the answer."""
+    sent = dict(scope["headers"])
+    ids = Correlation(sent.get(b"x-request-id"), sent.get(b"x-correlation-id"))
+    scope[MESSAGE_ID] = new_id()
+
+    async def mirrored(message: Scope) -> None:
+        if message["type"] == "http.response.start":
+            own = [(b"x-request-id", ids.request_id), (b"x-correlation-id", ids.correlation_id)]
+            message["headers"] = [*message["headers"], *own]
+        await send(message)
+
+    return mirrored

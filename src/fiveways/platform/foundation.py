@@ -1,0 +1,81 @@
+"""What stands once, under every deployment: database, payloads, bus, ledger, keys, revocations; opened and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import platform as machine
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import text
+
+from fiveways.clock import Clock
+from fiveways.errors import DeploymentError
+from fiveways.ledger.ledger import Ledger
+from fiveways.platform.model import Deployment
+from fiveways.security.keys import PlatformKeys
+from fiveways.security.revoked import StoredRevocations
+from fiveways.store.bus import Bus, open_bus
+from fiveways.store.database import Database
+from fiveways.store.migrate import migrate
+from fiveways.store.payloads import open_payloads
+from fiveways.store.settings import Store
+
+
+@dataclass(slots=True)
+class Foundation:
+    """The parts that no reload touches."""
+
+    database: Database
+    bus: Bus
+    ledger: Ledger
+    keys: PlatformKeys
+    revocations: StoredRevocations
+
+    @classmethod
+    async def open(cls, deployment: Deployment, data: Path, base: Path, clock: Clock) -> Foundation:
+        """Open everything and bring the tables up to date; StoreError or DeploymentError where that can't be done."""
+        await asyncio.to_thread(data.mkdir, mode=0o700, parents=True, exist_ok=True)
+        keys = await asyncio.to_thread(
+            PlatformKeys.open, data / "keys" / "platform", clock, lead=deployment.identity.tokens.key_lead
+        )
+        database = open_database(deployment.store, data, base, clock)
+        try:
+            await migrate(database)
+            payloads = open_payloads(deployment.store.payloads or f"file://{data / 'payloads'}")
+            bus = await open_bus(deployment.store.bus)
+            node = machine.node() or "node"
+            ledger = await Ledger.open(data, database, payloads, bus, clock, node, deployment.audit)
+        except BaseException:
+            await database.close()
+            raise
+        revocations = StoredRevocations(database, ledger.group, clock)
+        await revocations.load()
+        return cls(database, bus, ledger, keys, revocations)
+
+    async def check(self) -> dict[str, str]:
+        """How the store is, for `_status`."""
+        try:
+            async with asyncio.timeout(2), self.database.read() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception as error:
+            return {"status": "fail", "outcome": type(error).__name__}
+        return {"status": "pass", "outcome": self.database.kind}
+
+    async def close(self) -> None:
+        """Write what is pending, seal the audit, close the connections."""
+        try:
+            await self.ledger.close()
+        finally:
+            await self.ledger.payloads.close()
+            await self.bus.close()
+            await self.database.close()
+
+
+def open_database(store: Store, data: Path, base: Path, clock: Clock) -> Database:
+    """The database of a deployment: the one it names, or a file in the data folder."""
+    try:
+        password = store.password.resolve(base).decode() if store.password is not None else None
+    except (KeyError, OSError) as error:
+        raise DeploymentError(f"store.password: {store.password} cannot be read") from error
+    return Database.open(store.url or f"sqlite:///{data / 'fiveways.db'}", clock, password=password)

@@ -1,0 +1,193 @@
+"""The deployment file, whole: who may exchange what with whom, and how. Each part's model stands beside the part's code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from fiveways.deployment import document
+from fiveways.deployment.document import Document, Mistake
+from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
+from fiveways.ledger.audit.settings import AuditSettings
+from fiveways.methods.synchronous.policies.alerting import AlertSettings
+from fiveways.methods.synchronous.settings import ApiSettings
+from fiveways.platform.listeners import Listener
+from fiveways.security.providers import Provider
+from fiveways.security.settings import ApiKeyHash, Credentials, Tokens
+from fiveways.store.settings import Store
+
+RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status")
+"""Paths that are the platform's own."""
+
+
+class Programme(Settings):
+    """The programme: its thresholds hold for everything in the file (S12)."""
+
+    name: str = "Fiveways"
+    """What it is called."""
+    patience: Duration = timedelta(seconds=3)
+    """How long a user or a system may be kept waiting for an answer."""
+    availability: Percent = 0.999
+    """The availability it asks of providers."""
+    alerts: AlertSettings = AlertSettings()
+    """When somebody is told."""
+
+
+class Organisation(Settings):
+    """A health organisation, by its ODS code."""
+
+    name: str = Field(min_length=1)
+    """What it is called."""
+
+
+class Application(Credentials):
+    """A consumer application: whose it is, how it proves who it is, and what it is subscribed to."""
+
+    organisation: OdsCode
+    """The organisation that runs it."""
+    title: str = ""
+    """What people call it."""
+    products: tuple[Name, ...] = ()
+    """The products it is subscribed to."""
+    attributes: dict[str, str] = Field(default_factory=dict)
+    """What back ends are told of it: an ASID, a software version."""
+    approved: bool = True
+    """Whether it may call at all; false suspends it."""
+
+
+class Product(Settings):
+    """What applications subscribe to: APIs, and how much of them one application may take."""
+
+    apis: tuple[Name, ...] = Field(min_length=1)
+    """The APIs it contains."""
+    quota: Rate | None = None
+    """Requests of one application to one of these APIs, per period."""
+    burst: Rate | None = None
+    """How fast at most (spike arrest)."""
+
+
+class Identity(Settings):
+    """Tokens, and who vouches for people."""
+
+    tokens: Tokens = Tokens()
+    """The access tokens that this platform issues."""
+    providers: dict[Name, Provider] = Field(default_factory=dict)
+    """OpenID Connect providers of people's identities."""
+
+
+class StatusProbe(Settings):
+    """Who may ask `_status`."""
+
+    keys: tuple[ApiKeyHash, ...] = ()
+    """Hashes of the keys that may, as `fiveways key new` prints them."""
+
+
+class Telemetry(Settings):
+    """OpenTelemetry traces (needs the `otel` extra)."""
+
+    otlp: HttpUrl
+    """The OTLP/HTTP endpoint traces are sent to: http://collector:4318/v1/traces."""
+    sample: Percent = 1.0
+    """The share of traces begun here that is kept; a consumer's own decision is followed."""
+
+
+class Deployment(Settings):
+    """A Fiveways deployment."""
+
+    programme: Programme = Programme()
+    """The programme and its thresholds."""
+    listeners: dict[Name, Listener] = Field(default={"main": Listener(http="127.0.0.1:8080")}, min_length=1)
+    """Where Fiveways listens."""
+    store: Store = Store()
+    """Where rows and payloads are kept."""
+    audit: AuditSettings = AuditSettings()
+    """How the audit is sealed and kept."""
+    identity: Identity = Identity()
+    """Tokens and identity providers."""
+    status: StatusProbe = StatusProbe()
+    """Who may ask `_status`."""
+    telemetry: Telemetry | None = None
+    """Where traces go."""
+    organisations: dict[OdsCode, Organisation] = Field(default_factory=dict)
+    """The organisations, by ODS code."""
+    applications: dict[Name, Application] = Field(default_factory=dict)
+    """The consumer applications."""
+    products: dict[Name, Product] = Field(default_factory=dict)
+    """What applications subscribe to."""
+    apis: dict[Name, ApiSettings] = Field(default_factory=dict)
+    """The APIs published through the gateway."""
+
+
+def load(file: Path) -> tuple[Deployment, Document]:
+    """The deployment in a file; DeploymentError with every mistake, each with its line, where it is wrong."""
+    read = document.read(file)
+    return validate(read), read
+
+
+def validate(read: Document) -> Deployment:
+    """A document as a deployment whose parts fit together."""
+    deployment = document.validate(read, Deployment)
+    mistakes = list(misfits(deployment))
+    if mistakes:
+        raise read.refuse(mistakes)
+    return deployment
+
+
+def misfits(deployment: Deployment) -> Iterator[Mistake]:
+    """Names that lead nowhere, and things that cannot stand beside each other."""
+    for name, application in deployment.applications.items():
+        where = ("applications", name)
+        if application.organisation not in deployment.organisations:
+            yield Mistake((*where, "organisation"), f"found {application.organisation!r}, expected one of organisations:")
+        for index, product in enumerate(application.products):
+            if product not in deployment.products:
+                yield Mistake((*where, "products", index), f"found {product!r}, expected one of products:")
+    for name, product_settings in deployment.products.items():
+        for index, api in enumerate(product_settings.apis):
+            if api not in deployment.apis:
+                yield Mistake(("products", name, "apis", index), f"found {api!r}, expected one of apis:")
+    yield from _shared_identities(deployment)
+    yield from _apis(deployment)
+
+
+def _shared_identities(deployment: Deployment) -> Iterator[Mistake]:
+    applications = deployment.applications
+    ids = Counter(application.client_id or name for name, application in applications.items())
+    keys = Counter(key for application in applications.values() for key in set(application.api_keys))
+    for name, application in applications.items():
+        if ids[application.client_id or name] > 1:
+            yield Mistake(("applications", name), f"client_id {application.client_id or name!r} belongs to another application too")
+        for index, key in enumerate(application.api_keys):
+            if keys[key] > 1:
+                yield Mistake(("applications", name, "api_keys", index), "this key belongs to another application too")
+
+
+def _apis(deployment: Deployment) -> Iterator[Mistake]:
+    at: dict[str, str] = {}
+    for name, api in deployment.apis.items():
+        where = ("apis", name)
+        if api.at in at:
+            yield Mistake((*where, "at"), f"found {api.at!r}, which is where {at[api.at]} is")
+        at[api.at] = name
+        if any(api.at == reserved or api.at.startswith(f"{reserved}/") for reserved in RESERVED):
+            yield Mistake((*where, "at"), f"found {api.at!r}, which belongs to the platform itself")
+        for index, operation in enumerate(api.operations):
+            security = operation.security or api.security
+            if operation.deduplicate is not None and "open" in security:
+                yield Mistake(
+                    (*where, "operations", index, "deduplicate"),
+                    "repeats are recognised per consumer, but open access has none",
+                )
+            if operation.match[0].isupper() and "." in operation.match and " " not in operation.match and not _is_fhir(api):
+                yield Mistake(
+                    (*where, "operations", index, "match"),
+                    f"found {operation.match!r}, expected a method and path (the API declares no model: fhir)",
+                )
+
+
+def _is_fhir(api: ApiSettings) -> bool:
+    return api.model is not None and api.model.fhir is not None

@@ -1,0 +1,226 @@
+"""The platform: a deployment file, running. Some of it stands once (store, ledger, keys); a reload swaps everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+import fiveways
+from fiveways.clock import Clock, SystemClock
+from fiveways.correlation import new_id
+from fiveways.deployment.document import Document
+from fiveways.errors import DeploymentError
+from fiveways.ledger.audit import AuditEvent
+from fiveways.methods.synchronous import contexts, probes
+from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
+from fiveways.methods.synchronous.policies.alerting import Alerts
+from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
+from fiveways.platform import directory
+from fiveways.platform.foundation import Foundation
+from fiveways.platform.jobs import Job, Jobs
+from fiveways.platform.model import Deployment, load
+from fiveways.platform.telemetry import tracing
+from fiveways.platform.webhook import teller
+from fiveways.security.assertion import AssertionVerifier
+from fiveways.security.authorization import AuthorizationServer
+from fiveways.security.clients import Clients
+from fiveways.security.grants import CLIENT_CREDENTIALS, ClientCredentials
+from fiveways.security.jwks import KeySources
+from fiveways.security.tokens import TokenIssuer, TokenVerifier
+from fiveways.types import Outcome
+
+log = structlog.get_logger("fiveways.platform")
+
+
+@dataclass(slots=True)
+class Running:
+    """What one reading of the deployment file was made into. Swapped whole: a request sees the old one or the new."""
+
+    deployment: Deployment
+    compiled: Compiled
+    authorization: AuthorizationServer
+    alerts: Alerts
+
+
+class Platform:
+    """A deployment, running in this process."""
+
+    def __init__(self, file: Path, foundation: Foundation, clock: Clock) -> None:
+        self.file = file
+        self.base = file.parent
+        self.foundation = foundation
+        self.ledger = foundation.ledger
+        self.clock = clock
+        self.registry = CollectorRegistry()
+        self._metrics = GatewayMetrics(self.registry)
+        self._key_sources: KeySources | None = None
+        self._unfinished: set[asyncio.Task[Outcome]] = set()
+        self._running: Running | None = None
+        self._jobs = Jobs([])
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(cls, file: Path, data: Path, *, clock: Clock | None = None, work: bool = True) -> Platform:
+        """Open the store and compile the deployment. `work`: do the work that is nobody's request here too.
+
+        DeploymentError or StoreError where that can't be done.
+        """
+        clock = clock or SystemClock()
+        deployment, _ = load(file)
+        foundation = await Foundation.open(deployment, data, file.parent, clock)
+        self = cls(file, foundation, clock)
+        try:
+            self._running = self._compile(deployment, None)
+            await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
+        except BaseException:
+            await foundation.close()
+            raise
+        self._jobs = Jobs(self._work() if work else self._always())
+        self._jobs.start()
+        return self
+
+    @property
+    def running(self) -> Running:
+        """What serves requests now."""
+        assert self._running is not None
+        return self._running
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment that is running."""
+        return self.running.deployment
+
+    async def reload(self) -> Document:
+        """Read the deployment file again and swap to it; DeploymentError, with nothing changed, where it is wrong."""
+        try:
+            deployment, read = load(self.file)
+            old = self.running
+            if deployment.store != old.deployment.store or deployment.audit != old.deployment.audit:
+                raise DeploymentError(f"{self.file}: store: and audit: cannot change while running; restart to apply them")
+            new = self._compile(deployment, old.compiled)
+        except DeploymentError as error:
+            await self._tell_audit("deployment.refused", details={"reason": type(error).__name__})
+            raise
+        self._running = new
+        await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
+        await self._retire(old.compiled, new.compiled)
+        return read
+
+    async def close(self) -> None:
+        """Finish: no request is under way any more. Flushes and seals the audit."""
+        await self._jobs.close()
+        await self.running.compiled.gateway.close()
+        for upstream in self.running.compiled.upstreams.values():
+            await upstream.close()
+        if self._unfinished:
+            await asyncio.wait(self._unfinished, timeout=5)
+        await self.foundation.close()
+
+    def _compile(self, deployment: Deployment, previous: Compiled | None) -> Running:
+        who = directory.directory(deployment)
+        tokens = deployment.identity.tokens
+        verifier = TokenVerifier(
+            self.foundation.keys, self.foundation.revocations.memory, issuer=tokens.issuer, audience=tokens.audience
+        )
+        services = Services(
+            clock=self.clock,
+            ledger=self.ledger,
+            contexts={
+                "open": contexts.open_(),
+                "signed-jwt": contexts.bearer(verifier, who.organisations, self.clock),
+                "api-key": contexts.api_key(directory.api_keys(deployment), who.organisations),
+                "client-certificate": contexts.client_certificate(directory.client_certificates(deployment), who.organisations),
+            },
+            metrics=self._metrics,
+            alerts=deployment.programme.alerts,
+            release=probes.Release(fiveways.__version__),
+            status_keys=deployment.status.keys,
+            base=self.base,
+            registry=self.registry,
+            running=self._unfinished,
+            checks={"store": self.foundation.check},
+            tracing=tracing(deployment.telemetry) if deployment.telemetry is not None else None,
+        )
+        compiled = compile_gateway(deployment.apis, who, services, previous)
+        alerts = Alerts(
+            deployment.programme.alerts,
+            teller(deployment.programme.alerts.webhook, self.base),
+            compiled.alerting,
+            {breaker.target: breaker for breaker in compiled.breakers.values()},
+        )
+        return Running(deployment, compiled, self._authorization(deployment, verifier), alerts)
+
+    def _authorization(self, deployment: Deployment, verifier: TokenVerifier) -> AuthorizationServer:
+        tokens = deployment.identity.tokens
+        if self._key_sources is None:
+            self._key_sources = KeySources(self.clock, keep=tokens.jwks_cache, refetch_after=tokens.jwks_refetch)
+        assertions = AssertionVerifier(
+            Clients(directory.clients(deployment, self.base, self.clock, self._key_sources)),
+            self.ledger.replay,
+            self.clock,
+            leeway=tokens.leeway,
+            ahead=tokens.assertion_lifetime,
+            memory=tokens.assertion_memory,
+        )
+        issuer = TokenIssuer(
+            self.foundation.keys, self.clock, issuer=tokens.issuer, audience=tokens.audience, lifetime=tokens.lifetime
+        )
+        return AuthorizationServer(
+            grants={CLIENT_CREDENTIALS: ClientCredentials(assertions, issuer)},
+            assertions=assertions,
+            keys=self.foundation.keys,
+            verifier=verifier,
+            revoke=self.foundation.revocations.revoke,
+            record=self._record_token,
+            clock=self.clock,
+            urls=tokens.urls,
+        )
+
+    async def _record_token(self, kind: str, *, application: str, outcome: str, details: Mapping[str, Any]) -> None:
+        await self._tell_audit(kind, application=application, outcome=outcome, details=details)
+
+    async def _tell_audit(
+        self, kind: str, *, application: str = "", outcome: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        kept = dict(details or {})
+        message_id = str(kept.pop("message_id", "")) or new_id()
+        event = AuditEvent(
+            at=int(self.clock.time() * 1e6), kind=kind, id=message_id, application=application, outcome=outcome, details=kept
+        )
+        await self.ledger.audit.durable(event)
+
+    async def _retire(self, old: Compiled, new: Compiled) -> None:
+        """Close, once they are idle, the connections that the new deployment has no use for."""
+        for key, upstream in old.upstreams.items():
+            if key in new.upstreams:
+                upstream.reload_tls()
+            else:
+                task = asyncio.create_task(upstream.close())
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+        await old.gateway.close()
+
+    def _always(self) -> list[Job]:
+        """What every process does: look at its own counts, and learn what other nodes have revoked."""
+        return [
+            Job("alerts", 5.0, lambda: self.running.alerts.evaluate()),
+            Job("revocations", 1.0, self.foundation.revocations.refresh),
+        ]
+
+    async def _purge(self) -> None:
+        await self.ledger.purge(self.clock.now())
+        await self.foundation.revocations.purge(self.clock.now())
+
+    def _work(self) -> list[Job]:
+        lifetime = self.deployment.identity.tokens.key_lifetime
+        return [
+            *self._always(),
+            Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),
+            Job("expiry", 60.0, self._purge),
+        ]

@@ -1,0 +1,145 @@
+"""`fiveways serve`, one process: sockets, signals, readiness, and a stop that drains.
+
+SIGHUP swaps the compiled deployment; SIGTERM and SIGINT stop taking requests, finish those under way, seal the audit and leave.
+What came of the last reload is written to `reload.json` in the data folder, where `fiveways reload` reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from fiveways.errors import DeploymentError, FivewaysError
+from fiveways.platform.app import app
+from fiveways.platform.listeners import Listener, Listening, listen
+from fiveways.platform.platform import Platform
+
+log = structlog.get_logger("fiveways.serve")
+
+ROLES = ("gateway", "worker")
+"""What a process can do: answer requests, and do the work that is nobody's request (expiry, retention, alerts)."""
+
+Ready = Callable[[Mapping[str, Listener]], None]
+
+
+class Serving:
+    """A platform on its sockets, in this process."""
+
+    def __init__(self, platform: Platform, listeners: Mapping[str, Listener], data: Path, *, shared: bool = False) -> None:
+        self.platform = platform
+        self.listeners = listeners
+        self._data = data
+        self._shared = shared
+        self._servers: list[Listening] = []
+        self._stop = asyncio.Event()
+        self._reloads = 0
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open every socket; OSError where one is taken."""
+        application = app(self.platform)
+        for listener in self.listeners.values():
+            if not self._shared:
+                _must_be_free(listener)
+            server = listen(listener, application, self.platform.base)
+            await server.start()
+            self._servers.append(server)
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload_soon)
+        await self._stop.wait()
+
+    async def close(self) -> None:
+        """Take no more requests, finish those under way, and close the platform."""
+        log.info("stopping", under_way=self.platform.running.compiled.gateway.active)
+        await asyncio.gather(*(server.stop() for server in self._servers))
+        await self.platform.close()
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """Have `run` return."""
+        self._stop.set()
+
+    def reload_soon(self) -> None:
+        """Reload, one after another where asked again meanwhile."""
+        before = self._reloading
+        self._reloading = asyncio.get_running_loop().create_task(self._reload(before))
+
+    async def _reload(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        self._reloads += 1
+        result: dict[str, object] = {"pid": os.getpid(), "reload": self._reloads, "ok": True, "message": "reloaded"}
+        try:
+            await self.platform.reload()
+            for server in self._servers:
+                server.reload()
+            if self.platform.deployment.listeners != self.listeners:
+                result["message"] = "reloaded; listeners have changed too: restart to apply them"
+            log.info("reloaded")
+        except (FivewaysError, OSError) as error:
+            result |= {"ok": False, "message": str(error)}
+            log.error("reload refused; the old deployment goes on", reason=str(error))
+        file = self._data / "reload.json"
+        temporary = file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(result))
+        temporary.replace(file)
+
+
+def _must_be_free(listener: Listener) -> None:
+    """Refuse an address that something listens on: the server's own sockets would silently share it (SO_REUSEPORT)."""
+    host, port = listener.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise DeploymentError(f"cannot listen on {host}:{port}: {error.strerror}; is another Fiveways running?") from error
+
+
+@contextmanager
+def pid_file(data: Path) -> Iterator[None]:
+    """`fiveways.pid` in the data folder while the block lasts."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = data / "fiveways.pid"
+    file.write_text(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        if file.exists() and file.read_text() == f"{os.getpid()}\n":
+            file.unlink()
+
+
+async def serve(
+    file: Path,
+    data: Path,
+    *,
+    listeners: Mapping[str, Listener] | None = None,
+    roles: tuple[str, ...] = ROLES,
+    shared: bool = False,
+    ready: Ready | None = None,
+) -> None:
+    """Serve the deployment in `file` until a signal says stop. `shared`: other processes listen on the same sockets."""
+    platform = await Platform.open(file, data, work="worker" in roles)
+    wanted = dict(listeners or platform.deployment.listeners) if "gateway" in roles else {}
+    serving = Serving(platform, wanted, data, shared=shared)
+    try:
+        await serving.start()
+        if ready is not None:
+            ready(wanted)
+        await serving.run()
+    finally:
+        await serving.close()
