@@ -24,7 +24,7 @@ def test_an_application_may_have_two_keys() -> None:
 
 def test_what_was_not_handed_out_finds_nothing() -> None:
     new = apikeys.generate()
-    known = ApiKeys([(new.stored, "ward-tablet")])
+    known = ApiKeys([(new.stored, "ward-tablet"), (apikeys.stored_form(b""), "careless")])
     for presented in (b"", new.key[:-1].encode(), new.stored.encode(), new.key.upper().encode(), b"x" * 100_000, b"\xff"):
         assert known.find(presented) is None
 

@@ -56,6 +56,16 @@ async def test_another_node_hears_of_it_at_its_next_look(tmp_path: Path, clock: 
 
 
 @pytest.mark.anyio
+async def test_a_node_whose_clock_is_behind_is_heard_too(tmp_path: Path, clock: ManualClock) -> None:
+    behind = ManualClock(clock.now() - timedelta(minutes=1))
+    async with node(tmp_path / "db", behind) as here, node(tmp_path / "db", clock) as there:
+        await there.refresh()
+        await here.revoke(Revocation("ward-tablet", clock.time() + 600, jti="one"))
+        await there.refresh()
+        assert len(there.memory) == 1
+
+
+@pytest.mark.anyio
 async def test_what_no_longer_matters_is_dropped_everywhere(tmp_path: Path, clock: ManualClock) -> None:
     async with node(tmp_path / "db", clock) as stored:
         await stored.revoke(Revocation("ward-tablet", clock.time() + 600, jti="one"))

@@ -14,7 +14,8 @@ CIS2_AAL3 = "urn:nhsd:apim:user-nhs-cis2:aal3:pds"
 CIS2_AAL1 = "urn:nhsd:apim:user-nhs-cis2:aal1:pds"
 LOGIN_P9 = "urn:nhsd:apim:user-nhs-login:P9:pds"
 LOGIN_P5 = "urn:nhsd:apim:user-nhs-id:P5:pds"
-ALL = [APP, CIS2_AAL3, CIS2_AAL1, LOGIN_P9, LOGIN_P5, "", "openid", "urn:nhsd:apim:app:level3pds"]
+ODD = ["", "openid", "urn:nhsd:apim:app:level3pds", "urn:nhsd:apim:user-nhs-login:aal3:pds", "urn:nhsd:apim:user-nhs-cis2:P9:pds"]
+ALL = [APP, CIS2_AAL3, CIS2_AAL1, LOGIN_P9, LOGIN_P5, *ODD]
 
 
 def test_a_scope_is_parsed_and_written() -> None:
