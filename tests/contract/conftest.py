@@ -19,12 +19,9 @@ import pytest
 
 import fiveways
 from fiveways.clock import SystemClock
-from fiveways.ledger import tables as ledger_tables
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 from fiveways.store.migrate import migrate
-
-assert ledger_tables
 
 STORES = ("sqlite", "postgresql")
 _numbers = itertools.count(1)

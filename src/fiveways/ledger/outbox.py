@@ -11,7 +11,7 @@ higher position. On PostgreSQL a reader therefore takes a lock that writers shar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -88,7 +88,7 @@ class Outbox:
         """Tell consumers of `topic`, after the commit, that there is something; if this is lost, they find it by polling."""
         await self._bus.publish(f"outbox.{topic}")
 
-    async def follow(self, consumer: str, topic: str) -> AsyncIterator[Event]:
+    async def follow(self, consumer: str, topic: str) -> AsyncGenerator[Event, None]:
         """The events of `topic` in order, from where `consumer` stopped; waits for more, until the iterator is closed.
 
         Asking for the next event says that the one before was dealt with, durably when the next one comes. Of several processes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -35,7 +35,7 @@ class Payloads(Protocol):
         """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then, and on any failure, nothing stays."""
         ...
 
-    def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
         ...
 

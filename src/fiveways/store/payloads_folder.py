@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,7 +55,7 @@ class FolderPayloads:
             raise
         return meter.payload(ref)
 
-    async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
         path = self._path(checked(ref))
         try:

@@ -6,7 +6,7 @@ leaves no object (its parts go by the bucket's rule for incomplete uploads).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import parse_qsl, urlsplit
 
@@ -79,7 +79,7 @@ class ObjectPayloads:
             raise
         return meter.payload(ref)
 
-    async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
         size = await self.size(ref)
         end = size if end is None else min(end, size)
