@@ -28,6 +28,7 @@ from fiveways.methods.synchronous.upstream.response_head import (
     ResponseHeadParser,
 )
 from fiveways.methods.synchronous.upstream.settings import Target
+from fiveways.methods.synchronous.upstream.tls import close_is_authentic
 
 _WRITE_HIGH_WATER = 256 * 1024
 _VERSION = b"HTTP/1."
@@ -148,9 +149,7 @@ class Connection(asyncio.Protocol):
         """Whether nothing has arrived that the event loop has not seen yet, a close above all (RFC 9112 §9.3.1)."""
         if self._poll is None:
             self._poll = select.poll()
-            self._poll.register(
-                self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP | select.POLLERR
-            )
+            self._poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
         return not self._poll.poll(0)
 
     # --- asyncio's calls ------------------------------------------------------------------------------------------------
@@ -191,17 +190,20 @@ class Connection(asyncio.Protocol):
             phase: Phase = "first_byte" if self.state is _AWAITING else "body"
             self.fail(UpstreamFaulty(f"The back end's answer is malformed: {malformed}.", phase=phase, reached=True))
 
+    def eof_received(self) -> None:
+        """The back end has closed: so ends a body without length, unless TLS does not vouch for it (RFC 9112 §9.8)."""
+        body = self._body
+        if body is not None and self._remaining == UNTIL_CLOSE and close_is_authentic(self.transport):
+            body.end()
+            self.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """The back end has closed the connection, or it broke."""
+        """The connection is gone, in whatever way."""
         if self.state is _AWAITING:
             self.stale = self._used and not self._moved
             self.fail(UpstreamFaulty("The back end closed the connection before answering.", phase="first_byte", reached=True))
         elif self.state is _BODY:
-            if self._remaining == UNTIL_CLOSE and exc is None and self._body is not None:
-                self._body.end()
-                self._dispose()
-            else:
-                self.fail(UpstreamFaulty("The back end broke its answer off.", phase="body", reached=True))
+            self.fail(UpstreamFaulty("The back end broke its answer off.", phase="body", reached=True))
         else:
             self._dispose()
 

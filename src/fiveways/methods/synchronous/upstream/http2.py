@@ -108,9 +108,7 @@ class Http2:
     def _call(self, request: UpstreamRequest, exchange: _Exchange) -> StreamRequest:
         try:
             url = Url(self._origin + request.target.decode("ascii"))
-            headers = [
-                (name.decode("ascii"), value.decode("ascii")) for name, value in request.headers if name.lower() not in _OWN
-            ]
+            headers = [(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers if name.lower() not in _OWN]
         except UnicodeDecodeError:
             raise MalformedRequest("The request has bytes outside ASCII, which its back end cannot be sent.") from None
         rendered = url.path if url.query_string is None else f"{url.path}?{url.query_string}"
@@ -140,7 +138,7 @@ class Http2:
         self._closing = True
         if self._active:
             self._empty = asyncio.get_running_loop().create_future()
-            await self._empty
+            await asyncio.wait([self._empty], timeout=self._target.timeout.total.total_seconds())
         await self._client.close()
 
     def reload_tls(self) -> None:

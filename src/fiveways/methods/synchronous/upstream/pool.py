@@ -160,9 +160,7 @@ class Pool:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_exception(
-                    UpstreamBusy("The connections to the back end are being closed.", phase="pool", reached=False)
-                )
+                waiter.set_exception(UpstreamBusy("The connections to the back end are being closed.", phase="pool", reached=False))
         self.drop_idle()
         if self._open or self._reserved:
             self._empty = asyncio.get_running_loop().create_future()

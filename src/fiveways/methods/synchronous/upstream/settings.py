@@ -46,9 +46,7 @@ class TargetTls(Settings):
     def _certificate_with_key(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key go together")
-        if any(
-            reference is not None and not reference.startswith("file:") for reference in (self.ca, self.certificate, self.key)
-        ):
+        if any(reference is not None and not reference.startswith("file:") for reference in (self.ca, self.certificate, self.key)):
             raise ValueError("expected file:PATH for ca, certificate and key")
         return self
 

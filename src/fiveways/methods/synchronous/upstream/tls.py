@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -16,3 +17,20 @@ def client_context(tls: TargetTls | None, base: Path) -> ssl.SSLContext:
     if tls is not None and tls.certificate is not None and tls.key is not None:
         context.load_cert_chain(tls.certificate.path(base), tls.key.path(base))
     return context
+
+
+def close_is_authentic(transport: asyncio.BaseTransport) -> bool:
+    """Whether the peer's end of a connection is the peer's own: over TLS it has sent close_notify (RFC 8446 §6.1).
+
+    The event loops do not agree on telling; the TLS object does know: after close_notify it reads as at its end, otherwise as
+    waiting for more.
+    """
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False

@@ -69,6 +69,7 @@ async def _receive(reads: list[bytes], *, head: bool) -> tuple[Result | None, Ke
         if not connection.closed:
             connection.data_received(read)
     state = connection.state
+    connection.eof_received()
     connection.connection_lost(None)
     try:
         answer: UpstreamAnswer = await asyncio.wait_for(waiter, 1)
@@ -136,17 +137,13 @@ def mutations(draw: st.DrawFn) -> bytes:
     """A valid response with some bytes changed, taken out, doubled or put in."""
     stream = bytearray(
         draw(
-            st.sampled_from(
-                [_VALID, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: x\r\n\r\nabc", b"HTTP/1.1 200\r\n\r\nx"]
-            )
+            st.sampled_from([_VALID, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: x\r\n\r\nabc", b"HTTP/1.1 200\r\n\r\nx"])
         )
     )
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(0, len(stream) - 1)))
         stream[at : at + draw(st.integers(0, 3))] = draw(
-            st.one_of(
-                st.binary(max_size=4), st.sampled_from([b"\r\n", b"\n", b"\0", b" ", b"Content-Length: 9\r\n", b"\r\n\r\n"])
-            )
+            st.one_of(st.binary(max_size=4), st.sampled_from([b"\r\n", b"\n", b"\0", b" ", b"Content-Length: 9\r\n", b"\r\n\r\n"]))
         )
     return bytes(stream)
 

@@ -42,9 +42,7 @@ async def test_a_small_answer_is_bytes_and_its_connection_is_used_again(network:
         answer = await upstream.send(get(b"/Patient/1?_format=json"))
         assert (answer.status, answer.headers, answer.body) == (200, [(b"content-length", b"2")], b"ok")
     assert backend.connections == 1
-    assert backend.heads[0] == (
-        b"GET /Patient/1?_format=json HTTP/1.1\r\nhost: 127.0.0.1:%d\r\naccept: */*\r\n\r\n" % backend.port
-    )
+    assert backend.heads[0] == (b"GET /Patient/1?_format=json HTTP/1.1\r\nhost: 127.0.0.1:%d\r\naccept: */*\r\n\r\n" % backend.port)
 
 
 @pytest.mark.parametrize(
