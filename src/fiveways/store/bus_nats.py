@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from contextlib import AbstractContextManager
@@ -11,12 +12,14 @@ from fiveways.errors import StoreError
 from fiveways.store.bus import LocalBus, Wakes
 
 try:
-    import nats
     import nats.errors
+    from nats.aio.client import Client
 except ImportError:
     raise StoreError("the NATS bus needs its client: pip install fiveways[nats]") from None
 
 log = logging.getLogger(__name__)
+_PATIENCE = 3.0
+"""Seconds for the first connection."""
 _ROOT = "fiveways.wake"
 _TOKEN = re.compile(r"[^A-Za-z0-9_.:-]")
 
@@ -26,25 +29,20 @@ class NatsBus:
 
     def __init__(self) -> None:
         self._local = LocalBus()
-        self._client: Any = None
+        self._client = Client()
 
     @classmethod
     async def connect(cls, url: str) -> NatsBus:
         """A bus over the NATS server at `url`; it reconnects by itself for ever once it was connected."""
         bus = cls()
+        client = bus._client
         try:
-            bus._client = await nats.connect(
-                url,
-                connect_timeout=5,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=1,
-                error_cb=_note,
-                no_echo=True,
-                allow_reconnect=True,
-            )
-            await bus._client.subscribe(f"{_ROOT}.>", cb=bus._received)
-            await bus._client.flush(timeout=5)
+            async with asyncio.timeout(_PATIENCE):
+                await client.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=_note, no_echo=True)
+                await client.subscribe(f"{_ROOT}.>", cb=bus._received)
+                await client.flush(timeout=5)
         except (OSError, TimeoutError, nats.errors.Error) as error:
+            await client.close()
             raise StoreError(f"NATS cannot be reached: {type(error).__name__}") from None
         return bus
 

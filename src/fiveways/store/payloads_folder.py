@@ -57,11 +57,7 @@ class FolderPayloads:
 
     async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
-        path = self._path(checked(ref))
-        try:
-            file = await _in_thread(_open, path)
-        except FileNotFoundError:
-            raise KeyError(ref) from None
+        file = await _in_thread(_open, self._path(checked(ref)), missing=ref)
         try:
             await _in_thread(file.seek, start)
             left = end - start if end is not None else None
@@ -77,10 +73,7 @@ class FolderPayloads:
 
     async def size(self, ref: str) -> int:
         """The length in bytes. Raises KeyError for what is not there."""
-        try:
-            return (await _in_thread(self._path(checked(ref)).stat)).st_size
-        except FileNotFoundError:
-            raise KeyError(ref) from None
+        return (await _in_thread(self._path(checked(ref)).stat, missing=ref)).st_size
 
     async def exists(self, ref: str) -> bool:
         """Whether there is such a payload."""
@@ -134,13 +127,13 @@ class FolderPayloads:
         _sync(path.parent)
 
 
-async def _in_thread(function: Callable[..., T], *arguments: object) -> T:
-    """Blocking work in a thread; what the disk says is a StoreError."""
+async def _in_thread(function: Callable[..., T], *arguments: object, missing: str | None = None) -> T:
+    """Blocking work in a thread; what the disk says is a StoreError, or KeyError(missing) for a file that is not there."""
     try:
         return await asyncio.to_thread(function, *arguments)
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if missing is not None and isinstance(error, FileNotFoundError):
+            raise KeyError(missing) from None
         raise StoreError(f"the payload folder failed: {error.strerror}") from None
 
 
