@@ -2,24 +2,21 @@
 
 What differs from HTTP/1.1, because the library leaves no choice: `accept: */*` and `user-agent: fiveways` are sent where the
 request has none; a private CA is trusted beside the machine's and not instead of them; a target that a URL parser would write
-otherwise, and a header value outside ASCII, are refused either way; a body always streams.
+otherwise, and a header value outside ASCII, are refused either way; a body always streams; and a request given up before its
+answer has begun keeps its stream until the answer comes or the total time-out has passed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import (
-    ConnectError,
-    ConnectTimeoutError,
-    PoolTimeoutError,
-    RequestError,
-)
+from pyreqwest.exceptions import PoolTimeoutError, RequestError
 from pyreqwest.http import Url
 from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.request import StreamRequest
@@ -60,6 +57,7 @@ def build_client(target: Target, base: Path) -> Client:
         .deflate(False)
         .no_proxy()
         .user_agent("fiveways")
+        .timeout(target.timeout.total + timedelta(seconds=1))
         .connect_timeout(target.timeout.connect)
         .pool_timeout(target.timeout.connect)
         .pool_idle_timeout(target.idle)
@@ -271,9 +269,10 @@ class _Exchange:
             return error
         if isinstance(error, PoolTimeoutError):
             return UpstreamBusy("All connections to the back end are in use.", phase="pool", reached=False)
-        if isinstance(error, ConnectTimeoutError):
+        unreached = isinstance(error, RequestError) and _before_sending(error)
+        if isinstance(error, TimeoutError) and unreached:
             return UpstreamTimeout("Connecting to the back end took too long.", phase="connect", reached=False)
-        if isinstance(error, ConnectError):
+        if unreached:
             return UpstreamUnreachable("The back end could not be connected to.", phase="connect", reached=False)
         if isinstance(error, TimeoutError):
             return UpstreamTimeout("The back end did not keep to its time.", phase=self._phase, reached=True)
@@ -282,3 +281,9 @@ class _Exchange:
         if isinstance(error, ValueError) and self._response is not None:
             return UpstreamFaulty("The back end's answer is malformed.", phase=self._phase, reached=True)
         return error
+
+
+def _before_sending(error: RequestError) -> bool:
+    """Whether a connection was not even made. The class ConnectError does not say so: it covers connections that broke later."""
+    causes = error.details.get("causes") or []
+    return any(cause["message"] == "client error (Connect)" for cause in causes)

@@ -20,6 +20,7 @@ _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _SPECIAL = HOP_BY_HOP | {b"content-length"}
 _VARYING = frozenset({b"set-cookie", b"location", b"content-location", b"etag", b"x-request-id", b"x-correlation-id"})
+_KEEP_ALIVE = (b"connection", b"keep-alive")  # says nothing that HTTP/1.1 does not (RFC 9112 §9.3)
 _MOST_LINES = 512
 _LONGEST_LINE = 256
 
@@ -40,11 +41,12 @@ class ResponseHead(NamedTuple):
 class ResponseHeadParser:
     """Parses the header sections of one back end's responses."""
 
-    __slots__ = ("_lines", "_most", "_statuses")
+    __slots__ = ("_lines", "_most", "_specials", "_statuses")
 
     def __init__(self, header_count: int) -> None:
         self._most = header_count
         self._lines: dict[bytes, tuple[bytes, bytes]] = {}
+        self._specials: dict[bytes, tuple[bytes, bytes]] = {}
         self._statuses: dict[bytes, tuple[int, bool]] = {}
 
     def parse(self, section: bytes, *, bodyless: bool) -> ResponseHead:
@@ -61,12 +63,14 @@ class ResponseHeadParser:
         for line in lines:
             field = known.get(line)
             if field is None:
-                field = self._field(line)
+                field = self._specials.get(line) or self._field(line)
                 name = field[0]
                 if name in _SPECIAL:
                     if name == b"content-length" and length is None:
                         length = field[1]
                         headers.append(field)
+                    elif field == _KEEP_ALIVE:
+                        pass
                     elif special is None:
                         special = [field]
                     else:
@@ -103,10 +107,11 @@ class ResponseHeadParser:
             raise MalformedResponse("bad header field")
         name, value = match.groups()
         field = name.lower(), value.rstrip(b" \t")
-        if len(line) <= _LONGEST_LINE and field[0] not in _SPECIAL and field[0] not in _VARYING:
-            if len(self._lines) >= _MOST_LINES:
-                self._lines.clear()
-            self._lines[line] = field
+        if len(line) <= _LONGEST_LINE and field[0] not in _VARYING:
+            lines = self._specials if field[0] in _SPECIAL else self._lines
+            if len(lines) >= _MOST_LINES:
+                lines.clear()
+            lines[line] = field
         return field
 
 
