@@ -11,6 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -234,6 +237,36 @@ async def test_large_bodies_pass_over_tls(network: Network, authority: Authority
         assert not isinstance(answer.body, bytes)
         assert sum([len(piece) async for piece in answer.body]) == size
     assert backend.connections == 1
+
+
+async def test_http_2_is_negotiated_over_tls_with_our_certificate(network: Network, authority: Authority) -> None:
+    context = server_context(authority, "127.0.0.1", client_ca=authority.file)
+    context.set_alpn_protocols(["h2"])
+    chosen: list[str | None] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        chosen.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        writer.write(connection.data_to_send())
+        while data := await reader.read(65536):
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.StreamEnded) and event.stream_id is not None:
+                    connection.send_headers(event.stream_id, [(":status", "204")], end_stream=True)
+            writer.write(connection.data_to_send())
+
+    backend = await network.serve(handler, tls=context)
+    authority.issue("us.example", file="us")
+    url = f"https://127.0.0.1:{backend.port}"
+    tls = {"ca": "file:ca.pem", "certificate": "file:us.crt", "key": "file:us.key"}
+    upstream = network.upstream(url=url, http="2", tls=tls, base=authority.folder)
+    assert (await upstream.send(GET)).status == 204
+    upstream.reload_tls()
+    assert (await upstream.send(GET)).status == 204
+    assert chosen == ["h2", "h2"]
+    with pytest.raises(UpstreamUnreachable) as caught:
+        await network.upstream(url=url, http="2").send(GET)
+    assert not caught.value.reached, "a private CA that was not declared is not trusted"
 
 
 # --- proxy ------------------------------------------------------------------------------------------------------------------
