@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, text, update
 
 from fiveways.clock import ManualClock, SystemClock
 from fiveways.correlation import new_id
@@ -40,8 +40,10 @@ async def running(database: Database, folder: Path, settings: AuditSettings = SM
     try:
         yield log
     finally:
-        await log.close()
-        await group.close()
+        try:
+            await log.close()
+        finally:
+            await group.close()
 
 
 async def filled(database: Database, folder: Path, count: int = 12) -> None:
@@ -128,6 +130,40 @@ async def test_a_full_queue_makes_room_by_being_written(database: Database, tmp_
         async with asyncio.timeout(5):
             await log.room()
         assert not log.full
+
+
+async def test_while_the_store_fails_nothing_is_acknowledged_and_nothing_is_dropped(database: Database, tmp_path: Path) -> None:
+    async with running(database, tmp_path) as log:
+        await log.durable(event())
+        await execute(database, text("ALTER TABLE audit_events RENAME TO away"))
+        log.record(event(1))
+        with pytest.raises(StoreError):
+            await log.durable(event(2, correlation_id="refused"))
+        for number in range(50):
+            log.record(event(number))
+        with pytest.raises(StoreError):
+            await log.flush()
+        await execute(database, text("ALTER TABLE away RENAME TO audit_events"))
+        await log.durable(event(3))
+        assert len(await log.trace("refused")) == 1
+    report = await verify(database, tmp_path)
+    assert report.findings == []
+    assert (report.events, report.gaps) == (54, [])
+
+
+async def test_a_store_that_fails_to_the_end_leaves_an_exact_gap(database: Database, tmp_path: Path) -> None:
+    with suppress(StoreError):
+        async with running(database, tmp_path) as log:
+            await log.durable(event())
+            await execute(database, text("ALTER TABLE audit_events RENAME TO away"))
+            for number in range(7):
+                log.record(event(number))
+    await execute(database, text("ALTER TABLE away RENAME TO audit_events"))
+    async with running(database, tmp_path):
+        pass
+    report = await verify(database, tmp_path)
+    assert report.findings == []
+    assert [(gap.first, gap.lost) for gap in report.gaps] == [(2, 7)]
 
 
 async def test_verification_while_events_are_recorded_raises_no_false_alarm(database: Database, tmp_path: Path) -> None:

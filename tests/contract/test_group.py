@@ -117,17 +117,14 @@ async def test_cancelling_one_who_waits_disturbs_nobody(database: Database, grou
 # --- SQLite alone --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sqlite_only(database: Database) -> Database:
-    if database.kind != "sqlite":
-        pytest.skip("about SQLite's lock and file")
-    return database
+sqlite_only = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 
-async def test_a_full_disk_fails_all_and_acknowledges_nothing(sqlite_only: Database, group: GroupWriter) -> None:
+@sqlite_only
+async def test_a_full_disk_fails_all_and_acknowledges_nothing(database: Database, group: GroupWriter) -> None:
     await group.submit(add, {"id": 1, "text": ""})
     connection = group._backend._connection  # type: ignore[attr-defined]
-    pages = sqlite3.connect(sqlite_only.path).execute("PRAGMA page_count").fetchone()[0]
+    pages = sqlite3.connect(database.path).execute("PRAGMA page_count").fetchone()[0]
 
     def limit(count: int) -> None:
         connection.execute(f"PRAGMA max_page_count={count}")
@@ -137,10 +134,10 @@ async def test_a_full_disk_fails_all_and_acknowledges_nothing(sqlite_only: Datab
         *(group.submit(add, {"id": number, "text": "x" * 5000}) for number in range(2, 6)), return_exceptions=True
     )
     assert all(isinstance(outcome, StoreError) and "full" in str(outcome) for outcome in outcomes)
-    assert await ids(sqlite_only) == [1]
+    assert await ids(database) == [1]
     await _in_writer(group, limit, 2**30)
     await group.submit(add, {"id": 2, "text": "x" * 5000})
-    assert await ids(sqlite_only) == [1, 2]
+    assert await ids(database) == [1, 2]
 
 
 async def _in_writer(group: GroupWriter, function: object, *arguments: object) -> None:
@@ -170,18 +167,19 @@ async def _in_writer(group: GroupWriter, function: object, *arguments: object) -
     group.detach(once)
 
 
-async def test_another_writers_lock_is_waited_for(sqlite_only: Database, group: GroupWriter) -> None:
+@sqlite_only
+async def test_another_writers_lock_is_waited_for(database: Database, group: GroupWriter) -> None:
     await group.submit(add, {"id": 1, "text": ""})
     other = sqlite3.connect(sqlite_only.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    waiting = [asyncio.create_task(group.submit(add, {"id": 2, "text": ""})), asyncio.create_task(_add(sqlite_only, 3))]
+    waiting = [asyncio.create_task(group.submit(add, {"id": 2, "text": ""})), asyncio.create_task(_add(database, 3))]
     await asyncio.sleep(0.1)
     assert not any(task.done() for task in waiting)
     other.execute("COMMIT")
     other.close()
     async with asyncio.timeout(1):
         await asyncio.gather(*waiting)
-    assert await ids(sqlite_only) == [1, 2, 3]
+    assert await ids(database) == [1, 2, 3]
 
 
 async def _add(database: Database, number: int) -> None:

@@ -179,7 +179,7 @@ class Rates:
                 if held.lease is None:
                     held.lease = asyncio.get_running_loop().create_task(self._lease(held))
                     self._leases.add(held.lease)
-                    held.lease.add_done_callback(self._leases.discard)
+                    held.lease.add_done_callback(self._leased)
                 await asyncio.shield(held.lease)
             return verdict
         finally:
@@ -200,6 +200,11 @@ class Rates:
         now = self._time()
         for held in self._held.values():
             self._give_back(held, now)
+
+    def _leased(self, lease: asyncio.Task[None]) -> None:
+        self._leases.discard(lease)
+        if not lease.cancelled():
+            lease.exception()  # those who wait are told; where nobody waits any more there is nobody to tell
 
     def _refusal(self, held: _Permits, now: float) -> Verdict:
         rate = held.rate

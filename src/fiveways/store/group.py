@@ -129,12 +129,12 @@ class GroupWriter:
         self._queue: deque[Write] = deque()
         self._sources: list[Source] = []
         self._statements: dict[Writing, Compiled] = {}
-        self._hurried = 0
         self._running = False
         self._now = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closing = False
+        self._closed = False
         self._failures = 0
 
     async def submit(self, statement: Writing, rows: Row | Sequence[Row]) -> Result:
@@ -206,6 +206,7 @@ class GroupWriter:
         try:
             await self.flush()
         finally:
+            self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
             await self._backend.close()
@@ -227,7 +228,7 @@ class GroupWriter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._running:
+        if self._running or self._closed:
             return
         self._now = False
         writes = list(self._queue)

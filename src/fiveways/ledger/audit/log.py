@@ -31,8 +31,8 @@ from fiveways.store.database import Database
 from fiveways.store.group import Compiled, GroupWriter, Write
 
 _insert = insert(audit_events)
-_AT_ONCE = 4096
-"""Events in one commit at most."""
+_AT_ONCE = 1024
+"""Events in one commit at most: encoding them holds the interpreter for some two milliseconds."""
 
 
 class AuditLog:
@@ -85,13 +85,18 @@ class AuditLog:
         log = cls(group, clock, settings or AuditSettings(), files, private)
         try:
             standing = await recover(database, files, private, clock)
-            log._standing, log._durable = standing, standing.next - 1
-            group.attach(log)
-            if standing.event is not None:
-                await log.durable(standing.event)
         except BaseException:
             files.close()
             raise
+        log._standing, log._durable = standing, standing.next - 1
+        group.attach(log)
+        if standing.event is not None:
+            try:
+                await log.durable(standing.event)
+            except BaseException:
+                group.detach(log)
+                files.close()
+                raise
         return log
 
     @property
