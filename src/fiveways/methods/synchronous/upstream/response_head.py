@@ -1,7 +1,7 @@
 """Reads the header section of an HTTP/1.1 response: strictly, and quickly because back ends repeat themselves.
 
-A back end's answers differ in few lines. Each line is parsed and checked once and then found again by its bytes, which costs a
-fifth of what a general parser does; a line whose value hardly ever recurs is not kept.
+A back end's answers differ in few lines. Each line is parsed and checked once and then found again by its bytes; a line whose
+value hardly ever recurs is not kept.
 """
 
 from __future__ import annotations
