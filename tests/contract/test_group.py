@@ -170,7 +170,7 @@ async def _in_writer(group: GroupWriter, function: object, *arguments: object) -
 @sqlite_only
 async def test_another_writers_lock_is_waited_for(database: Database, group: GroupWriter) -> None:
     await group.submit(add, {"id": 1, "text": ""})
-    other = sqlite3.connect(sqlite_only.path, isolation_level=None)
+    other = sqlite3.connect(database.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     waiting = [asyncio.create_task(group.submit(add, {"id": 2, "text": ""})), asyncio.create_task(_add(database, 3))]
     await asyncio.sleep(0.1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import obstore
@@ -47,6 +48,7 @@ class ObjectPayloads:
                     region=region,
                     virtual_hosted_style_request=False,
                     client_options={"allow_http": plain, "timeout": "60s"},
+                    retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
                     endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
                 )
             )
