@@ -1,0 +1,191 @@
+"""What the documentation says about the code, taken from the code: tables of faults, refusals, metrics, rules, policies.
+
+`PARTS` are what a page can ask for with `<!-- generated: NAME -->`; each is given the documentation's folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from drawing import benchmark_page, benchmark_plot, request_diagram
+from prometheus_client import CollectorRegistry
+from reference_pages import command_reference, deployment_reference, kinds_of_value, size, table
+
+from fiveways.errors import Fault
+from fiveways.fhir.outcome import party_code
+from fiveways.linter.lint import all_rules
+from fiveways.methods.synchronous import gateway, paths, request
+from fiveways.methods.synchronous.policies import metrics
+from fiveways.platform import mutual_tls
+from fiveways.platform.platform import Platform
+from fiveways.security import authorization, refusals
+from fiveways.security.refusals import Refusal
+
+POLICIES = {
+    "correlation": "correlation:mirror",
+    "tracing": "tracing:Tracing",
+    "metrics": "metrics:Metrics",
+    "alerting": "alerting:Alerting",
+    "audit": "audit:Audit",
+    "faults": "faults:Faults",
+    "request-id": "correlation:require_guid",
+    "identity": "identity:Identity",
+    "entitlement": "entitlement:Entitlement",
+    "rate": "rate:Rate",
+    "de-duplication": "deduplication:Deduplication",
+    "retry": "retry:Retry",
+    "concurrency": "concurrency:Concurrency",
+    "breaker": "breaker:Breaker",
+}
+"""Where each policy that `fiveways routes` names is defined, below `methods/synchronous/policies`."""
+
+EVERYTHING_ON = """
+telemetry: {otlp: http://127.0.0.1:4318/v1/traces, sample: 0%}
+apis:
+  everything:
+    pattern: pass-through
+    at: /everything
+    target: {url: http://127.0.0.1:9}
+    security: [signed-jwt]
+    request_id: required
+    resilience: {retries: {attempts: 2}}
+    operations:
+      - {match: POST /orders, idempotent: false, deduplicate: {by: X-Request-ID}}
+"""
+"""A deployment in which every policy applies: its order is the order."""
+
+
+def policy_names() -> tuple[str, ...]:
+    """Every policy in the order in which they wrap the back end, outermost first, as a compiled deployment has it."""
+    return asyncio.run(_policy_names())
+
+
+async def _policy_names() -> tuple[str, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "deployment.yaml"
+        file.write_text(EVERYTHING_ON)
+        platform = await Platform.open(file, Path(folder) / "data", work=False)
+        try:
+            (order,) = (m.route for m in platform.running.compiled.apis[0].matches if m.route.name == "POST /orders")
+            return order.policies
+        finally:
+            await platform.close()
+
+
+def faults() -> Iterator[type[Fault]]:
+    """The faults a consumer can be told of, by party and status."""
+    parties = ("consumer", "platform", "provider")
+    declared = [fault for fault in Fault.__subclasses__() if fault.__module__ == "fiveways.errors"]
+    yield from sorted(declared, key=lambda fault: (parties.index(fault.party), fault.status))
+
+
+def _first_line(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n", 1)[0].split())
+
+
+def _policies(_: Path) -> str:
+    rows = []
+    for number, name in enumerate(policy_names(), start=1):
+        module_name, _, attribute = POLICIES[name].partition(":")
+        module = importlib.import_module(f"fiveways.methods.synchronous.policies.{module_name}")
+        defined = getattr(module, attribute)
+        # A module with one policy in it says what the policy is for; where it has several, each says so itself.
+        text = module.__doc__ if isinstance(defined, type) else defined.__doc__
+        sentence = _first_line(text).partition(": ")[2] if isinstance(defined, type) else _first_line(text)
+        rows.append((str(number), f"**{name}**", sentence[:1].upper() + sentence[1:], f"`policies/{module_name}.py`"))
+    return table(("", "Policy", "What it does", "Defined in"), rows)
+
+
+def _faults(_: Path) -> str:
+    rows = [
+        (str(f.status), f"`{f.code}`", f"`{party_code(f())}`", f.party, f"`{f.issue}`", _first_line(f.__doc__)) for f in faults()
+    ]
+    return table(("Status", "Code", "Party code", "Whose fault", "FHIR issue", "When"), rows)
+
+
+def _refusals(_: Path) -> str:
+    known = {name: value for name, value in vars(refusals).items() if isinstance(value, Refusal)}
+    rows = [
+        (str(r.status), f"`{r.error}`", r.description.replace("|", "\\|"))
+        for r in sorted(known.values(), key=lambda r: (r.status, r.error))
+    ]
+    return table(("Status", "`error`", "`error_description`"), rows)
+
+
+def _metrics(_: Path) -> str:
+    rows = []
+    for family in vars(metrics.GatewayMetrics(CollectorRegistry())).values():
+        described = next(iter(family.describe()))
+        suffix = {"counter": "_total", "histogram": "_bucket, …_sum, …_count"}.get(described.type, "")
+        labels = ", ".join(f"`{label}`" for label in family._labelnames)  # noqa: SLF001 (prometheus_client tells it nowhere else)
+        rows.append((f"`{described.name}{suffix}`", described.type, labels, described.documentation))
+    return table(("Metric", "Type", "Labels", "Meaning"), rows)
+
+
+def _buckets(_: Path) -> str:
+    return ", ".join(f"{bound:g}" for bound in metrics.BUCKETS) + " seconds"
+
+
+def _lint_rules(_: Path) -> str:
+    sections = []
+    for rule in all_rules():
+        module = importlib.import_module(f"fiveways.linter.rules.{rule.id.lower()}")
+        statements = ", ".join(rule.statements)
+        facts = f"Severity: **{rule.severity}**. Rests on {statements} of the book."
+        problem, better = f"*What goes wrong:* {rule.anti_pattern}", f"*What is better:* {rule.best_practice}"
+        sections.append(f"## {rule.id}\n\n{_first_line(module.__doc__).partition(': ')[2]}\n\n{facts}\n\n{problem}\n\n{better}")
+    return "\n\n".join(sections)
+
+
+def _limits(_: Path) -> str:
+    rows = [
+        ("Path and query together", size(paths.MAX_TARGET), "414"),
+        ("Header section", f"{size(request.MAX_HEADER_BYTES)}, {request.MAX_HEADER_FIELDS} end-to-end fields", "431"),
+        ("A piece of a streamed answer taken by the consumer", f"{gateway.SEND_PATIENCE:g} s", "connection closed"),
+        ("First request on a connection with client certificates", f"{mutual_tls.HEADER_PATIENCE:g} s", "connection closed"),
+        ("Body of a request to the token endpoint", size(authorization.BODY_LIMIT), "413"),
+        ("Its arrival", f"{authorization.BODY_TIMEOUT:g} s", "408"),
+    ]
+    return table(("What", "Limit", "Past it"), rows)
+
+
+def _dropped_headers(_: Path) -> str:
+    return ", ".join(f"`{name.decode()}`" for name in sorted(request.INTERNAL))
+
+
+def _decisions(docs: Path) -> str:
+    rows = []
+    for file in sorted((docs / "decisions").glob("0*.md")):
+        lines = file.read_text().splitlines()
+        number, _, title = lines[0].removeprefix("# ").partition(". ")
+        status = next(line.removeprefix("Status: ") for line in lines if line.startswith("Status: "))
+        rows.append((number, f"[{title}]({file.name})", status))
+    return table(("", "Decision", "Status"), rows)
+
+
+PARTS: dict[str, Callable[[Path], str]] = {
+    "policies": _policies,
+    "diagram": lambda _: request_diagram(policy_names()),
+    "faults": _faults,
+    "refusals": _refusals,
+    "metrics": _metrics,
+    "buckets": _buckets,
+    "lint-rules": _lint_rules,
+    "limits": _limits,
+    "dropped-headers": _dropped_headers,
+    "decisions": _decisions,
+    "settings": lambda _: deployment_reference(),
+    "kinds-of-value": lambda _: kinds_of_value(),
+    "commands": lambda _: command_reference(),
+    "benchmark": benchmark_page,
+}
+
+
+def drawn(docs: Path) -> dict[str, bytes]:
+    """The files that are drawn, by their place on the site."""
+    plot = benchmark_plot(docs)
+    return {"benchmarks/gateway.svg": plot} if plot is not None else {}
