@@ -65,7 +65,8 @@ class Gateway:
             if type(body) is bytes:
                 await send({"type": "http.response.body", "body": body})
             else:
-                self._watch(task, receive)
+                if _taken(interaction):
+                    self._watch(task, receive)
                 await _stream(body, send)  # type: ignore[arg-type]
         except ClientGone:
             pass
@@ -110,8 +111,7 @@ class Gateway:
             await asyncio.sleep(SWEEP)
             old = self._clock.monotonic() - SWEEP
             for task, (started, interaction, receive) in list(self._active.items()):
-                body = interaction.body
-                if started < old and (body is None or (isinstance(body, RequestBody) and body.complete)):
+                if started < old and _taken(interaction):
                     self._watch(task, receive)
 
     def _watch(self, task: asyncio.Task[None], receive: Receive) -> None:
@@ -125,6 +125,12 @@ class Gateway:
             with suppress(asyncio.CancelledError):
                 await self._sweeper
             self._sweeper = None
+
+
+def _taken(interaction: Interaction) -> bool:
+    """Whether all of the request's body was received: before that, whoever watched for the client's going would take it away."""
+    body = interaction.body
+    return body is None or bool(getattr(body, "complete", False))
 
 
 async def _settle_body(interaction: Interaction) -> Fault | None:

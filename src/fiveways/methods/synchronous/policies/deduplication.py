@@ -171,6 +171,8 @@ class _Digest(AsyncIterator[bytes]):
     def __init__(self, body: AsyncIterator[bytes] | None) -> None:
         self._body = body
         self._hash = hashlib.sha256()
+        self.complete = False
+        """Whether nothing more is read, nor waited for: from then on the consumer's going may be watched for."""
 
     @property
     def received(self) -> int:
@@ -191,4 +193,5 @@ class _Digest(AsyncIterator[bytes]):
 
     def value(self) -> bytes:
         """SHA-256 of everything that went by."""
+        self.complete = True
         return self._hash.digest()
