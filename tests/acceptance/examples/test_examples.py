@@ -1,0 +1,121 @@
+"""The examples run as their READMEs say: copied, served by the command line, called over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fiveways.demo.backend import Backend
+from fiveways.linter import lint
+from fiveways.platform.listeners import Listener, listen
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+DEMO_BACK_END = "http://127.0.0.1:8090"
+PATIENT = "9990000018"
+
+
+@asynccontextmanager
+async def back_end(folder: Path) -> AsyncIterator[tuple[Backend, str]]:
+    """The demo's back end on a port of its own, and its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    backend, listener = Backend(), Listener(http=f"127.0.0.1:{port}")
+    server = listen(listener, backend.app, folder)
+    await server.start()
+    try:
+        yield backend, listener.url
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def served(folder: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[str]:
+    """`fiveways serve` on the folder's deployment, on any port; its URL once it says that it is ready."""
+    command = [sys.executable, "-m", "fiveways", "serve", str(folder), "--http", "127.0.0.1:0"]
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **(environment or {})}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("ready: "), line
+        yield line.split()[1]
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    """A Python program in `folder`: its exit code, what it printed, and its complaints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, errors = await process.communicate()
+    return process.returncode or 0, out.decode(), errors.decode()
+
+
+def copy(example: str, folder: Path, back_end_url: str) -> Path:
+    """The example as it is, but for the port of its back end."""
+    target = folder / example
+    shutil.copytree(EXAMPLES / example, target, ignore=shutil.ignore_patterns("keys", "data", "__pycache__"))
+    file = target / "deployment.yaml"
+    text = file.read_text()
+    assert DEMO_BACK_END in text
+    file.write_text(text.replace(DEMO_BACK_END, back_end_url))
+    return target
+
+
+@pytest.mark.anyio
+async def test_the_consumer_gets_a_token_and_reads_a_patient_through_the_example_deployment(tmp_path: Path) -> None:
+    async with back_end(tmp_path) as (backend, url):
+        folder = copy("pass-through", tmp_path, url)
+        code, _, errors = await run("consumer.py", "keys", "ward-system", folder=folder)
+        assert (code, errors) == (0, "")
+        assert lint(folder / "deployment.yaml") == []
+        async with served(folder) as gateway:
+            code, out, errors = await run("consumer.py", "read", PATIENT, "--url", gateway, folder=folder)
+            assert (code, errors) == (0, "")
+            status, _, body = out.partition("\n")
+            assert status.startswith("200  X-Correlation-ID: ")
+            assert json.loads(body) == backend.patients[PATIENT]
+            missing, out, _ = await run("consumer.py", "read", "9990000000", "--url", gateway, folder=folder)
+            assert (missing, out[:3]) == (1, "404")
+        correlation = status.split()[-1]
+        code, timeline, _ = await run("-m", "fiveways", "trace", correlation, folder=folder)
+        assert code == 0
+        assert "ward-system" in timeline
+
+
+@pytest.mark.anyio
+async def test_the_example_policies_refuse_remember_and_announce(tmp_path: Path) -> None:
+    async with back_end(tmp_path) as (backend, url):
+        folder = copy("policy", tmp_path, url)
+        assert lint(folder / "deployment.yaml") == []
+        async with served(folder, {"PYTHONPATH": str(folder)}) as gateway, httpx.AsyncClient(base_url=gateway) as client:
+            refused = await client.get("/hello-world/hello/world")
+            assert (refused.status_code, refused.json()["code"], refused.json()["party"]) == (400, "MISSING_VALUE", "consumer")
+            odd = await client.get("/hello-world/hello/world", headers={"X-Access-Reason": "curiosity"})
+            assert (odd.status_code, odd.json()["code"]) == (400, "INVALID_VALUE")
+            assert backend.seen == []
+            answered = await client.get("/hello-world/hello/world", headers={"X-Access-Reason": "direct-care"})
+            assert (answered.status_code, answered.json()) == (200, {"message": "Hello World!"})
+            assert answered.headers["sunset"] == "Fri, 01 Jan 2027 00:00:00 GMT"
+            assert answered.headers["deprecation"] == "@1767225600"
+
+
+def test_every_example_has_a_readme_and_is_listed() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+    for folder in (path for path in EXAMPLES.iterdir() if path.is_dir()):
+        assert (folder / "README.md").exists(), folder
+        assert f"({folder.name}/)" in listed
