@@ -151,6 +151,38 @@ async def test_while_the_store_fails_nothing_is_acknowledged_and_nothing_is_drop
     assert (report.events, report.gaps) == (54, [])
 
 
+async def test_a_commit_whose_success_was_not_learned_of_is_no_obstacle(database: Database, tmp_path: Path) -> None:
+    async with running(database, tmp_path) as log:
+        await log.durable(event())
+        committed, standing = log.committed, (log._standing.next, log._standing.link, log._standing.rows)
+
+        def lost() -> None:  # the rows are there, and the writer is told that they are not
+            log.committed = committed  # type: ignore[method-assign]
+            log.failed(StoreError("the connection was lost"))
+
+        log.committed = lost  # type: ignore[method-assign]
+        with pytest.raises(StoreError):
+            await log.durable(event(1))
+        assert (log._standing.next, log._standing.link, log._standing.rows) == standing
+        await log.durable(event(2))
+    report = await verify(database, tmp_path)
+    assert report.findings == []
+    assert report.events == 3
+
+
+async def test_a_row_put_in_the_way_is_not_taken_for_the_event(database: Database, tmp_path: Path) -> None:
+    async with running(database, tmp_path) as log:
+        await log.durable(event())
+        body = b'{"at":1,"kind":"interaction"}'
+        await execute(database, insert(audit_events).values(chain="node", seq=2, at=1, body=body, hash=bytes(32)))
+        with pytest.raises(StoreError):
+            await log.durable(event(1))
+        assert not (await verify(database, tmp_path)).ok
+        await execute(database, delete(audit_events).where(rows.seq == 2))
+        await log.durable(event(2))
+    assert (await verify(database, tmp_path)).ok
+
+
 async def test_a_store_that_fails_to_the_end_leaves_an_exact_gap(database: Database, tmp_path: Path) -> None:
     with suppress(StoreError):
         async with running(database, tmp_path) as log:

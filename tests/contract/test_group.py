@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 
 import pytest
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select, text, update
 
 from fiveways.clock import SystemClock
 from fiveways.errors import StoreError
@@ -198,3 +198,19 @@ async def test_two_writers_and_transactions_beside_them_do_not_lose_rows(url: st
     await first.close()
     await second.close()
     await other.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_lost_connection_is_made_again(database: Database, group: GroupWriter) -> None:
+    await group.submit(add, {"id": 1, "text": ""})
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    async with database.write() as connection:
+        await connection.execute(text(f"SELECT pg_terminate_backend(pid) {others}"))
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await group.submit(add, {"id": 2, "text": ""})
+                break
+            except StoreError:
+                await asyncio.sleep(0.01)
+    assert await ids(database) == [1, 2]

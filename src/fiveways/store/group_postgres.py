@@ -1,4 +1,8 @@
-"""The group writer's raw PostgreSQL connection (asyncpg)."""
+"""The group writer's raw PostgreSQL connection (asyncpg).
+
+Where the connection is lost during COMMIT nobody can know whether it happened: the writers are told that it failed. So a claim may
+stand that nobody holds (its outcome is then unknown, and it is not carried out again), but nothing is held that does not stand.
+"""
 
 from __future__ import annotations
 

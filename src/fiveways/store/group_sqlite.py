@@ -125,8 +125,9 @@ class SqliteBackend:
     def _many(self, compiled: Compiled, count: int) -> str:
         sql = self._bulk.get((compiled.sql, count))
         if sql is None:
-            start, values, row = compiled.sql.rpartition(" VALUES ")
-            sql = self._bulk[compiled.sql, count] = start + values + ", ".join([row] * count)
+            start, values, rest = compiled.sql.partition(" VALUES ")
+            row, bracket, conflict = rest.partition(")")
+            sql = self._bulk[compiled.sql, count] = start + values + ", ".join([row + bracket] * count) + conflict
         return sql
 
 

@@ -8,13 +8,15 @@ and callers wait.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import insert
+from sqlalchemy import case, null
+from sqlalchemy.dialects.postgresql import insert
 
 from fiveways.clock import Clock
 from fiveways.errors import StoreError
@@ -30,7 +32,14 @@ from fiveways.ledger.keys import public_pem, signing_key
 from fiveways.store.database import Database
 from fiveways.store.group import Compiled, GroupWriter, Write
 
-_insert = insert(audit_events)
+logger = logging.getLogger(__name__)
+
+_row = insert(audit_events)
+# Where a connection was lost during the commit, the rows may be there already: the same row again is no error, another one is.
+_insert = _row.on_conflict_do_update(
+    index_elements=[audit_events.c.chain, audit_events.c.seq],
+    set_={"hash": case((audit_events.c.hash == _row.excluded.hash, _row.excluded.hash), else_=null())},
+)
 _AT_ONCE = 1024
 """Events in one commit at most: encoding them holds the interpreter for some two milliseconds."""
 
@@ -128,10 +137,7 @@ class AuditLog:
         Raises StoreError if it is not; it stays queued then, and is written when the store works again.
         """
         self.record(event)
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append((self._accepted[0], future))
-        self._group.hurry()
-        await future
+        await self.flush()
 
     async def room(self) -> None:
         """Return once the queue is below its limit."""
@@ -143,7 +149,12 @@ class AuditLog:
 
     async def flush(self) -> None:
         """Return once everything recorded so far is durable. Raises StoreError if the store cannot be written."""
-        await self._group.flush()
+        newest = self._accepted[0]
+        if newest > self._durable:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append((newest, future))
+            self._group.hurry()
+            await future
 
     async def seal(self) -> None:
         """Close the open segment now."""
@@ -182,7 +193,7 @@ class AuditLog:
             return
         self._closed = True
         try:
-            await self._group.flush()
+            await self.flush()
             await asyncio.to_thread(self._seal)
         finally:
             self._group.detach(self)
@@ -251,14 +262,14 @@ class AuditLog:
 
     def failed(self, error: StoreError) -> None:
         """The rows were not kept; they are tried again."""
+        if self._error is None:
+            logger.error("the audit cannot be written", extra={"chain": self.chain, "reason": str(error)})
         self._error = error
 
     def settled(self) -> None:
         """Tell those who wait for their event, and those who wait for room."""
         error = self._error
         while self._waiters and (error is not None or self._waiters[0][0] <= self._durable):
-            if error is not None and self._rows and self._waiters[0][0] > self._head.seq:
-                break
             future = self._waiters.popleft()[1]
             if not future.done():
                 if error is None:
