@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fiveways.errors import MissingValue
+from fiveways.methods.synchronous.request import spellings
 from fiveways.methods.synchronous.upstream.message import UpstreamRequest
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.types import Headers, Interaction, Outcome
 
-_VIA = {"1.0": b"1.0 fiveways", "1.1": b"1.1 fiveways", "2": b"2 fiveways"}
+_VIA = {"1": b"1.0 fiveways", "1.0": b"1.0 fiveways", "1.1": b"1.1 fiveways", "2": b"2 fiveways"}
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,7 +47,7 @@ class PassThrough:
         self._attributes = tuple(attributes)
         self._applications = applications or {}
         self._forward = tuple(forward)
-        self._owned = frozenset(attribute.header for attribute in attributes)
+        self._owned = frozenset(spelling for attribute in attributes for spelling in spellings(attribute.header))
 
     async def __call__(self, interaction: Interaction) -> Outcome:
         """Make the one upstream call and hand its answer on."""

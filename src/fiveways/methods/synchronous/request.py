@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from itertools import product
 from typing import Any, Final
 
 from fiveways.clock import Clock
@@ -30,6 +31,7 @@ _TREATMENT: dict[bytes, int] = {
         (
             b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"http2-settings", b"proxy-authorization",
             b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip",
+            b"x-forwarded-prefix", b"x-forwarded-server",
             b"nhsd-request-id", b"nhsd-correlation-id", b"nhsd-identity-uuid", b"nhsd-identity-idp", b"nhsd-asid",
             b"nhsd-nhslogin-user", b"nhsd-application", b"nhsd-application-id", b"nhse-pds-custom-attributes",
             b"nhse-pds-privileged-access",
@@ -46,11 +48,23 @@ _TREATMENT: dict[bytes, int] = {
     **dict.fromkeys((b"traceparent", b"idempotency-key", b"content-type"), _READ_AND_PASS),
 }  # fmt: skip
 
+
+def spellings(name: bytes) -> set[bytes]:
+    """A field name with its hyphens and underscores in every mixture: CGI takes one for the other (RFC 3875 §4.1.18)."""
+    return {
+        b"".join(parts) for parts in product(*((b"-", b"_") if byte == b"-" else (byte,) for byte in re.findall(rb"(?s).", name)))
+    }
+
+
+_TREATMENT |= {spelling: _DROP for name, how in tuple(_TREATMENT.items()) if how == _DROP for spelling in spellings(name)}
+
 INTERNAL = frozenset(name for name, how in _TREATMENT.items() if how == _DROP)
 """Names of fields that never come through from a client."""
 
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
-_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]+(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
+CLOSE: Final = {"Connection": "close"}
+"""On the answer to a request whose end two readers could see at different places: nothing behind it is read."""
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADER_FIELDS = 128
 
@@ -73,7 +87,7 @@ def read(scope: Scope, receive: Receive, clock: Clock) -> tuple[Interaction, Fau
             kept.append(field)
         elif how:
             if name in fields:
-                fault = MalformedRequest(f"The header field {name.decode()} stands more than once")
+                fault = MalformedRequest(f"The header field {name.decode()} stands more than once", headers=CLOSE)
             fields[name] = value
             if how == _READ_AND_PASS:
                 kept.append(field)
@@ -105,11 +119,12 @@ def _framing(fields: dict[bytes, bytes], version: str) -> tuple[int | None, bool
     coding, declared = fields.get(b"transfer-encoding"), fields.get(b"content-length")
     if coding is not None:
         if coding.lower() != b"chunked" or declared is not None:
-            return None, True, MalformedRequest("Transfer-Encoding may only be chunked, once, and without Content-Length")
+            reason = "Transfer-Encoding may only be chunked, once, and without Content-Length"
+            return None, True, MalformedRequest(reason, headers=CLOSE)
         return None, True, None
     if declared is not None:
         if _LENGTH.fullmatch(declared) is None:
-            return None, True, MalformedRequest("Content-Length is not a plain decimal number")
+            return None, True, MalformedRequest("Content-Length is not a plain decimal number", headers=CLOSE)
         return int(declared), declared != b"0", None
     return None, version[0] not in "01", None
 
