@@ -43,6 +43,9 @@ POLICIES = {
 }
 """Where each policy that `fiveways routes` names is defined, below `methods/synchronous/policies`."""
 
+GUARDS = {"guard": ("concurrency", "breaker")}
+"""What stands together in one policy."""
+
 EVERYTHING_ON = """
 telemetry: {otlp: http://127.0.0.1:4318/v1/traces, sample: 0%}
 apis:
@@ -60,7 +63,7 @@ apis:
 
 
 def policy_names() -> tuple[str, ...]:
-    """Every policy in the order in which they wrap the back end, outermost first, as a compiled deployment has it."""
+    """Every policy in the order in which they stand around the back end, outermost first, as a compiled deployment has it."""
     return asyncio.run(_policy_names())
 
 
@@ -71,9 +74,11 @@ async def _policy_names() -> tuple[str, ...]:
         platform = await Platform.open(file, Path(folder) / "data", work=False)
         try:
             (order,) = (m.route for m in platform.running.compiled.apis[0].matches if m.route.name == "POST /orders")
-            return order.policies
         finally:
             await platform.close()
+    observers = (getattr(observer, "__module__", type(observer).__module__) for observer in getattr(order, "observers", ()))
+    around = tuple(module.rpartition(".")[2] for module in observers)
+    return around + tuple(name for policy in order.policies for name in GUARDS.get(policy, (policy,)))
 
 
 def faults() -> Iterator[type[Fault]]:
@@ -117,12 +122,13 @@ def _refusals(_: Path) -> str:
 
 
 def _metrics(_: Path) -> str:
+    registry = CollectorRegistry()
+    metrics.GatewayMetrics(registry)
     rows = []
-    for family in vars(metrics.GatewayMetrics(CollectorRegistry())).values():
-        described = next(iter(family.describe()))
-        suffix = {"counter": "_total", "histogram": "_bucket, …_sum, …_count"}.get(described.type, "")
-        labels = ", ".join(f"`{label}`" for label in family._labelnames)  # noqa: SLF001 (prometheus_client tells it nowhere else)
-        rows.append((f"`{described.name}{suffix}`", described.type, labels, described.documentation))
+    for family in registry.collect():
+        suffix = {"counter": "_total", "histogram": "_bucket, …_sum, …_count"}.get(family.type, "")
+        labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))
+        rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
     return table(("Metric", "Type", "Labels", "Meaning"), rows)
 
 

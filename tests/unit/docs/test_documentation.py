@@ -1,0 +1,220 @@
+"""Nothing is undocumented: settings, commands, faults, refusals, policies, rules. And the pages are made of what they say."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import Field
+from starlette.status import HTTP_400_BAD_REQUEST
+
+from fiveways.deployment.settings import Settings
+from fiveways.errors import Fault
+from fiveways.platform.model import Deployment
+
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
+POLICIES = ROOT / "src" / "fiveways" / "methods" / "synchronous" / "policies"
+
+
+@pytest.fixture(scope="module")
+def docs() -> Iterator[dict[str, ModuleType]]:
+    """The modules that make the pages, by name, as the site's build imports them."""
+    names = ("reference_pages", "drawing", "generate")
+    before = sys.path.copy()
+    sys.path.insert(0, str(DOCS))
+    try:
+        yield {name: importlib.import_module(name) for name in names}
+    finally:
+        sys.path[:] = before
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+def test_every_setting_is_documented(docs: dict[str, ModuleType]) -> None:
+    reference = docs["reference_pages"]
+    for model in reference.models():
+        assert reference.document(model)
+        for name in model.model_fields:
+            assert reference.describe(model, name)
+
+
+def test_an_undocumented_setting_is_found(docs: dict[str, ModuleType]) -> None:
+    class Bare(Settings):
+        """Documented itself."""
+
+        setting: int = 0
+
+    class Silent(Settings):
+        setting: int = Field(default=0, description="said")
+
+    with pytest.raises(LookupError, match=r"Bare\.setting has no documentation"):
+        docs["reference_pages"].describe(Bare, "setting")
+    Silent.__doc__ = None
+    with pytest.raises(LookupError, match="Silent has no docstring"):
+        docs["reference_pages"].document(Silent)
+
+
+def test_every_setting_is_in_the_reference_with_its_path(docs: dict[str, ModuleType]) -> None:
+    page = docs["generate"].PARTS["settings"](DOCS)
+    assert "`apis.NAME.operations[].deduplicate`" in page
+    for definition in Deployment.model_json_schema(by_alias=True)["$defs"].values():
+        for setting in definition.get("properties", {}):
+            assert f"| `{setting}` |" in page
+
+
+def test_defaults_are_written_as_they_would_be_in_the_file(docs: dict[str, ModuleType]) -> None:
+    page = docs["generate"].PARTS["settings"](DOCS)
+    assert "| `patience` | duration | `3s` |" in page
+    assert "| `availability` | percentage | `99.9%` |" in page
+    assert "| `body` | size | `10MiB` |" in page
+    assert "| `for` | duration | `1d` |" in page
+
+
+def test_links_inside_the_reference_lead_somewhere(docs: dict[str, ModuleType]) -> None:
+    page = docs["generate"].PARTS["settings"](DOCS)
+    anchors = set(re.findall(r"\{ #(\w+) \}", page))
+    assert set(re.findall(r"\]\(#(\w+)\)", page)) <= anchors
+
+
+def test_every_command_and_every_option_has_help(docs: dict[str, ModuleType]) -> None:
+    names = []
+    for name, command in docs["reference_pages"].commands():
+        names.append(name)
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "hidden", False) or parameter.help, f"{name} {parameter.name}"
+    assert {"fiveways serve", "fiveways audit verify", "fiveways key rotate"} <= set(names)
+
+
+def subclasses(of: type[Fault]) -> Iterator[type[Fault]]:
+    """Every fault below another."""
+    for each in of.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+def test_every_fault_has_a_status_a_code_a_party_and_a_docstring() -> None:
+    for fault in subclasses(Fault):
+        if not fault.__module__.startswith("fiveways."):
+            continue
+        assert fault.__doc__, fault
+        assert fault.__doc__ != Fault.__doc__, fault
+        assert HTTP_400_BAD_REQUEST <= fault.status < 600, fault
+        assert re.fullmatch(r"[A-Z][A-Z_]+", fault.code), fault
+        assert fault.party in ("consumer", "platform", "provider"), fault
+        # Whose fault it is and the class of its status say the same (RFC 9110 §15.5, §15.6).
+        assert (fault.status < 500) == (fault.party == "consumer"), fault
+
+
+def test_every_policy_says_what_it_is_for_and_is_in_the_table(docs: dict[str, ModuleType]) -> None:
+    listed = {spec.partition(":")[0] for spec in docs["generate"].POLICIES.values()}
+    files = {file.stem for file in POLICIES.glob("*.py") if file.stem != "__init__"}
+    assert files - set(docs["generate"].GUARDS) == listed
+    for file in files:
+        assert ast.get_docstring(ast.parse((POLICIES / f"{file}.py").read_text())), file
+
+
+def test_the_table_of_policies_is_the_order_that_runs(docs: dict[str, ModuleType]) -> None:
+    page = docs["generate"].PARTS["policies"](DOCS)
+    order = re.findall(r"\*\*([\w-]+)\*\*", page)
+    assert sorted(order) == sorted(docs["generate"].POLICIES)
+    assert page.count("`policies/") == len(order)
+    inner = ("request-id", "identity", "entitlement", "rate", "de-duplication", "retry", "concurrency", "breaker")
+    assert tuple(order[-8:]) == inner
+    assert order[-9] == "faults"
+
+
+def test_refusals_are_in_the_security_page_to_the_letter(docs: dict[str, ModuleType]) -> None:
+    page = docs["generate"].PARTS["refusals"](DOCS)
+    assert "| 400 | `invalid_request` | Non-unique 'jti' claim in client_assertion JWT |" in page
+
+
+def test_metrics_are_named_as_prometheus_sees_them(docs: dict[str, ModuleType]) -> None:
+    page = docs["generate"].PARTS["metrics"](DOCS)
+    assert "`fiveways_gateway_over_latency_budget_total`" in page
+    assert "`fiveways_gateway_request_duration_seconds_bucket, …_sum, …_count` | histogram" in page
+
+
+def test_every_marker_in_a_page_is_generated_and_everything_generated_is_used(docs: dict[str, ModuleType]) -> None:
+    used = {name for page in DOCS.rglob("*.md") for name in re.findall(r"<!-- generated: ([a-z-]+) -->", page.read_text())}
+    assert used == set(docs["generate"].PARTS)
+
+
+def test_a_marker_that_nothing_generates_fails_the_build(docs: dict[str, ModuleType]) -> None:
+    from mkdocs.exceptions import PluginError
+
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    with pytest.raises(PluginError, match="nothing generates 'nonsense'"):
+        hooks.on_page_markdown("<!-- generated: nonsense -->")
+
+
+def result(**cpu: float) -> dict[str, Any]:
+    """A benchmark's result as far as the page must have it."""
+    return {"cpu_us_per_request": {name.replace("_", "-"): figure for name, figure in cpu.items()}}
+
+
+def test_the_benchmark_page_copes_with_no_result_half_a_result_and_another_set_of_peers(
+    docs: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    page, plot = docs["drawing"].benchmark_page, docs["drawing"].benchmark_plot
+    assert "Not measured yet" in page(tmp_path)
+    assert plot(tmp_path) is None
+    file = tmp_path / "benchmarks" / "gateway.json"
+    file.parent.mkdir()
+    file.write_text('{"cpu_us')
+    assert "Not measured yet" in page(tmp_path)
+    file.write_text(json.dumps(result(fiveways_open=60.0, caddy=80.0, some_peer=10.0)))
+    text = page(tmp_path)
+    assert "| Fiveways, open access | 60 | 0.75 |" in text
+    assert "0.75 in this run: **not met**" in text
+    assert "| some-peer | 10 |" in text
+    drawing = plot(tmp_path)
+    assert drawing.startswith(b"<?xml")
+    assert b"some-peer" in drawing
+    file.write_text(json.dumps(result(fiveways_open=50.0)))
+    assert "not measured" in page(tmp_path)
+
+
+def test_decisions_are_numbered_without_gaps_and_have_a_status(docs: dict[str, ModuleType], tmp_path: Path) -> None:
+    files = sorted((DOCS / "decisions").glob("0*.md"))
+    numbers = [int(file.name[:4]) for file in files]
+    assert numbers == list(range(1, len(files) + 1))
+    index = docs["generate"].PARTS["decisions"](DOCS)
+    for number, file in zip(numbers, files, strict=True):
+        assert file.read_text().startswith(f"# {number}. "), file
+        assert f"({file.name})" in index
+    broken = tmp_path / "decisions"
+    shutil.copytree(DOCS / "decisions", broken)
+    (broken / "0001-record-decisions.md").write_text("# 1. Without a status\n")
+    with pytest.raises(StopIteration):
+        docs["generate"].PARTS["decisions"](tmp_path)
+
+
+def test_the_site_fetches_nothing_from_elsewhere() -> None:
+    settings = (ROOT / "mkdocs.yml").read_text()
+    configured = yaml.safe_load(settings)
+    assert configured["theme"]["font"] is False
+    assert not {"extra_css", "extra_javascript"} & set(configured)
+    assert not any("mermaid" in page.read_text() for page in DOCS.rglob("*.md"))
+
+
+def test_links_in_the_readme_and_its_kin_lead_to_files() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "examples").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
