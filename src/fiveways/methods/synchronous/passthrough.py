@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from fiveways.errors import MissingValue
+from fiveways.errors import MalformedRequest, MissingValue
 from fiveways.methods.synchronous.request import spellings
 from fiveways.methods.synchronous.upstream.message import UpstreamRequest
 from fiveways.methods.synchronous.upstream.upstream import Upstream
@@ -59,7 +59,10 @@ class PassThrough:
             interaction.method.encode(), target, self._headers(interaction), interaction.body, interaction.length
         )
         interaction.calls += 1
-        answer = await self._upstream.send(request)
+        try:
+            answer = await self._upstream.send(request)
+        except ValueError as error:
+            raise MalformedRequest("The request cannot be passed on so that it means one thing only") from error
         return Outcome(answer.status, answer.headers, answer.body)
 
     def _headers(self, interaction: Interaction) -> Headers:
