@@ -46,14 +46,15 @@ class Interaction:
     raw path as received, `below` what of it lies below the API's base path, and `query` the raw query without its '?'.
     `headers` are the end-to-end fields that may go on to a back end; `fields` the single-valued ones that Fiveways itself reads
     (names in lower case). `body` yields the request's bytes once, or is None where the request has none, and `length` is its
-    declared length. `calls` counts the requests made to back ends for it. `api` and `name` say which declared API and which of its
+    declared length. `calls` counts the requests made to back ends for it, and `telling`
+    are header fields to be added to the answer whatever it will be. `api` and `name` say which declared API and which of its
     interactions this is ('Patient.read'); `facts` collects what policies want the audit to remember (no bodies, no credentials,
     no patient identifiers).
     """
 
     __slots__ = (
         "api", "below", "body", "calls", "consumer", "correlation", "facts", "fields", "headers", "id", "length", "method", "name",
-        "path", "query", "route", "scope", "started",
+        "path", "query", "route", "scope", "started", "telling",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,7 @@ class Interaction:
         self.started = started
         self.scope = scope
         self.calls = 0
+        self.telling: Headers = []
         self.api = ""
         self.name = ""
         self.route: Any = None
@@ -100,9 +102,7 @@ class Outcome:
 
     __slots__ = ("body", "fault", "headers", "status")
 
-    def __init__(
-        self, status: int, headers: Headers, body: bytes | AsyncIterator[bytes] = b"", fault: Fault | None = None
-    ) -> None:
+    def __init__(self, status: int, headers: Headers, body: bytes | AsyncIterator[bytes] = b"", fault: Fault | None = None) -> None:
         self.status = status
         self.headers = headers
         self.body = body
@@ -110,18 +110,22 @@ class Outcome:
 
 
 Handler = Callable[[Interaction], Awaitable[Outcome]]
+"""Takes an interaction to its outcome."""
+
 Policy = Callable[[Interaction, Handler], Awaitable[Outcome]]
+"""Wraps a handler. One that has nothing left to do once it has let the request through is a plain function that returns
+`handler(interaction)`: a coroutine of its own would only cost."""
+
+Observer = Callable[[Interaction, Outcome], None]
+"""Looks at every outcome on its way out, faults too, and may add header fields to it."""
 
 
 def wrap(handler: Handler, *policies: Policy) -> Handler:
     """`handler` behind `policies`; the first policy named is the outermost."""
     for policy in reversed(policies):
-        handler = _behind(policy, handler)
+        handler = _behind(getattr(policy, "__call__", policy), handler)  # noqa: B004 (a bound method is called at less cost)
     return handler
 
 
 def _behind(policy: Policy, handler: Handler) -> Handler:
-    def wrapped(interaction: Interaction) -> Awaitable[Outcome]:
-        return policy(interaction, handler)
-
-    return wrapped
+    return lambda interaction: policy(interaction, handler)

@@ -43,10 +43,10 @@ cli.add_typer(key.commands, name="key")
 
 
 def main() -> None:
-    """Run the command line; an error on purpose is one clear message and exit code 1."""
+    """Run the command line; an error on purpose, or of a file or an address, is one clear message and exit code 1."""
     try:
         cli()
-    except FivewaysError as error:
+    except (FivewaysError, OSError) as error:
         errors.print(f"[bold red]error:[/] {_escaped(str(error))}")
         sys.exit(1)
     except KeyboardInterrupt:

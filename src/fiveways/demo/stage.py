@@ -16,6 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
+from urllib.request import urlopen
 from uuid import uuid4
 
 import msgspec
@@ -78,6 +80,28 @@ def make_key(folder: Path, application: str) -> None:
     (folder / f"{application}.jwks.json").write_bytes(msgspec.json.encode({"keys": [public]}))
 
 
+def token_form(url: str, keys: Path, application: str) -> bytes:
+    """The form that asks `url` for an access token: a client assertion signed with the application's private key."""
+    key = RSAKey.import_key((keys / f"{application}.pem").read_bytes())
+    claims = {
+        "iss": application,
+        "sub": application,
+        "aud": f"{url}/oauth2/token",
+        "jti": str(uuid4()),
+        "exp": int(time.time()) + 240,
+    }
+    assertion = jwt.encode({"alg": "RS512", "typ": "JWT", "kid": f"{application}-1"}, claims, key, algorithms=["RS512"])
+    return urlencode(
+        {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": assertion}
+    ).encode()
+
+
+def request_token(url: str, keys: Path, application: str) -> str:
+    """An access token, asked for over the socket."""
+    with urlopen(f"{url}/oauth2/token", token_form(url, keys, application), timeout=10) as response:  # noqa: S310 (ours)
+        return str(msgspec.json.decode(response.read())["access_token"])
+
+
 class Stage:
     """The platform serving `folder`'s deployment, and its back end. An async context manager."""
 
@@ -118,27 +142,10 @@ class Stage:
         response = await request.build().send()
         return Answer(response.status, dict(response.headers), bytes(await response.bytes()))
 
-    def assertion(self, application: str, **claims: Any) -> str:
-        """A client assertion signed with the application's private key, as the NHS API platform wants it."""
-        key = RSAKey.import_key((self.folder / "keys" / f"{application}.pem").read_bytes())
-        standard = {
-            "iss": application,
-            "sub": application,
-            "aud": f"{self.url}/oauth2/token",
-            "jti": str(uuid4()),
-            "exp": int(time.time()) + 240,
-        }
-        header = {"alg": "RS512", "typ": "JWT", "kid": f"{application}-1"}
-        return jwt.encode(header, standard | claims, key, algorithms=["RS512"])
-
     async def token(self, application: str) -> Answer:
         """Ask for an access token by signed JWT."""
-        form = (
-            f"grant_type=client_credentials&client_assertion_type={ASSERTION.replace(':', '%3A')}"
-            f"&client_assertion={self.assertion(application)}"
-        )
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        return await self.call("POST", "/oauth2/token", headers, form.encode())
+        return await self.call("POST", "/oauth2/token", headers, token_form(self.url, self.folder / "keys", application))
 
     # --- what the audience sees --------------------------------------------------------------------------------------------
 

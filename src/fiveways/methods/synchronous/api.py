@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fiveways.errors import Fault
 from fiveways.fhir.interactions import interaction as fhir_interaction
 from fiveways.methods.synchronous.rendering import Render
-from fiveways.types import Handler, Interaction, Outcome, Policy, wrap
+from fiveways.types import Handler, Interaction, Observer, Outcome, Policy, wrap
 
 
 @dataclass(slots=True, frozen=True)
 class Route:
-    """One operation of an API with the policies that apply to it already around its handler.
+    """One operation of an API with the policies that apply to it already around its handler, and who observes its outcomes.
 
     `policies` are their names, outermost first: what a person sees in `fiveways check --routes` is what runs.
     """
 
     name: str
     handler: Handler
+    observers: tuple[Observer, ...]
     policies: tuple[str, ...] = ()
 
 
@@ -39,9 +40,9 @@ class Api:
     name: str
     base: bytes
     fhir: bool
-    default: Handler
-    default_policies: tuple[str, ...]
+    default: Route
     outer: tuple[Policy, ...]
+    observers: tuple[Observer, ...]
     render: Render
     body_limit: int = 0
     body_patience: float = 30.0
@@ -60,16 +61,16 @@ class Api:
         interaction.name = name
         route = self.named.get(name) or self._routes.get(name)
         if route is None:
-            route = self._routes[name] = Route(name, self.default, self.default_policies)
+            route = self._routes[name] = replace(self.default, name=name)
         return route
 
-    def refuse(self, fault: Fault) -> Handler:
-        """A handler that answers with `fault`, behind the outer policies: refusals are correlated and audited too."""
+    def refuse(self, fault: Fault) -> Route:
+        """A route that answers with `fault`, behind the outer policies: refusals are correlated and audited too."""
 
         async def refused(_: Interaction) -> Outcome:
             raise fault
 
-        return wrap(refused, *self.outer)
+        return Route("", wrap(refused, *self.outer), self.observers)
 
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))

@@ -1,8 +1,10 @@
 """From the `apis:` of a deployment to a gateway that runs: every operation's policies, in their order, fixed here and once.
 
-    correlation → tracing → metrics → alerting → audit → faults          around everything, refusals included
+    tracing → audit → faults                                             around everything, refusals included
     → request id → identity → entitlement → rate → de-duplication        who may, how often, and only once
-    → retry → concurrency → breaker → your own → the back end            what happens when it is in trouble
+    → retry → guard (concurrency, breaker) → your own → the back end     what happens when it is in trouble
+
+Every outcome is then observed: correlation ids put on it, metrics, counts for alerting.
 
 A reload compiles anew and takes over what has not changed: connections, breakers and counts of the targets that stay.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from fiveways.methods.synchronous.policies.correlation import mirror, require_gu
 from fiveways.methods.synchronous.policies.deduplication import Deduplication, Memory
 from fiveways.methods.synchronous.policies.entitlement import Entitlement
 from fiveways.methods.synchronous.policies.faults import Faults
+from fiveways.methods.synchronous.policies.guard import Guarded
 from fiveways.methods.synchronous.policies.identity import Context, Identity
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics, Metrics
 from fiveways.methods.synchronous.policies.rate import Allowance, Rate
@@ -41,7 +44,7 @@ from fiveways.methods.synchronous.rendering import Render, as_operation_outcome,
 from fiveways.methods.synchronous.settings import ApiSettings, Operation, SecurityContext
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.security import scopes
-from fiveways.types import Handler, Interaction, Outcome, Policy, wrap
+from fiveways.types import Handler, Interaction, Observer, Outcome, Policy, wrap
 
 Named = tuple[str, Policy]
 
@@ -107,37 +110,36 @@ class _Compiler:
         self.upstreams: dict[str, Upstream] = {}
         self.breakers: dict[str, Breaker] = {}
         self.alerting: dict[str, Alerting] = {}
-        self._platform = [policy for _, policy in self._outer("", None, as_problem)]
+        self._platform = [policy for _, policy in self._outer(as_problem)]
+        self._platform_observers: tuple[Observer, ...] = (mirror, Metrics(services.metrics, services.clock, None))
 
-    def platform(self, fault: Fault) -> Handler:
-        """A handler that refuses what belongs to no API."""
+    def platform(self, fault: Fault) -> Route:
+        """A route that refuses what belongs to no API."""
 
         async def refused(_: Interaction) -> Outcome:
             raise fault
 
-        return wrap(refused, *self._platform)
+        return Route("", wrap(refused, *self._platform), self._platform_observers)
 
     def api(self, name: str, settings: ApiSettings) -> Api:
         """One API, compiled."""
         render = _render(settings)
-        latency = settings.service_level.latency
-        outer = self._outer(name, latency.total_seconds() if latency is not None else None, render)
+        outer, observers = self._outer(render), self._observers(name, settings)
         upstream, breaker = self._target(settings)
-        default = self._chain(name, settings, None, outer, upstream, breaker)
         api = Api(
             name=name,
             base=settings.at.encode(),
             fhir=render is as_operation_outcome,
-            default=default.handler,
-            default_policies=default.policies,
+            default=self._chain(name, settings, None, outer, observers, upstream, breaker),
             outer=tuple(policy for _, policy in outer),
+            observers=observers,
             render=render,
             body_limit=settings.limits.body,
             body_patience=settings.limits.body_progress.total_seconds(),
         )
         self._probes(api, settings, upstream, breaker)
         for operation in settings.operations:
-            route = self._chain(name, settings, operation, outer, upstream, breaker)
+            route = self._chain(name, settings, operation, outer, observers, upstream, breaker)
             if " " in operation.match:
                 method, path = operation.match.split(" ", 1)
                 api.matches.append(Match(method, template(path), route))
@@ -149,33 +151,32 @@ class _Compiler:
         """What the platform itself answers, at the root: probes, metrics, and 404 for everything else."""
         services = self._services
         checks = {**services.checks, **{b.target: probes.breaker(b) for b in self.breakers.values()}}
-        api = Api(
-            "", b"", False, self.platform(NotFound("No API is published at this path")), (), tuple(self._platform), as_problem
-        )
+        nothing = self.platform(NotFound("No API is published at this path"))
+        api = Api("", b"", False, nothing, tuple(self._platform), self._platform_observers, as_problem)
         for name, handler in (
             ("_ping", probes.ping(services.release)),
             ("_status", probes.Status(services.release, services.status_keys, checks)),
             ("metrics", probes.metrics(services.registry)),
         ):
-            api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *self._platform))))
+            api.matches.append(
+                Match("GET", template(f"/{name}"), Route(name, wrap(handler, *self._platform), self._platform_observers))
+            )
         return api
 
-    def _outer(self, name: str, budget: float | None, render: Callable[[Fault, str], Outcome]) -> list[Named]:
+    def _outer(self, render: Render) -> list[Named]:
         services = self._services
-        if name:
-            old = self._previous.alerting.get(name) if self._previous is not None else None
-            self.alerting[name] = old if old is not None and old.same(services.alerts, budget) else Alerting(
-                services.alerts, services.clock, budget
-            )  # fmt: skip
-        outer: list[Named | None] = [
-            ("correlation", mirror),
-            ("tracing", services.tracing) if services.tracing is not None else None,
-            ("metrics", Metrics(services.metrics, services.clock, budget)),
-            ("alerting", self.alerting[name]) if name else None,
-            ("audit", Audit(services.ledger.audit, services.ledger.pseudonyms, services.clock)),
-            ("faults", Faults(render)),
-        ]
-        return [named for named in outer if named is not None]
+        audit = Audit(services.ledger.audit, services.ledger.pseudonyms, services.clock)
+        outer: list[Named] = [("audit", audit), ("faults", Faults(render))]
+        return outer if services.tracing is None else [("tracing", services.tracing), *outer]
+
+    def _observers(self, name: str, settings: ApiSettings) -> tuple[Observer, ...]:
+        services, latency = self._services, settings.service_level.latency
+        budget = latency.total_seconds() if latency is not None else None
+        old = self._previous.alerting.get(name) if self._previous is not None else None
+        if old is None or not old.same(services.alerts, budget):
+            old = Alerting(services.alerts, services.clock, budget)
+        self.alerting[name] = old
+        return mirror, Metrics(services.metrics, services.clock, budget), old
 
     def _target(self, settings: ApiSettings) -> tuple[Upstream, Breaker]:
         """The connections and the breaker of a target: shared by the APIs that name the same one, kept over a reload."""
@@ -196,6 +197,7 @@ class _Compiler:
         settings: ApiSettings,
         operation: Operation | None,
         outer: list[Named],
+        observers: tuple[Observer, ...],
         upstream: Upstream,
         breaker: Breaker,
     ) -> Route:
@@ -208,14 +210,13 @@ class _Compiler:
             *self._entitled(name, security, allowances),
             self._deduplication(name, settings, operation),
             self._retry(settings, operation),
-            ("concurrency", Concurrency(settings.resilience.concurrency)),
-            ("breaker", breaker),
+            ("guard", Guarded([Concurrency(settings.resilience.concurrency), breaker])),
             *((python_name, _load(name, python_name)) for python_name in settings.policies),
         ]
         named = outer + [policy for policy in chain if policy is not None]
         handler = self._handler(settings, security, upstream)
         label = operation.match if operation is not None else ""
-        return Route(label, wrap(handler, *(policy for _, policy in named)), tuple(title for title, _ in named))
+        return Route(label, wrap(handler, *(policy for _, policy in named)), observers, tuple(title for title, _ in named))
 
     def _entitled(self, name: str, security: tuple[SecurityContext, ...], allowances: Mapping[str, Allowance]) -> tuple[Named, ...]:
         if security == ("open",):
@@ -263,7 +264,7 @@ class _Compiler:
         check = probes.back_end(upstream, breaker, settings.health)
         status = probes.Status(services.release, services.status_keys, {"healthcheck": check})
         for name, handler in (("_ping", probes.ping(services.release)), ("_status", status)):
-            api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *api.outer), ())))
+            api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *api.outer), api.observers)))
 
 
 def _render(settings: ApiSettings) -> Render:

@@ -13,12 +13,13 @@ from contextlib import suppress
 import structlog
 
 from fiveways.clock import Clock
-from fiveways.errors import Fault, NotFound, PayloadTooLarge
+from fiveways.errors import Fault, InvalidValue, MalformedRequest, NotFound, PayloadTooLarge
 from fiveways.methods.synchronous import paths
-from fiveways.methods.synchronous.api import Api
+from fiveways.methods.synchronous.api import Api, Route
 from fiveways.methods.synchronous.paths import BasePaths
-from fiveways.methods.synchronous.request import ClientGone, Receive, RequestBody, Scope, Send, read
-from fiveways.types import Handler, Interaction
+from fiveways.methods.synchronous.rendering import as_problem
+from fiveways.methods.synchronous.request import CLOSE, ClientGone, Receive, RequestBody, Scope, Send, read
+from fiveways.types import Interaction
 
 log = structlog.get_logger("fiveways.gateway")
 
@@ -31,7 +32,7 @@ SEND_PATIENCE = 60.0
 class Gateway:
     """Serves the APIs given; `platform` handles what belongs to none of them (faults, with the outer policies)."""
 
-    def __init__(self, apis: list[Api], platform: Callable[[Fault], Handler], clock: Clock) -> None:
+    def __init__(self, apis: list[Api], platform: Callable[[Fault], Route], clock: Clock) -> None:
         self._apis: BasePaths[Api] = BasePaths((api.base, api) for api in apis)
         self._platform = platform
         self._clock = clock
@@ -56,11 +57,16 @@ class Gateway:
         self._active[task] = (interaction.started, interaction, receive)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        begun = False
         try:
             if interaction.body is not None and interaction.length is None and fault is None:
                 fault = await _settle_body(interaction)
-            outcome = await self._handler(interaction, fault)(interaction)
+            route = self._route(interaction, fault)
+            outcome = await route.handler(interaction)
+            for observe in route.observers:
+                observe(interaction, outcome)
             body = outcome.body
+            begun = True
             await send({"type": "http.response.start", "status": outcome.status, "headers": outcome.headers})
             if type(body) is bytes:
                 await send({"type": "http.response.body", "body": body})
@@ -69,7 +75,8 @@ class Gateway:
                     self._watch(task, receive)
                 await _stream(body, send)  # type: ignore[arg-type]
         except ClientGone:
-            pass
+            if not begun:
+                await _broken_off(interaction, send)
         except asyncio.CancelledError:
             watcher = self._watched.get(task)
             if watcher is None or not watcher.done():
@@ -80,7 +87,7 @@ class Gateway:
             if watcher is not None:
                 watcher.cancel()
 
-    def _handler(self, interaction: Interaction, fault: Fault | None) -> Handler:
+    def _route(self, interaction: Interaction, fault: Fault | None) -> Route:
         if fault is None:
             try:
                 paths.check(interaction.path, interaction.query)
@@ -95,6 +102,9 @@ class Gateway:
         interaction.api = api.name
         route = api.route(interaction)
         interaction.route = route
+        path = interaction.path
+        if (b"%" in path or b";" in path or b"//" in path) and not self._same_however_read(interaction, route):
+            return api.refuse(InvalidValue("The path is spelt so that it could be read as that of another operation"))
         body = interaction.body
         if body is not None:
             limit = api.body_limit
@@ -103,7 +113,18 @@ class Gateway:
             if isinstance(body, RequestBody):
                 body.limit = limit
                 body.patience = api.body_patience
-        return route.handler
+        return route
+
+    def _same_however_read(self, interaction: Interaction, route: Route) -> bool:
+        """Whether a back end that reads the path more freely finds an operation behind the same policies: none is spelt around."""
+        below, name = interaction.below, interaction.name
+        found = self._apis.find(paths.freely(interaction.path))
+        if found is None:
+            return False
+        api, interaction.below = found
+        same = api.route(interaction).handler is route.handler
+        interaction.below, interaction.name = below, name
+        return same
 
     async def _sweep(self) -> None:
         """Watch every exchange that has lasted a while; a quick one is over before it costs anything."""
@@ -143,6 +164,15 @@ async def _settle_body(interaction: Interaction) -> Fault | None:
     except Fault as fault:
         return fault
     return None
+
+
+async def _broken_off(interaction: Interaction, send: Send) -> None:
+    """Answer a body that is not framed as HTTP says; where its client simply went away, nobody reads this."""
+    fault = MalformedRequest("The request's body ends before it is complete, or its framing is broken", headers=CLOSE)
+    outcome = as_problem(fault, interaction.id)
+    headers = [*outcome.headers, (b"x-request-id", interaction.correlation.request_id)]
+    await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
+    await send({"type": "http.response.body", "body": outcome.body})
 
 
 async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:

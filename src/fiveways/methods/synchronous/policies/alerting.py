@@ -1,6 +1,6 @@
 """Alerting: error rate, latency against the declared service level, open breakers, by the programme's thresholds (S12, S43).
 
-The policy counts into a short ring of buckets per API; `Alerts.evaluate` looks at them every few seconds. An alert is raised
+The observer counts into a short ring of buckets per API; `Alerts.evaluate` looks at them every few seconds. An alert is raised
 when its condition begins to hold and cleared when it ends: one line in the log and one call of the webhook each, not one per
 request.
 """
@@ -17,7 +17,7 @@ from pydantic import Field
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Percent, Reference, Settings
 from fiveways.methods.synchronous.policies.breaker import Breaker
-from fiveways.types import Handler, Interaction, Outcome
+from fiveways.types import Interaction, Outcome
 
 log = structlog.get_logger("fiveways.alerts")
 
@@ -66,9 +66,8 @@ class Alerting:
         self._budget = budget
         self._ring = [_Counts() for _ in range(_BUCKETS)]
 
-    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+    def __call__(self, interaction: Interaction, outcome: Outcome) -> None:
         """Count the answer."""
-        outcome = await handler(interaction)
         now = self._clock.monotonic()
         slot = int(now / self._width)
         counts = self._ring[slot % _BUCKETS]
@@ -79,7 +78,6 @@ class Alerting:
             counts.errors += 1
         if self._budget is not None and now - interaction.started > self._budget:
             counts.slow += 1
-        return outcome
 
     def same(self, settings: AlertSettings, budget: float | None) -> bool:
         """Whether these counts mean the same under the settings and budget given, and can go on."""

@@ -70,12 +70,15 @@ class Audit:
         about = NHS_NUMBER.search(interaction.below) or (NHS_NUMBER.search(interaction.query) if interaction.query else None)
         if about is not None:
             facts["patient"] = self._pseudonyms.of(about[0])
+        request_id = correlation_id = self._kept(ids.request_id)
+        if ids.correlation_id is not ids.request_id:
+            correlation_id = self._kept(ids.correlation_id)
         return AuditEvent(
             at=int(self._clock.time() * 1_000_000),
             kind="interaction",
             id=interaction.id,
-            request_id=self._kept(ids.request_id),
-            correlation_id=self._kept(ids.correlation_id),
+            request_id=request_id,
+            correlation_id=correlation_id,
             application=consumer.application,
             organisation=consumer.organisation,
             subject=consumer.subject,

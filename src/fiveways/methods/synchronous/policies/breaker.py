@@ -15,9 +15,9 @@ from pydantic import Field
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, Settings
-from fiveways.errors import Fault, ProviderUnavailable
+from fiveways.errors import ProviderUnavailable
 from fiveways.methods.synchronous.upstream.faults import UpstreamFault
-from fiveways.types import Handler, Interaction, Outcome
+from fiveways.types import Interaction, Outcome
 
 State = Literal["closed", "open", "half-open"]
 
@@ -34,7 +34,7 @@ class BreakerSettings(Settings):
 
 
 class Breaker:
-    """The breaker of one target."""
+    """The breaker of one target. One of the guards of `guard.py`."""
 
     def __init__(self, settings: BreakerSettings, clock: Clock, target: str) -> None:
         self.target = target
@@ -52,26 +52,25 @@ class Breaker:
             return "closed"
         return "open" if self._clock.monotonic() < self._open_until else "half-open"
 
-    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+    def enter(self, interaction: Interaction) -> None:
         """Let the request through, or refuse while the breaker is open."""
-        probe = False
         if self._failures >= self._settings.failures:
             self._refuse_while_open()
-            probe = self._probing = True
-        try:
-            outcome = await handler(interaction)
-        except (Fault, TimeoutError) as fault:
-            if isinstance(fault, UpstreamFault):
-                self._failed()
-            raise
-        finally:
-            if probe:
-                self._probing = False
-        if outcome.status in self._statuses and outcome.fault is None:
+            self._probing = True
+
+    def answered(self, outcome: Outcome) -> None:
+        """The back end has answered, which may still be a failure."""
+        self._probing = False
+        if outcome.status in self._statuses:
             self._failed()
-        elif outcome.fault is None:
+        else:
             self._failures = 0
-        return outcome
+
+    def failed(self, error: BaseException) -> None:
+        """There is no answer; whether that is the back end's fault the error says."""
+        self._probing = False
+        if isinstance(error, UpstreamFault):
+            self._failed()
 
     def _refuse_while_open(self) -> None:
         left = self._open_until - self._clock.monotonic()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from fiveways.errors import ProviderUnavailable
 from fiveways.methods.synchronous.answer import when_over
-from fiveways.types import Handler, Interaction, Outcome
+from fiveways.types import Interaction, Outcome
 
 
 class Concurrency:
-    """Counts what is under way, an answer still streaming included."""
+    """Counts what is under way, an answer still streaming included. One of the guards of `guard.py`."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.active = 0
 
-    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
-        """Let the request through, or refuse where the back end is at its limit."""
+    def enter(self, interaction: Interaction) -> None:
+        """Count the request in, or refuse where the back end is at its limit."""
         if self.active >= self._limit:
             raise ProviderUnavailable(
                 f"The provider is at its declared limit of {self._limit} concurrent requests; "
@@ -23,13 +23,17 @@ class Concurrency:
                 headers={"Retry-After": "1"},
             )
         self.active += 1
-        try:
-            outcome = await handler(interaction)
-        except BaseException:
+
+    def answered(self, outcome: Outcome) -> None:
+        """The answer is here, or on its way."""
+        if type(outcome.body) is bytes:
             self.active -= 1
-            raise
-        when_over(outcome, self._over)
-        return outcome
+        else:
+            when_over(outcome, self._over)
+
+    def failed(self, error: BaseException) -> None:
+        """There is no answer."""
+        self.active -= 1
 
     def _over(self, passed: int, error: BaseException | None) -> None:
         self.active -= 1

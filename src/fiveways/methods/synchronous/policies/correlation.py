@@ -5,6 +5,8 @@ X-Request-ID names one request and X-Correlation-ID the conversation; both come 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from fiveways.correlation import is_guid
 from fiveways.errors import InvalidValue, MissingValue
 from fiveways.types import Handler, Interaction, Outcome
@@ -12,25 +14,24 @@ from fiveways.types import Handler, Interaction, Outcome
 _MIRRORED = (b"x-request-id", b"x-correlation-id")
 
 
-async def mirror(interaction: Interaction, handler: Handler) -> Outcome:
-    """Put X-Request-ID and X-Correlation-ID on the answer, in place of a back end's own."""
-    outcome = await handler(interaction)
+def mirror(interaction: Interaction, outcome: Outcome) -> None:
+    """Put X-Request-ID and X-Correlation-ID on the answer, in place of a back end's own, and what policies have to tell."""
     ids = interaction.correlation
     headers = [field for field in outcome.headers if field[0] not in _MIRRORED]
+    headers += interaction.telling
     headers.append((b"x-request-id", ids.request_id))
     headers.append((b"x-correlation-id", ids.correlation_id))
     outcome.headers = headers
-    return outcome
 
 
-async def require_guid(interaction: Interaction, handler: Handler) -> Outcome:
+def require_guid(interaction: Interaction, handler: Handler) -> Awaitable[Outcome]:
     """Refuse a request whose X-Request-ID is missing or is no GUID."""
     sent = interaction.fields.get(b"x-request-id")
     if sent is None:
         raise MissingValue("Invalid request with error - X-Request-ID header must be supplied to access this resource")
     if not is_guid(sent):
         raise InvalidValue(f"Invalid value - '{_printable(sent)}' in header 'X-Request-ID'")
-    return await handler(interaction)
+    return handler(interaction)
 
 
 def _printable(value: bytes) -> str:

