@@ -28,7 +28,7 @@ _NAMES = {
 
 def request_diagram(policies: Sequence[str]) -> str:
     """An SVG of a request on its way through `policies` (outermost first), in the colours of the page."""
-    row, width, left = 34, 640, 150
+    row, width, left = 34, 720, 180
     height = row * (len(policies) + 2) + 40
     svg = '<svg xmlns="http://www.w3.org/2000/svg" font-family="inherit" font-size="14" fill="none" stroke="currentColor"'
     parts = [f'{svg} viewBox="0 0 {width} {height}" role="img" aria-label="{escape(", ".join(policies))}">']
@@ -50,7 +50,7 @@ def request_diagram(policies: Sequence[str]) -> str:
             parts.append(label(left + box_width + 42, y + 16, f"may answer {_REFUSES[name]}", "start", 0.8))
         if name == "retry":
             parts.append(label(left + box_width + 42, y + 16, "only if asked for, only if safe", "start", 0.8))
-    parts.append(box.format(x=left, y=last, w=box_width, o=1) + label(middle, last + 17, "the back end, called once"))
+    parts.append(box.format(x=left, y=last, w=box_width, o=1) + label(middle, last + 17, "the back end, one call an attempt"))
     down, up = f"M{middle - 60} {{y}} v10 m-3 -4 l3 4 l3 -4", f"M{middle + 60} {{up}} v-10 m-3 4 l3 -4 l3 4"
     parts += (f'<path d="{down.format(y=y)}"/><path d="{up.format(up=y + 10)}"/>' for y in range(28, last, row))
     around = sum(name in _AROUND for name in policies)
@@ -102,7 +102,7 @@ def benchmark_plot(docs: Path) -> bytes | None:
     ]
     with pyplot.rc_context({"svg.hashsalt": "fiveways", "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(names) + 0.9), layout="constrained")
-        colours = ["#00796b" if name.startswith("fiveways") else "#90a4ae" for name in names]
+        colours = ["#00796b" if name.startswith("fiveways") else "#607d8b" for name in names]
         bars = axes.barh(
             [_NAMES.get(name, name) for name in names], [cpu[name] for name in names], color=colours, xerr=spread, ecolor="#455a64"
         )

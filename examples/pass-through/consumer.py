@@ -69,8 +69,15 @@ def main() -> int:
     if arguments.command == "keys":
         make_keys(arguments.application, arguments.folder)
         return 0
-    with httpx.Client(base_url=arguments.url, timeout=10) as client:
-        answer = read(client, token(client, arguments.client_id, arguments.key), arguments.patient)
+    try:
+        with httpx.Client(base_url=arguments.url, timeout=10) as client:
+            answer = read(client, token(client, arguments.client_id, arguments.key), arguments.patient)
+    except httpx.HTTPStatusError as refused:
+        print(f"no token: {refused.response.status_code} {refused.response.text}", file=sys.stderr)
+        return 1
+    except (httpx.TransportError, OSError) as error:
+        print(f"{arguments.url}: {error}", file=sys.stderr)
+        return 1
     print(f"{answer.status_code}  X-Correlation-ID: {answer.headers['x-correlation-id']}")
     print(json.dumps(answer.json(), indent=2))
     return 0 if answer.is_success else 1
