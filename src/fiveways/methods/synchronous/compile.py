@@ -99,6 +99,7 @@ def compile_gateway(
     compiled = [compiler.api(name, settings) for name, settings in apis.items()]
     compiled.append(compiler.own())
     gateway = Gateway(compiled, compiler.platform, services.clock)
+    services.metrics.breakers = tuple(compiler.breakers.values())
     return Compiled(gateway, compiler.upstreams, compiler.breakers, compiler.alerting, compiled)
 
 
@@ -126,11 +127,12 @@ class _Compiler:
         render = _render(settings)
         outer, observers = self._outer(render), self._observers(name, settings)
         upstream, breaker = self._target(settings)
+        guard = Guarded([Concurrency(settings.resilience.concurrency), breaker])
         api = Api(
             name=name,
             base=settings.at.encode(),
             fhir=render is as_operation_outcome,
-            default=self._chain(name, settings, None, outer, observers, upstream, breaker),
+            default=self._chain(name, settings, None, outer, observers, upstream, guard),
             outer=tuple(policy for _, policy in outer),
             observers=observers,
             render=render,
@@ -139,12 +141,13 @@ class _Compiler:
         )
         self._probes(api, settings, upstream, breaker)
         for operation in settings.operations:
-            route = self._chain(name, settings, operation, outer, observers, upstream, breaker)
+            route = self._chain(name, settings, operation, outer, observers, upstream, guard)
             if " " in operation.match:
                 method, path = operation.match.split(" ", 1)
                 api.matches.append(Match(method, template(path), route))
             else:
                 api.named[operation.match] = route
+        _head_is_get(api)
         return api
 
     def own(self) -> Api:
@@ -161,6 +164,7 @@ class _Compiler:
             api.matches.append(
                 Match("GET", template(f"/{name}"), Route(name, wrap(handler, *self._platform), self._platform_observers))
             )
+        _head_is_get(api)
         return api
 
     def _outer(self, render: Render) -> list[Named]:
@@ -199,7 +203,7 @@ class _Compiler:
         outer: list[Named],
         observers: tuple[Observer, ...],
         upstream: Upstream,
-        breaker: Breaker,
+        guard: Guarded,
     ) -> Route:
         services = self._services
         security = operation.security if operation is not None and operation.security is not None else settings.security
@@ -210,11 +214,11 @@ class _Compiler:
             *self._entitled(name, security, allowances),
             self._deduplication(name, settings, operation),
             self._retry(settings, operation),
-            ("guard", Guarded([Concurrency(settings.resilience.concurrency), breaker])),
+            ("guard", guard),
             *((python_name, _load(name, python_name)) for python_name in settings.policies),
         ]
         named = outer + [policy for policy in chain if policy is not None]
-        handler = self._handler(settings, security, upstream)
+        handler = self._handler(settings, upstream)
         label = operation.match if operation is not None else ""
         return Route(label, wrap(handler, *(policy for _, policy in named)), observers, tuple(title for title, _ in named))
 
@@ -239,8 +243,9 @@ class _Compiler:
             return None
         return "retry", Retry(settings.resilience.retries, idempotent=operation.idempotent if operation is not None else None)
 
-    def _handler(self, settings: ApiSettings, security: tuple[SecurityContext, ...], upstream: Upstream) -> Handler:
-        own = {contexts.CREDENTIALS[context] for context in security if context in contexts.CREDENTIALS}
+    def _handler(self, settings: ApiSettings, upstream: Upstream) -> Handler:
+        everywhere = {*settings.security, *(context for operation in settings.operations for context in operation.security or ())}
+        own = {contexts.CREDENTIALS[context] for context in everywhere if context in contexts.CREDENTIALS}
         attributes = [
             Attribute(
                 each.attribute,
@@ -265,6 +270,11 @@ class _Compiler:
         status = probes.Status(services.release, services.status_keys, {"healthcheck": check})
         for name, handler in (("_ping", probes.ping(services.release)), ("_status", status)):
             api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *api.outer), api.observers)))
+
+
+def _head_is_get(api: Api) -> None:
+    """HEAD is GET without the body (RFC 9110 §9.3.2): what is declared for GET holds for it, unless HEAD is declared as well."""
+    api.matches += [Match("HEAD", match.pattern, match.route) for match in api.matches if match.method == "GET"]
 
 
 def _render(settings: ApiSettings) -> Render:

@@ -9,11 +9,12 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from fiveways.clock import Clock
+from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.types import Interaction, Outcome
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -38,6 +39,7 @@ class GatewayMetrics(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self.series: dict[_Key, _Series] = {}
         self.over_budget: dict[str, int] = {}
+        self.breakers: tuple[Breaker, ...] = ()
         registry.register(self)
 
     def collect(self) -> Iterable[Metric]:
@@ -60,6 +62,10 @@ class GatewayMetrics(Collector):
         for api, count in list(self.over_budget.items()):
             over.add_metric((api,), count)
         yield over
+        opened = GaugeMetricFamily("fiveways_gateway_breaker_open", "1 while a target's breaker is not closed", labels=("target",))
+        for breaker in self.breakers:
+            opened.add_metric((breaker.target,), float(breaker.state != "closed"))
+        yield opened
 
 
 class Metrics:
