@@ -20,7 +20,6 @@ from fiveways.fhir.outcome import party_code
 from fiveways.linter.lint import all_rules
 from fiveways.methods.synchronous import gateway, paths, request
 from fiveways.methods.synchronous.policies import metrics
-from fiveways.platform import mutual_tls
 from fiveways.platform.platform import Platform
 from fiveways.security import authorization, refusals
 from fiveways.security.refusals import Refusal
@@ -92,7 +91,7 @@ def _first_line(text: str | None) -> str:
     return " ".join((text or "").split("\n\n", 1)[0].split())
 
 
-def _policies(_: Path) -> str:
+def _policies(__: Path) -> str:
     rows = []
     for number, name in enumerate(policy_names(), start=1):
         module_name, _, attribute = POLICIES[name].partition(":")
@@ -143,7 +142,8 @@ def _lint_rules(_: Path) -> str:
         statements = ", ".join(rule.statements)
         facts = f"Severity: **{rule.severity}**. Rests on {statements} of the book."
         problem, better = f"*What goes wrong:* {rule.anti_pattern}", f"*What is better:* {rule.best_practice}"
-        sections.append(f"## {rule.id}\n\n{_first_line(module.__doc__).partition(': ')[2]}\n\n{facts}\n\n{problem}\n\n{better}")
+        found = _first_line(module.__doc__).partition(": ")[2]
+        sections.append(f"## {rule.id}\n\n{found[:1].upper()}{found[1:]}\n\n{facts}\n\n{problem}\n\n{better}")
     return "\n\n".join(sections)
 
 
@@ -152,7 +152,6 @@ def _limits(_: Path) -> str:
         ("Path and query together", size(paths.MAX_TARGET), "414"),
         ("Header section", f"{size(request.MAX_HEADER_BYTES)}, {request.MAX_HEADER_FIELDS} end-to-end fields", "431"),
         ("A piece of a streamed answer taken by the consumer", f"{gateway.SEND_PATIENCE:g} s", "connection closed"),
-        ("First request on a connection with client certificates", f"{mutual_tls.HEADER_PATIENCE:g} s", "connection closed"),
         ("Body of a request to the token endpoint", size(authorization.BODY_LIMIT), "413"),
         ("Its arrival", f"{authorization.BODY_TIMEOUT:g} s", "408"),
     ]
@@ -160,7 +159,7 @@ def _limits(_: Path) -> str:
 
 
 def _dropped_headers(_: Path) -> str:
-    return ", ".join(f"`{name.decode()}`" for name in sorted(request.INTERNAL))
+    return ", ".join(f"`{name.decode()}`" for name in sorted(request.INTERNAL) if b"_" not in name)
 
 
 def _decisions(docs: Path) -> str:

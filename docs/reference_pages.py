@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
 from datetime import timedelta
@@ -114,9 +115,9 @@ def _command(path: str, command: Any) -> str:
     usage = " ".join([path, *(p.metavar if p.required else f"[{p.metavar}]" for p in arguments), "[OPTIONS]"])
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in command.help.split("\n\n"))
     parts = [f"## `{path}`", text, f"```console\n$ {usage}\n```"]
-    rows = [(f"`{_spelling(p)}`", _escape(p.help or "")) for p in shown if p.name != "help"]
+    rows = [(f"`{_spelling(p)}`", _escape(p.help or ""), _given(p)) for p in shown if p.name != "help"]
     if rows:
-        parts.append(_table(("Argument or option", "Meaning"), rows))
+        parts.append(_table(("Argument or option", "Meaning", "Default"), rows))
     return "\n\n".join(parts)
 
 
@@ -126,6 +127,14 @@ def _spelling(parameter: Any) -> str:
     names, kind = ", ".join(parameter.opts), parameter.type_descriptor.annotation
     metavar = parameter.metavar or {Path: "PATH", int: "NUMBER"}.get(kind, "TEXT")
     return names if kind is bool else f"{names} {metavar}"
+
+
+def _given(parameter: Any) -> str:
+    """A parameter's default, where there is one worth naming."""
+    if parameter.required:
+        return "**required**"
+    value = parameter.default
+    return f"`{value}`" if isinstance(value, str | Path | int) and not isinstance(value, bool) else ""
 
 
 def _row(model: type[BaseModel], name: str, field: FieldInfo) -> tuple[str, str, str, str]:
@@ -139,7 +148,8 @@ def _value(schema: dict[str, Any]) -> str:
     """A JSON Schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})"
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+        return f"[{words}](#{name.lower()})"
     if "anyOf" in schema:
         return " or ".join(_value(each) for each in schema["anyOf"] if each.get("type") != "null")
     if "const" in schema:
@@ -152,7 +162,8 @@ def _value(schema: dict[str, Any]) -> str:
     if kind == "array":
         return f"list of {_value(schema['items'])}"
     if kind == "object":
-        inner = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
+        patterned: dict[str, Any] = schema.get("patternProperties", {})
+        inner: Any = schema.get("additionalProperties") or next(iter(patterned.values()), {})
         return f"mapping of {_value(inner)}" if isinstance(inner, dict) and inner else "mapping"
     if kind in ("integer", "number"):
         low, high = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
