@@ -98,6 +98,24 @@ async def test_the_consumer_gets_a_token_and_reads_a_patient_through_the_example
 
 
 @pytest.mark.anyio
+async def test_getting_started_from_init_to_a_call_with_a_token(tmp_path: Path) -> None:
+    async with back_end(tmp_path) as (backend, url):
+        code, out, _ = await run("-m", "fiveways", "init", "mine", folder=tmp_path)
+        assert code == 0
+        assert "shown once: fwk_" in out
+        file = tmp_path / "mine" / "deployment.yaml"
+        file.write_text(file.read_text().replace(DEMO_BACK_END, url))
+        assert lint(file) == []
+        async with served(tmp_path / "mine") as gateway:
+            consumer = (str(EXAMPLES / "pass-through" / "consumer.py"), "read", PATIENT, "--url", gateway, "--client-id", "my-app")
+            code, out, errors = await run(*consumer, "--key", "mine/keys/my-app.pem", folder=tmp_path)
+            assert (code, errors, out[:3]) == (0, "", "200")
+            code, _, errors = await run("-m", "fiveways", "reload", "mine", folder=tmp_path)
+            assert (code, errors) == (0, "")
+        assert backend.seen[-1][2]["nhsd-application"] == "my-app"
+
+
+@pytest.mark.anyio
 async def test_the_example_policies_refuse_remember_and_announce(tmp_path: Path) -> None:
     async with back_end(tmp_path) as (backend, url):
         folder = copy("policy", tmp_path, url)
