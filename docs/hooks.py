@@ -14,6 +14,9 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 HERE = Path(__file__).parent
+_FETCHED = re.compile(
+    r"""<(?:script|link|img|iframe)\b(?![^>]*rel="(?:canonical|prev|next)")[^>]*(?:src|href)="(?:https?:)?//[^"]*"""
+)
 _MARKER = re.compile(r"<!-- generated: ([a-z-]+) -->")
 
 
@@ -27,6 +30,14 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put in what is generated."""
     return _MARKER.sub(lambda marker: _generated(marker[1]), markdown)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Refuse a page that would have its reader's browser fetch anything from elsewhere."""
+    fetched = _FETCHED.search(output)
+    if fetched is not None:
+        raise PluginError(f"{page.file.src_uri} fetches from elsewhere: {fetched[0]}")
+    return output
 
 
 def _generated(name: str) -> str:

@@ -10,11 +10,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
+from mkdocs.exceptions import PluginError
 from pydantic import Field
 from starlette.status import HTTP_400_BAD_REQUEST
 
@@ -151,16 +151,41 @@ def test_every_marker_in_a_page_is_generated_and_everything_generated_is_used(do
     assert used == set(docs["generate"].PARTS)
 
 
-def test_a_marker_that_nothing_generates_fails_the_build(docs: dict[str, ModuleType]) -> None:
-    from mkdocs.exceptions import PluginError
-
+@pytest.fixture
+def hooks(docs: dict[str, ModuleType]) -> ModuleType:
+    """What mkdocs calls, loaded as it loads it."""
     spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
     assert spec is not None
     assert spec.loader is not None
-    hooks = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hooks)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_marker_that_nothing_generates_fails_the_build(hooks: ModuleType) -> None:
     with pytest.raises(PluginError, match="nothing generates 'nonsense'"):
         hooks.on_page_markdown("<!-- generated: nonsense -->")
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        '<script src="https://cdn.example/x.js">',
+        '<link rel="stylesheet" href="//fonts.example/css">',
+        '<img alt="" src="http://img.example/a.png">',
+    ],
+)
+def test_a_page_that_fetches_from_elsewhere_fails_the_build(hooks: ModuleType, element: str) -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
+    with pytest.raises(PluginError, match="fetches from elsewhere"):
+        hooks.on_post_page(f"<head>{element}</head>", page)
+
+
+def test_links_and_files_of_its_own_are_no_fetching_from_elsewhere(hooks: ModuleType) -> None:
+    html = (
+        '<link rel="canonical" href="https://fiveways.example/docs/"><a href="https://example.org"></a><script src="assets/x.js">'
+    )
+    assert hooks.on_post_page(html, None) == html
 
 
 def result(**cpu: float) -> dict[str, Any]:
@@ -203,14 +228,6 @@ def test_decisions_are_numbered_without_gaps_and_have_a_status(docs: dict[str, M
     (broken / "0001-record-decisions.md").write_text("# 1. Without a status\n")
     with pytest.raises(StopIteration):
         docs["generate"].PARTS["decisions"](tmp_path)
-
-
-def test_the_site_fetches_nothing_from_elsewhere() -> None:
-    settings = (ROOT / "mkdocs.yml").read_text()
-    configured = yaml.safe_load(settings)
-    assert configured["theme"]["font"] is False
-    assert not {"extra_css", "extra_javascript"} & set(configured)
-    assert not any("mermaid" in page.read_text() for page in DOCS.rglob("*.md"))
 
 
 def test_links_in_the_readme_and_its_kin_lead_to_files() -> None:
