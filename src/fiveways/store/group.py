@@ -259,7 +259,10 @@ class GroupWriter:
         for source in sources:
             source.settled()
         self._wake()
-        if self._running or not (self._queue or any(source.pending() for source in self._sources)):
+        if self._running:
+            return
+        if not self._queue and not any(source.pending() for source in self._sources):
+            self._now = False  # what was in a hurry came into this very group while it was being written
             return
         if not kept:
             self._timer = self._timer or self._loop.call_later(min(1.0, 0.05 * 2 ** min(self._failures, 6)), self._start)
