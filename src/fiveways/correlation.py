@@ -45,9 +45,7 @@ class Correlation:
         self.given = request_id is not None and _PRINTABLE.fullmatch(request_id) is not None
         self.request_id: bytes = request_id if self.given and request_id is not None else str(uuid4()).encode()
         self.correlation_given = correlation_id is not None and _PRINTABLE.fullmatch(correlation_id) is not None
-        self.correlation_id: bytes = (
-            correlation_id if self.correlation_given and correlation_id is not None else self.request_id
-        )
+        self.correlation_id: bytes = correlation_id if self.correlation_given and correlation_id is not None else self.request_id
         valid = valid_traceparent(traceparent)
         self.traceparent = traceparent if valid else None
         self.tracestate = tracestate if valid else None

@@ -59,7 +59,6 @@ class Interaction:
 
     def __init__(
         self,
-        *,
         id: str,  # noqa: A002
         method: str,
         path: bytes,

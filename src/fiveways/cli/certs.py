@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Make a local certificate authority with a server certificate and client certificates, for trying out and testing.
 
-    Files in DIR: ca.pem, server.pem, NAME.pem for every client, and to each its key: NAME.key.pem. What is there is not overwritten.
+    Files in DIR: ca.pem, server.pem, NAME.pem for every client, and to each its key: NAME.key.pem. Nothing is overwritten.
     """
     clock = SystemClock()
     folder.mkdir(parents=True, exist_ok=True)

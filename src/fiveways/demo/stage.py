@@ -7,10 +7,10 @@ whether it came out as expected.
 from __future__ import annotations
 
 import asyncio
-import shutil
+import socket
 import time
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,11 +30,14 @@ from rich.console import Console
 from rich.syntax import Syntax
 
 from fiveways.demo.backend import Backend
+from fiveways.errors import DeploymentError
 from fiveways.platform.listeners import Listener, listen
 from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
 HERE = Path(__file__).parent
+_PORTS = (8080, 8090)
+"""What the deployment file names: the gateway's, and its back end's."""
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -56,14 +59,28 @@ class Answer:
 
 
 def prepare(folder: Path) -> Path:
-    """Lay out the demo's deployment in `folder`: the file as it is, and keys for its applications. Returns the file."""
+    """Lay out the demo's deployment in `folder`: the file, and keys for its applications. Returns the file.
+
+    The file is copied as it is, but for a port that something else on this machine has: another one stands in for it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "deployment.yaml"
     if not file.exists():
-        shutil.copyfile(HERE / "deployment.yaml", file)
+        text = (HERE / "deployment.yaml").read_text()
+        for port in _PORTS:
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{_free(port)}")
+        file.write_text(text)
     for application in ("ward-system", "surgery-trial", "visitor"):
         make_key(folder / "keys", application)
     return file
+
+
+def _free(port: int) -> int:
+    """`port`, or another where it is taken."""
+    for wanted in (port, 0):
+        with suppress(OSError), socket.create_server(("127.0.0.1", wanted)) as server:
+            return int(server.getsockname()[1])
+    raise DeploymentError("there is no free port on 127.0.0.1")
 
 
 def make_key(folder: Path, application: str) -> None:

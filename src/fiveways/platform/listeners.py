@@ -1,14 +1,15 @@
-"""Where Fiveways listens: sockets, TLS, and which server speaks on each.
+"""Where Fiveways listens: sockets, TLS, and which server speaks on each (docs/decisions/0003).
 
-Granian serves HTTP/1.1 and HTTP/2 wherever no client certificate has to be known; a listener that asks for one is uvicorn's
-protocol on asyncio's own TLS, because only there the certificate can be seen (docs/decisions/0003).
+Plain HTTP/1.1, and TLS with client certificates, are spoken in the platform's own loop (`http1/`): no thread is crossed, and the
+certificate can be seen. Granian speaks HTTP/2, and TLS where no client certificate has to be known.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
 
@@ -18,7 +19,7 @@ from granian.server.embed import Server
 from pydantic import Field, model_validator
 
 from fiveways.deployment.settings import Reference, Settings
-from fiveways.platform.mutual_tls import MutualTlsListener
+from fiveways.platform.http1.listener import Http1Listener, TlsFiles
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -75,7 +76,7 @@ class Listening(Protocol):
     """A server on a socket."""
 
     async def start(self) -> None:
-        """Bind and begin to serve; OSError where the address is taken."""
+        """Bind and begin to serve; OSError where the address is taken or a file cannot be read."""
         ...
 
     def reload(self) -> None:
@@ -87,38 +88,73 @@ class Listening(Protocol):
         ...
 
 
-def listen(listener: Listener, app: Asgi, base: Path) -> Listening:
-    """The server for a listener; `base` is the deployment file's folder."""
-    if listener.client_certificates is not None:
-        return MutualTlsListener(listener.address, app, _files(listener, base), listener.client_certificates.required)
-    return GranianListener(listener, app, base)
-
-
-def _files(listener: Listener, base: Path) -> tuple[Path, Path, Path]:
+def listen(listener: Listener, app: Asgi, base: Path, *, shared: bool = False) -> Listening:
+    """The server for a listener; `base` is the deployment file's folder. `shared`: other processes listen there too."""
+    if listener.https is None:
+        return PlainListener(listener.address, app, shared=shared)
     assert listener.certificate is not None
     assert listener.key is not None
-    assert listener.client_certificates is not None
-    return listener.certificate.path(base), listener.key.path(base), listener.client_certificates.ca.path(base)
+    certificate, key = listener.certificate.path(base), listener.key.path(base)
+    clients = listener.client_certificates
+    if clients is None:
+        return GranianListener(listener.address, app, certificate, key, shared=shared)
+    tls = TlsFiles(certificate, key, clients.ca.path(base), clients.required)
+    return Http1Listener(listener.address, app, tls=tls, shared=shared)
+
+
+class PlainListener(Http1Listener):
+    """Plain HTTP/1.1, and HTTP/2 with prior knowledge: that is spoken by Granian, behind, from the first connection that asks."""
+
+    def __init__(self, address: tuple[str, int], app: Asgi, *, shared: bool = False) -> None:
+        self._granian: GranianListener | None = None
+        self._starting = asyncio.Lock()
+        self.clients: dict[int, tuple[str, int]] = {}
+        super().__init__(address, app, http2=self, shared=shared)
+
+    async def address(self) -> tuple[str, int]:
+        """Where HTTP/2 is spoken for us: a port of loopback."""
+        async with self._starting:
+            if self._granian is None:
+                with socket.create_server(("127.0.0.1", 0)) as probe:
+                    behind = probe.getsockname()[:2]
+                granian = GranianListener(behind, self._as_client)
+                await granian.start()
+                self._granian = granian
+            return self._granian.address
+
+    async def _as_client(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        scope["client"] = self.clients.get(int(scope["client"][1]), scope["client"])
+        await self.app(scope, receive, send)
+
+    async def stop(self) -> None:
+        """Take no more requests and wait for those under way."""
+        if self._granian is not None:
+            await self._granian.stop()
+        await super().stop()
 
 
 class GranianListener:
-    """Granian, embedded in this process's loop."""
+    """Granian, embedded in this process's loop: HTTP/1.1 and HTTP/2, with TLS where it is given a certificate."""
 
-    def __init__(self, listener: Listener, app: Asgi, base: Path) -> None:
-        self._listener = listener
+    def __init__(
+        self, address: tuple[str, int], app: Asgi, certificate: Path | None = None, key: Path | None = None, *, shared: bool = False
+    ) -> None:
+        self.address = address
         self._app = app
-        self._base = base
+        self._certificate = certificate
+        self._key = key
+        self._shared = shared
         self._server: Server | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Bind and begin to serve; OSError where the address is taken."""
-        host, port = self._listener.address
-        secure = self._listener.https is not None
-        certificate, key = self._listener.certificate, self._listener.key
-        if certificate is not None and key is not None:
+        """Bind and begin to serve; OSError where the address is taken or a file cannot be read."""
+        host, port = self.address
+        if self._certificate is not None and self._key is not None:
             # Granian reads the files in its own thread and says little: look first.
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate.path(self._base), key.path(self._base))
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self._certificate, self._key)
+        if not self._shared:
+            _must_be_free(host, port)
         self._server = Server(
             self._app,
             address=host,
@@ -131,11 +167,11 @@ class GranianListener:
             http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=128 * 1024),
             http2_settings=HTTP2Settings(max_headers_size=64 * 1024, max_concurrent_streams=256),
             log_enabled=False,
-            ssl_cert=certificate.path(self._base) if secure and certificate is not None else None,
-            ssl_key=key.path(self._base) if secure and key is not None else None,
+            ssl_cert=self._certificate,
+            ssl_key=self._key,
             ssl_protocol_min=SSLProtocols.tls12,
         )
-        self._task = asyncio.get_running_loop().create_task(self._server.serve(), name=f"listener {self._listener.url}")
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(), name=f"listener {host}:{port}")
         await self._answering(host, port)
 
     async def _answering(self, host: str, port: int) -> None:
@@ -143,8 +179,8 @@ class GranianListener:
         assert self._task is not None
         for _ in range(500):
             if self._task.done():
-                await self._task
-                raise OSError(f"cannot listen on {host}:{port}")
+                error = self._task.exception()
+                raise OSError(f"cannot listen on {host}:{port}: {str(error).splitlines()[0] if error else 'it ended'}")
             try:
                 _, writer = await asyncio.open_connection(host if host not in ("0.0.0.0", "::") else None, port)  # noqa: S104
             except OSError:
@@ -156,7 +192,7 @@ class GranianListener:
 
     def reload(self) -> None:
         """Take up new certificate files without dropping what is under way."""
-        if self._server is not None and self._listener.https is not None:
+        if self._server is not None and self._certificate is not None:
             self._server.reload()  # type: ignore[no-untyped-call]
 
     async def stop(self) -> None:
@@ -164,3 +200,10 @@ class GranianListener:
         if self._server is not None and self._task is not None:
             self._server.stop()  # type: ignore[no-untyped-call]
             await self._task
+
+
+def _must_be_free(host: str, port: int) -> None:
+    """Refuse an address that something listens on: Granian's sockets would silently share it (SO_REUSEPORT)."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))

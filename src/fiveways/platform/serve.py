@@ -7,10 +7,10 @@ What came of the last reload is written to `reload.json` in the data folder, whe
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,13 +44,15 @@ class Serving:
         self._reloading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open every socket; OSError where one is taken."""
+        """Open every socket; DeploymentError where one is taken."""
         application = app(self.platform)
         for listener in self.listeners.values():
-            if not self._shared:
-                _must_be_free(listener)
-            server = listen(listener, application, self.platform.base)
-            await server.start()
+            server = listen(listener, application, self.platform.base, shared=self._shared)
+            try:
+                await server.start()
+            except OSError as error:
+                reason = "something listens there already" if error.errno == errno.EADDRINUSE else str(error)
+                raise DeploymentError(f"cannot listen on {listener.http or listener.https}: {reason}") from error
             self._servers.append(server)
 
     async def run(self) -> None:
@@ -96,18 +98,6 @@ class Serving:
         temporary = file.with_suffix(f".{os.getpid()}")
         temporary.write_text(json.dumps(result))
         temporary.replace(file)
-
-
-def _must_be_free(listener: Listener) -> None:
-    """Refuse an address that something listens on: the server's own sockets would silently share it (SO_REUSEPORT)."""
-    host, port = listener.address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise DeploymentError(f"cannot listen on {host}:{port}: {error.strerror}; is another Fiveways running?") from error
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from fiveways.store.group import Compiled, Outcomes, Result, Source, Write
 
 log = logging.getLogger(__name__)
 
-_ROWS_AT_ONCE = 32
+_ROWS_AT_ONCE = (256, 64, 16, 4, 1)
 """Rows in one INSERT: each statement hands the interpreter's lock over once, and one row each would wait for it every time."""
 
 _Done = Callable[[Outcomes, bool], None]
@@ -114,13 +114,12 @@ class SqliteBackend:
         return self._connection
 
     def _execute_bulk(self, connection: sqlite3.Connection, write: Write) -> None:
-        rows = write.parameters
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[start : start + _ROWS_AT_ONCE]
-            if len(some) == _ROWS_AT_ONCE:
-                connection.execute(self._many(write.compiled, _ROWS_AT_ONCE), [value for row in some for value in row])
-            else:
-                connection.executemany(write.compiled.sql, some)
+        rows, start = write.parameters, 0
+        for count in _ROWS_AT_ONCE:
+            while len(rows) - start >= count:
+                some = rows[start : start + count]
+                connection.execute(self._many(write.compiled, count), [value for row in some for value in row])
+                start += count
 
     def _many(self, compiled: Compiled, count: int) -> str:
         sql = self._bulk.get((compiled.sql, count))

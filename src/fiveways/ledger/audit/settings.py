@@ -21,5 +21,5 @@ class AuditSettings(Settings):
     """How long sealed segments are kept before they are removed, whole; nothing is removed where this is not set."""
     queue: Annotated[int, Field(ge=1)] = 20_000
     """Events waiting to be written; at this many the gateway takes no new requests until there is room."""
-    linger: Duration = timedelta(milliseconds=20)
+    linger: Duration = timedelta(milliseconds=100)
     """How long events that no answer waits for are collected before they are written."""

@@ -169,7 +169,7 @@ class _Compiler:
 
     def _outer(self, render: Render) -> list[Named]:
         services = self._services
-        audit = Audit(services.ledger.audit, services.ledger.pseudonyms, services.clock)
+        audit = Audit(services.ledger.audit, services.ledger.pseudonyms, services.clock, render)
         outer: list[Named] = [("audit", audit), ("faults", Faults(render))]
         return outer if services.tracing is None else [("tracing", services.tracing), *outer]
 

@@ -201,3 +201,5 @@ async def _stream(body: AsyncIterator[bytes], send: Send) -> None:
 
 class BrokenOff(Exception):
     """Makes the server cut the connection, so that the client sees that the answer is not whole."""
+
+    expected = True

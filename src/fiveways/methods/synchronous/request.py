@@ -65,7 +65,6 @@ _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]+(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
 CLOSE: Final = {"Connection": "close"}
 """On the answer to a request whose end two readers could see at different places: nothing behind it is read."""
-MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADER_FIELDS = 128
 
 
@@ -78,44 +77,62 @@ def read(scope: Scope, receive: Receive, clock: Clock) -> tuple[Interaction, Fau
     fault: Fault | None = None
     kept: Headers = []
     fields: dict[bytes, bytes] = {}
-    size = 0
-    for field in scope["headers"]:
-        name, value = field
-        size += len(name) + len(value)
+    headers = scope["headers"]
+    for field in headers:
+        name = field[0]
         how = _TREATMENT.get(name)
         if how is None:
             kept.append(field)
         elif how:
             if name in fields:
                 fault = MalformedRequest(f"The header field {name.decode()} stands more than once", headers=CLOSE)
-            fields[name] = value
+            fields[name] = field[1]
             if how == _READ_AND_PASS:
                 kept.append(field)
-    if size > MAX_HEADER_BYTES or len(kept) > MAX_HEADER_FIELDS:
-        fault = HeadersTooLarge(f"The header section is over {MAX_HEADER_BYTES} bytes or {MAX_HEADER_FIELDS} fields")
+    if len(headers) > MAX_HEADER_FIELDS:
+        fault = HeadersTooLarge(f"The header section has more than {MAX_HEADER_FIELDS} fields")
     if b"connection" in fields:
         kept = _without_nominated(kept, fields)
-    if b"host" not in fields or _HOST.fullmatch(fields[b"host"]) is None:
+    if fields.get(b"host") not in _hosts and not _is_host(fields.get(b"host")):
         fault = fault or MalformedRequest("Exactly one valid Host is required (RFC 9112 §3.2)")
-    length, has_body, framing_fault = _framing(fields, scope["http_version"])
+    if b"content-length" in fields or b"transfer-encoding" in fields or scope["http_version"][0] not in "01":
+        length, has_body, framing_fault = _framing(fields)
+        fault = fault or framing_fault
+    else:
+        length, has_body = None, False
     interaction = Interaction(
-        id=new_id(),
-        method=scope["method"],
-        path=scope["raw_path"],
-        query=scope["query_string"],
-        headers=kept,
-        fields=fields,
-        body=RequestBody(receive) if has_body else None,
-        length=length,
-        correlation=Correlation(fields.get(b"x-request-id"), fields.get(b"x-correlation-id"), fields.get(b"traceparent")),
-        started=clock.monotonic(),
-        scope=scope,
+        new_id(),
+        scope["method"],
+        scope["raw_path"],
+        scope["query_string"],
+        kept,
+        fields,
+        RequestBody(receive) if has_body else None,
+        length,
+        Correlation(fields.get(b"x-request-id"), fields.get(b"x-correlation-id"), fields.get(b"traceparent")),
+        clock.monotonic(),
+        scope,
     )
-    return interaction, fault or framing_fault
+    return interaction, fault
 
 
-def _framing(fields: dict[bytes, bytes], version: str) -> tuple[int | None, bool, Fault | None]:
-    """Declared length, whether there is a body, and what is wrong with the framing (RFC 9112 §6; request smuggling)."""
+_hosts: set[bytes | None] = set()
+"""Values of Host that were found to be valid; only so many, since clients choose them."""
+
+
+def _is_host(value: bytes | None) -> bool:
+    if value is None or _HOST.fullmatch(value) is None:
+        return False
+    if len(_hosts) < 1024:
+        _hosts.add(value)
+    return True
+
+
+def _framing(fields: dict[bytes, bytes]) -> tuple[int | None, bool, Fault | None]:
+    """Declared length, whether there is a body, and what is wrong with the framing (RFC 9112 §6; request smuggling).
+
+    Without either field there may be a body only in HTTP/2 (RFC 9113 §8.1.1).
+    """
     coding, declared = fields.get(b"transfer-encoding"), fields.get(b"content-length")
     if coding is not None:
         if coding.lower() != b"chunked" or declared is not None:
@@ -126,7 +143,7 @@ def _framing(fields: dict[bytes, bytes], version: str) -> tuple[int | None, bool
         if _LENGTH.fullmatch(declared) is None:
             return None, True, MalformedRequest("Content-Length is not a plain decimal number", headers=CLOSE)
         return int(declared), declared != b"0", None
-    return None, version[0] not in "01", None
+    return None, True, None
 
 
 def _without_nominated(kept: Headers, fields: dict[bytes, bytes]) -> Headers:

@@ -9,15 +9,24 @@ import asyncio
 import re
 from typing import Any
 
+import structlog
+
 from fiveways.clock import Clock
 from fiveways.correlation import is_guid
+from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.answer import when_over
+from fiveways.methods.synchronous.policies.faults import unrecorded
+from fiveways.methods.synchronous.rendering import Render
 from fiveways.methods.synchronous.request import ClientGone
 from fiveways.types import Handler, Interaction, Outcome
 
+reports = structlog.get_logger("fiveways.gateway")
+
 NHS_NUMBER = re.compile(rb"(?<![0-9])[0-9]{10}(?![0-9])")
+_IN_ID = re.compile(rb"(?<![0-9])([0-9]{3})[-.]?([0-9]{3})[-.]?([0-9]{4})(?![0-9])")
+_CREDENTIAL = re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}|fwk_[A-Za-z0-9_-]+")
 _READS = frozenset(("GET", "HEAD", "OPTIONS"))
 CLIENT_GONE = 499
 """The status in the audit of an exchange whose client went away before the answer."""
@@ -26,8 +35,9 @@ CLIENT_GONE = 499
 class Audit:
     """Writes the events of one API (or of what belongs to none)."""
 
-    def __init__(self, log: AuditLog, pseudonyms: Pseudonyms, clock: Clock) -> None:
+    def __init__(self, log: AuditLog, pseudonyms: Pseudonyms, clock: Clock, render: Render) -> None:
         self._log = log
+        self._render = render
         self._pseudonyms = pseudonyms
         self._clock = clock
 
@@ -46,7 +56,11 @@ class Audit:
         body = outcome.body
         if interaction.method not in _READS:
             whole = isinstance(body, bytes)
-            await log.durable(self._event(interaction, outcome.status, code, party, len(body) if isinstance(body, bytes) else 0))
+            event = self._event(interaction, outcome.status, code, party, len(body) if isinstance(body, bytes) else 0)
+            try:
+                await log.durable(event)
+            except StoreError as error:
+                return await self._unrecorded(interaction, outcome, error)
             if not whole:
                 when_over(outcome, lambda passed, error: self._broken(interaction, outcome.status, passed, error))
         elif isinstance(body, bytes):
@@ -54,6 +68,14 @@ class Audit:
         else:
             when_over(outcome, lambda passed, error: self._over(interaction, outcome.status, passed, error))
         return outcome
+
+    async def _unrecorded(self, interaction: Interaction, outcome: Outcome, error: StoreError) -> Outcome:
+        """What cannot be recorded is not acknowledged (A10)."""
+        reports.error("audit failed", message_id=interaction.id, api=interaction.api, name=interaction.name, exc_info=error)
+        close = getattr(outcome.body, "aclose", None)
+        if close is not None:
+            await close()
+        return self._render(unrecorded(), interaction.id)
 
     def _over(self, interaction: Interaction, status: int, passed: int, error: BaseException | None) -> None:
         if error is not None:
@@ -97,7 +119,8 @@ class Audit:
         )
 
     def _kept(self, value: bytes) -> str:
-        """An id as it may be kept: one that is no GUID could carry an NHS number."""
+        """An id as it may be kept: one that is no GUID could carry an NHS number, or a token sent in the wrong field."""
         if is_guid(value):
             return value.decode()
-        return NHS_NUMBER.sub(lambda match: self._pseudonyms.of(match[0]).encode(), value).decode("latin-1")
+        value = _CREDENTIAL.sub(b"[credential]", value)
+        return _IN_ID.sub(lambda match: self._pseudonyms.of(b"".join(match.groups())).encode(), value).decode("latin-1")

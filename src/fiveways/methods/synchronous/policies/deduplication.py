@@ -1,9 +1,9 @@
 """De-duplication for operations declared not idempotent: a repeat gets the first answer, errors included (S25-S29, A32).
 
 A request is known by its X-Request-ID or Idempotency-Key and its consumer. While the first is under way a repeat waits for it,
-and gets 409 where that takes too long; the same id with another body is 422. What was begun is finished even if the consumer
-hangs up, so that its repeat finds the answer. Where the platform itself died between the call and its answer, nobody knows
-whether the provider acted: a repeat is told so (409), and never silently sent again.
+and gets 409 where that takes too long; the same id with another body, path or query is 422. What was begun is finished even if
+the consumer hangs up, so that its repeat finds the answer. Where the platform itself died between the call and its answer, nobody
+knows whether the provider acted: a repeat is told so (409), and never silently sent again.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from fiveways.deployment.settings import Duration, Settings
 from fiveways.errors import Conflict, Fault, InvalidValue, KeyReused, MissingValue
 from fiveways.ledger.idempotency import Answer, Answered, Claim, Duplicates, Fresh, Unknown
 from fiveways.methods.synchronous.rendering import Render
+from fiveways.methods.synchronous.request import ClientGone
 from fiveways.methods.synchronous.upstream.faults import UpstreamFault
 from fiveways.store.payloads import Payloads
 from fiveways.types import Handler, Interaction, Outcome
@@ -67,11 +68,11 @@ class Deduplication:
     async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
         """Handle a first request and keep its answer, or answer a repeat with what the first one got."""
         found = await self._begin(interaction.consumer.application, self._key(interaction))
-        digest = _Digest(interaction.body)
+        digest = _Digest(interaction)
         if isinstance(found, Answered):
             await digest.drain()
             if not found.same_request(digest.value()):
-                raise KeyReused(f"{self._settings.by} was used before with another body; use a new id for a new request")
+                raise KeyReused(f"{self._settings.by} was used before for another request; use a new id for a new request")
             interaction.facts["duplicate"] = True
             return self._replay(found)
         if interaction.body is not None:
@@ -116,6 +117,9 @@ class Deduplication:
         try:
             outcome = await handler(interaction)
             stored = await self._store(claim, digest, outcome)
+        except ClientGone:
+            await self._memory.duplicates.abandon(claim)  # half a request is none: the provider cannot have acted on it
+            raise
         except Fault as fault:
             if not (isinstance(fault, UpstreamFault) and fault.reached):
                 await self._memory.duplicates.abandon(claim)
@@ -166,11 +170,11 @@ async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 class _Digest(AsyncIterator[bytes]):
-    """A request body that is hashed as it goes by; `drain` takes what is left of it."""
+    """A request's body, hashed as it goes by behind method, path and query; `drain` takes what is left of it."""
 
-    def __init__(self, body: AsyncIterator[bytes] | None) -> None:
-        self._body = body
-        self._hash = hashlib.sha256()
+    def __init__(self, interaction: Interaction) -> None:
+        self._body = interaction.body
+        self._hash = hashlib.sha256(b"%b %b?%b\n" % (interaction.method.encode(), interaction.below, interaction.query))
         self.complete = False
         """Whether nothing more is read, nor waited for: from then on the consumer's going may be watched for."""
 
@@ -192,6 +196,6 @@ class _Digest(AsyncIterator[bytes]):
             pass
 
     def value(self) -> bytes:
-        """SHA-256 of everything that went by."""
+        """SHA-256 of what was asked for."""
         self.complete = True
         return self._hash.digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from fiveways.errors import Fault, Internal
+from fiveways.errors import Fault, Internal, Overloaded, StoreError
 from fiveways.methods.synchronous.rendering import Render
 from fiveways.methods.synchronous.request import ClientGone
 from fiveways.types import Handler, Interaction, Outcome
@@ -26,6 +26,16 @@ class Faults:
             return self._render(fault, interaction.id)
         except ClientGone:
             raise
+        except StoreError as error:
+            log.error("store failed", message_id=interaction.id, api=interaction.api, name=interaction.name, exc_info=error)
+            return self._render(unrecorded(), interaction.id)
         except Exception as error:
             log.error("defect", message_id=interaction.id, api=interaction.api, name=interaction.name, exc_info=error)
             return self._render(Internal(f"Internal error; quote message id {interaction.id}"), interaction.id)
+
+
+def unrecorded() -> Fault:
+    """What a consumer is told where the store cannot keep what must be kept."""
+    return Overloaded(
+        "The request could not be recorded; resend it with the same X-Request-ID after the time given", headers={"Retry-After": "5"}
+    )
