@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from fiveways.fhir.outcome import party_code
 from fiveways.linter.lint import all_rules
 from fiveways.methods.synchronous import gateway, paths, request
 from fiveways.methods.synchronous.policies import metrics
+from fiveways.platform.http1 import connection
+from fiveways.platform.http1.listener import Http1Listener
 from fiveways.platform.platform import Platform
 from fiveways.security import authorization, refusals
 from fiveways.security.refusals import Refusal
@@ -148,9 +151,14 @@ def _lint_rules(_: Path) -> str:
 
 
 def _limits(_: Path) -> str:
+    patience = {name: each.default for name, each in inspect.signature(Http1Listener).parameters.items()}
     rows = [
         ("Path and query together", size(paths.MAX_TARGET), "414"),
-        ("Header section", f"{size(request.MAX_HEADER_BYTES)}, {request.MAX_HEADER_FIELDS} end-to-end fields", "431"),
+        ("Header section", f"{size(connection.HEAD_LIMIT)}, {request.MAX_HEADER_FIELDS} fields", "431"),
+        ("The header section's arrival", f"{patience['head_patience']:g} s", "connection closed"),
+        ("A connection between two requests", f"{patience['idle_patience']:g} s", "connection closed"),
+        ("Connections of a plain listener, or one with client certificates", f"{connection.CONNECTIONS_LIMIT:,}", "cut"),
+        ("Requests waiting on one connection (pipelining)", str(connection.PIPELINED), "nothing more is read"),
         ("A piece of a streamed answer taken by the consumer", f"{gateway.SEND_PATIENCE:g} s", "connection closed"),
         ("Body of a request to the token endpoint", size(authorization.BODY_LIMIT), "413"),
         ("Its arrival", f"{authorization.BODY_TIMEOUT:g} s", "408"),

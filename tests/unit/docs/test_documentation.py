@@ -151,6 +151,14 @@ def test_every_marker_in_a_page_is_generated_and_everything_generated_is_used(do
     assert used == set(docs["generate"].PARTS)
 
 
+def test_every_part_is_made_and_no_table_is_empty(docs: dict[str, ModuleType]) -> None:
+    for name, make in docs["generate"].PARTS.items():
+        part = make(DOCS)
+        assert part, name
+        if part.startswith("| "):
+            assert part.count("\n") >= 2, name
+
+
 @pytest.fixture
 def hooks(docs: dict[str, ModuleType]) -> ModuleType:
     """What mkdocs calls, loaded as it loads it."""
