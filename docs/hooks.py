@@ -5,6 +5,7 @@ Nothing generated is committed, so no page can be stale; a marker that nothing g
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ _FETCHED = re.compile(
     r"""<(?:script|link|img|iframe)\b(?![^>]*rel="(?:canonical|prev|next)")[^>]*(?:src|href)="(?:https?:)?//[^"]*"""
 )
 _MARKER = re.compile(r"<!-- generated: ([a-z-]+) -->")
+
+
+def on_config(config: Any) -> Any:
+    """Have warnings heard: with `--quiet` mkdocs does not even count them, and `--strict` would let everything pass."""
+    mkdocs = logging.getLogger("mkdocs")
+    mkdocs.setLevel(min(mkdocs.getEffectiveLevel(), logging.WARNING))
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,6 +195,17 @@ def test_links_and_files_of_its_own_are_no_fetching_from_elsewhere(hooks: Module
         '<link rel="canonical" href="https://fiveways.example/docs/"><a href="https://example.org"></a><script src="assets/x.js">'
     )
     assert hooks.on_post_page(html, None) == html
+
+
+def test_a_warning_fails_the_build_even_where_it_is_told_to_be_quiet(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "index.md"
+    (tmp_path / "mkdocs.yml").write_text(f"site_name: A site\nplugins: []\nhooks: [{DOCS / 'hooks.py'}]\n")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    page.write_text("# A page\n")
+    assert subprocess.run(build, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    page.write_text("# A page\n\n[a dead link](nowhere.md)\n")
+    assert subprocess.run(build, cwd=tmp_path, capture_output=True, check=False).returncode == 1
 
 
 def result(**cpu: float) -> dict[str, Any]:
