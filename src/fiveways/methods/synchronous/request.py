@@ -107,7 +107,7 @@ def read(scope: Scope, receive: Receive, clock: Clock) -> tuple[Interaction, Fau
         scope["query_string"],
         kept,
         fields,
-        RequestBody(receive) if has_body else None,
+        RequestBody(receive, length=length) if has_body else None,
         length,
         Correlation(fields.get(b"x-request-id"), fields.get(b"x-correlation-id"), fields.get(b"traceparent")),
         clock.monotonic(),
@@ -156,13 +156,15 @@ def _without_nominated(kept: Headers, fields: dict[bytes, bytes]) -> Headers:
 class RequestBody(AsyncIterator[bytes]):
     """A request's bytes as they arrive. Complete only when the server says so: a broken-off body raises ClientGone.
 
-    `limit` bounds its size (PayloadTooLarge) and `patience` the seconds between two arrivals (RequestTimeout).
+    `limit` bounds its size (PayloadTooLarge) and `patience` the seconds between two arrivals (RequestTimeout). A body of declared
+    `length` is complete with its last byte: nobody waits for the server to say so as well.
     """
 
-    __slots__ = ("_first", "_receive", "complete", "limit", "patience", "received")
+    __slots__ = ("_first", "_length", "_receive", "complete", "limit", "patience", "received")
 
-    def __init__(self, receive: Receive, limit: int = 2**63, patience: float = 30.0) -> None:
+    def __init__(self, receive: Receive, limit: int = 2**63, patience: float = 30.0, length: int | None = None) -> None:
         self._receive = receive
+        self._length = length
         self.limit = limit
         self.patience = patience
         self.received = 0
@@ -189,9 +191,9 @@ class RequestBody(AsyncIterator[bytes]):
                 raise RequestTimeout(f"No byte of the request body arrived for {self.patience:g} s") from None
             if message["type"] != "http.request":
                 raise ClientGone
-            self.complete = not message.get("more_body", False)
             chunk: bytes = message.get("body", b"")
             self.received += len(chunk)
+            self.complete = not message.get("more_body", False) or self.received == self._length
             if self.received > self.limit:
                 raise PayloadTooLarge(f"The body is larger than {self.limit} bytes")
             if chunk:

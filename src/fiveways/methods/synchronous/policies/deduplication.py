@@ -169,24 +169,38 @@ async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield chunk
 
 
+async def _next(body: AsyncIterator[bytes]) -> bytes | None:
+    """The next bytes, or None at the end (StopAsyncIteration cannot come out of a task)."""
+    return await anext(body, None)
+
+
 class _Digest(AsyncIterator[bytes]):
     """A request's body, hashed as it goes by behind method, path and query; `drain` takes what is left of it."""
 
     def __init__(self, interaction: Interaction) -> None:
         self._body = interaction.body
         self._hash = hashlib.sha256(b"%b %b?%b\n" % (interaction.method.encode(), interaction.below, interaction.query))
+        self._source = interaction.body
+        self._arriving: asyncio.Future[bytes | None] | None = None
         self.complete = False
         """Whether nothing more is read, nor waited for: from then on the consumer's going may be watched for."""
 
     @property
     def received(self) -> int:
         """Bytes that arrived so far."""
-        return int(getattr(self._body, "received", 0))
+        return int(getattr(self._source, "received", 0))
 
     async def __anext__(self) -> bytes:
         if self._body is None:
             raise StopAsyncIteration
-        chunk = await self._body.__anext__()
+        if self._arriving is None:
+            self._arriving = asyncio.ensure_future(_next(self._body))
+        # A back end that answers early has its reading cancelled, but not what was to be read: `drain` goes on with it.
+        chunk = await asyncio.shield(self._arriving)
+        self._arriving = None
+        if chunk is None:
+            self._body = None
+            raise StopAsyncIteration
         self._hash.update(chunk)
         return chunk
 
