@@ -200,7 +200,9 @@ def test_links_and_files_of_its_own_are_no_fetching_from_elsewhere(hooks: Module
 def test_a_warning_fails_the_build_even_where_it_is_told_to_be_quiet(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs" / "index.md"
-    (tmp_path / "mkdocs.yml").write_text(f"site_name: A site\nplugins: []\nhooks: [{DOCS / 'hooks.py'}]\n")
+    (tmp_path / "mkdocs.yml").write_text(
+        f"site_name: A site\ntheme: {{name: material, font: false}}\nplugins: []\nhooks: [{DOCS / 'hooks.py'}]\n"
+    )
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
     page.write_text("# A page\n")
     assert subprocess.run(build, cwd=tmp_path, capture_output=True, check=False).returncode == 0
