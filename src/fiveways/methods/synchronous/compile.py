@@ -232,7 +232,7 @@ class _Compiler:
         if operation is None or operation.deduplicate is None:
             return None
         ledger = self._services.ledger
-        memory = Memory(ledger.duplicates, ledger.payloads, self._services.clock, self._services.running)
+        memory = Memory(ledger.duplicates, ledger.payloads, ledger.pseudonyms, self._services.clock, self._services.running)
         longest = settings.target.timeout.total
         policy = Deduplication(f"{name} {operation.match}", operation.deduplicate, memory, _render(settings), longest)
         return "de-duplication", policy

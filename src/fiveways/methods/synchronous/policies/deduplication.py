@@ -18,9 +18,11 @@ from typing import Literal
 from pydantic import Field
 
 from fiveways.clock import Clock
+from fiveways.correlation import is_guid
 from fiveways.deployment.settings import Duration, Settings
 from fiveways.errors import Conflict, Fault, InvalidValue, KeyReused, MissingValue
 from fiveways.ledger.idempotency import Answer, Answered, Claim, Duplicates, Fresh, Unknown
+from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.rendering import Render
 from fiveways.methods.synchronous.request import ClientGone
 from fiveways.methods.synchronous.upstream.faults import UpstreamFault
@@ -50,6 +52,7 @@ class Memory:
 
     duplicates: Duplicates
     payloads: Payloads
+    pseudonyms: Pseudonyms
     clock: Clock
     running: set[asyncio.Task[Outcome]]
 
@@ -93,7 +96,8 @@ class Deduplication:
             raise MissingValue(f"{self._settings.by} must be supplied: this operation is not idempotent")
         if len(value) > 256:
             raise InvalidValue(f"{self._settings.by} is longer than 256 characters")
-        return value.decode("latin-1")
+        # An id that is no GUID could carry an NHS number, and is kept as a pseudonym.
+        return value.decode() if is_guid(value) else self._memory.pseudonyms.of(value)
 
     async def _begin(self, consumer: str, key: str) -> Fresh | Answered:
         """The right to go first, or the answer of who did."""
