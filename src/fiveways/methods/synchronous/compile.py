@@ -155,7 +155,7 @@ class _Compiler:
         services = self._services
         checks = {**services.checks, **{b.target: probes.breaker(b) for b in self.breakers.values()}}
         nothing = self.platform(NotFound("No API is published at this path"))
-        api = Api("", b"", False, nothing, tuple(self._platform), self._platform_observers, as_problem)
+        api = Api("", b"", False, nothing, tuple(self._platform), self._platform_observers, as_problem, body_limit=2**63)
         for name, handler in (
             ("_ping", probes.ping(services.release)),
             ("_status", probes.Status(services.release, services.status_keys, checks)),
