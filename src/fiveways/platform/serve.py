@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import signal
@@ -113,6 +114,14 @@ def pid_file(data: Path) -> Iterator[None]:
             file.unlink()
 
 
+def _settle_memory() -> None:
+    """What was made to start with stays: the garbage collector need not look at it again (a fifth of a million objects), and
+    need not look as often for the little that requests leave in cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
 async def serve(
     file: Path,
     data: Path,
@@ -128,6 +137,7 @@ async def serve(
     serving = Serving(platform, wanted, data, shared=shared)
     try:
         await serving.start()
+        _settle_memory()
         if ready is not None:
             ready(wanted)
         await serving.run()

@@ -23,6 +23,7 @@ CREDENTIALS = {"signed-jwt": b"authorization", "api-key": b"apikey"}
 
 def bearer(verifier: TokenVerifier, organisations: Mapping[str, str], clock: Clock) -> Context:
     """A bearer token issued by our authorization server (RFC 6750)."""
+    known: dict[str, Consumer] = {}
 
     def context(interaction: Interaction) -> Consumer | None:
         sent = interaction.fields.get(b"authorization")
@@ -31,10 +32,15 @@ def bearer(verifier: TokenVerifier, organisations: Mapping[str, str], clock: Clo
         if sent[:7].lower() != b"bearer ":
             raise AccessDenied("Send the access token as 'Authorization: Bearer …'", headers={"WWW-Authenticate": "Bearer"})
         grant = verifier.verify(sent[7:], clock.time())
-        organisation = organisations.get(grant.application)
-        if organisation is None:
-            raise AccessDenied("The application this token was issued to is not part of the deployment any more")
-        return _consumer(grant, organisation)
+        consumer = known.get(grant.jti)
+        if consumer is None:
+            organisation = organisations.get(grant.application)
+            if organisation is None:
+                raise AccessDenied("The application this token was issued to is not part of the deployment any more")
+            if len(known) >= 10_000:
+                known.clear()
+            consumer = known[grant.jti] = _consumer(grant, organisation)
+        return consumer
 
     return context
 

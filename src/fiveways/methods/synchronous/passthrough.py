@@ -47,6 +47,8 @@ class PassThrough:
         self._attributes = tuple(attributes)
         self._applications = applications or {}
         self._forward = tuple(forward)
+        self._told: dict[str, Headers] = {}
+        self._clients: dict[tuple[str, str, str], Headers] = {}
         self._owned = frozenset(spelling for attribute in attributes for spelling in spellings(attribute.header))
 
     async def __call__(self, interaction: Interaction) -> Outcome:
@@ -70,12 +72,12 @@ class PassThrough:
         headers = interaction.headers
         if self._owned:
             headers = [field for field in headers if field[0] not in self._owned]
+        # A list of its own: a retry starts again from what the consumer sent.
         headers = [
             *headers,
-            (b"via", _VIA[scope["http_version"]]),
-            (b"x-forwarded-for", scope["client"][0].encode()),
-            (b"x-forwarded-proto", scope["scheme"].encode()),
+            *self._between(scope["http_version"], scope["scheme"], scope["client"][0]),
             (b"x-forwarded-host", fields[b"host"]),
+            *(self._told.get(consumer.application) or self._of_application(consumer.application)),
         ]
         if self._nhsd_ids:
             correlation = ids.correlation_id if ids.correlation_given else b""
@@ -84,22 +86,37 @@ class PassThrough:
         else:
             headers.append((b"x-request-id", ids.request_id))
             headers.append((b"x-correlation-id", ids.correlation_id))
-        if consumer.application:
-            headers.append((b"nhsd-application", consumer.application.encode()))
         if consumer.subject:
             headers.append((b"nhsd-identity-uuid", consumer.subject.encode()))
             headers.append((b"nhsd-identity-idp", consumer.issuer.encode()))
         for name in self._forward:
             if name in fields:
                 headers.append((name, fields[name]))
-        if self._attributes:
-            self._add_attributes(headers, self._applications.get(consumer.application, {}))
         return headers
 
-    def _add_attributes(self, headers: Headers, known: Mapping[str, str]) -> None:
+    def _between(self, version: str, scheme: str, client: str) -> Headers:
+        """What says that a gateway stands between, and for whom. The same for every request of a client."""
+        key = (version, scheme, client)
+        known = self._clients.get(key)
+        if known is None:
+            if len(self._clients) >= 4096:
+                self._clients.clear()
+            known = self._clients[key] = [
+                (b"via", _VIA[version]),
+                (b"x-forwarded-for", client.encode()),
+                (b"x-forwarded-proto", scheme.encode()),
+            ]
+        return known
+
+    def _of_application(self, application: str) -> Headers:
+        """What is told of an application: its name, and its attributes."""
+        headers: Headers = [(b"nhsd-application", application.encode())] if application else []
+        known = self._applications.get(application, {})
         for attribute in self._attributes:
             value = known.get(attribute.name)
             if value is not None:
                 headers.append((attribute.header, value.encode()))
             elif attribute.required:
                 raise MissingValue(attribute.missing)
+        self._told[application] = headers
+        return headers
