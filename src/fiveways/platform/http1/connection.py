@@ -102,6 +102,9 @@ class Connection(asyncio.Protocol):
         """The client sends no more; what it has asked for is still answered (RFC 9112 §9.6)."""
         if self._arriving is not None and not self._arriving.received:
             self._arriving.disconnected()
+        for exchange in (self._current, *self._queue):
+            if exchange is not None:
+                exchange.half_closed()
         return self._current is not None and self._splice is None
 
     def connection_lost(self, exc: Exception | None) -> None:

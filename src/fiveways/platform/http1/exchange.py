@@ -31,7 +31,7 @@ class Exchange:
 
     __slots__ = (
         "_arrived", "_body_size", "_chunked", "_chunks", "_connection", "_ended", "_headless", "_left", "continues", "gone",
-        "keep_alive", "over", "received", "scope", "started",
+        "keep_alive", "leaving", "over", "received", "scope", "started",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, scope: MutableMapping[str, Any], *, keep_alive: bool, continues: bool) -> None:
@@ -45,6 +45,7 @@ class Exchange:
         self.over = False
         """Whether the answer is all out."""
         self.gone = False
+        self.leaving = False
         self._chunks: deque[bytes] = deque()
         self._body_size = 0
         self._arrived: asyncio.Future[None] | None = None
@@ -75,6 +76,11 @@ class Exchange:
         self.gone = True
         self._wake()
 
+    def half_closed(self) -> None:
+        """The client sends no more: most have left, and whoever waits for that is told; an answer that comes is still sent."""
+        self.leaving = True
+        self._wake()
+
     def _wake(self) -> None:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
@@ -95,6 +101,8 @@ class Exchange:
             if self.received and not self._ended:
                 self._ended = True
                 return {"type": "http.request", "body": b"", "more_body": False}
+            if self.leaving and self.received:
+                return {"type": "http.disconnect"}
             if self.continues:
                 self.continues = False
                 if not self.started:
