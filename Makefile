@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BUILT  := $(VENV)/.built
+# The modules that are compiled: changing one means compiling again (FIVEWAYS_PURE=1 make …: never).
+HOT    := $(addprefix src/,$(shell sed -n 's/^  "\(fiveways\/.*\.py\)",$$/\1/p' pyproject.toml))
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway lock clean
@@ -10,14 +13,17 @@ STAMP  := $(VENV)/.installed
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## make .venv with Fiveways and everything its tests, docs and benches use
+install: $(BUILT) ## make .venv with Fiveways and everything its tests, docs and benches use
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fiveways needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
+
+$(BUILT): $(STAMP) hatch_build.py $(HOT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(BUILT)
 
 demo: install ## the platform with a demo deployment, a story played against it, then yours to try
 	$(BIN)/fiveways demo
@@ -43,7 +49,7 @@ format: install ## put the code into its shape
 	$(BIN)/ruff format .
 
 docs: install ## build the documentation into site/; a warning is an error
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: bench-gateway ## every benchmark
 
@@ -55,4 +61,5 @@ lock: install ## pin the newest versions that pyproject.toml allows
 	  --all-extras --group dev --group docs --group bench pyproject.toml -o requirements.lock
 
 clean: ## remove what was made
+	find src -name "*.so" -delete
 	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+import fiveways
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio: the servers and clients here are asyncio's."""
     return "asyncio"
+
+
+def pytest_sessionstart() -> None:
+    """A compiled module that is older than its source would be tested in its place."""
+    for compiled in Path(fiveways.__file__).parent.rglob("*.so"):
+        source = compiled.with_name(compiled.name.partition(".")[0] + ".py")
+        if source.exists() and source.stat().st_mtime > compiled.stat().st_mtime:
+            pytest.exit(f"{compiled.name} is older than its source: run `make install` (or FIVEWAYS_PURE=1 make install)", 3)
