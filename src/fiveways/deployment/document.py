@@ -122,6 +122,9 @@ class _Builder:
             raise DeploymentError(
                 f"{self.source}:{node.start_mark.line + 1}:1: nested too deeply, or aliases that grow without end"
             )
+        if isinstance(node, yaml.CollectionNode) and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+            self.mistakes.append(Mistake(loc, f"found the tag {node.tag}, expected plain data"))
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, loc)
         if isinstance(node, yaml.SequenceNode):
