@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from fiveways.correlation import Correlation, new_id
 from fiveways.methods.synchronous.request import Receive, Scope, Send
 from fiveways.platform.listeners import Asgi
@@ -14,16 +16,19 @@ _AUTHORIZATION = ("/oauth2/", "/.well-known/")
 def app(platform: Platform) -> Asgi:
     """The application of a platform's listeners."""
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         running = platform.running
         if scope["type"] != "http":
-            return
+            return _nothing()
         if scope["path"].startswith(_AUTHORIZATION):
-            await running.authorization(scope, receive, _mirroring(scope, send))
-        else:
-            await running.compiled.gateway(scope, receive, send)
+            return running.authorization(scope, receive, _mirroring(scope, send))
+        return running.compiled.gateway(scope, receive, send)
 
     return application
+
+
+async def _nothing() -> None:
+    """What becomes of a protocol that is not spoken here."""
 
 
 def _mirroring(scope: Scope, send: Send) -> Send:

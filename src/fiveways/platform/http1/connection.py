@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._head = b""
         self._paused = False
         self._lingering = False
+        self._task: asyncio.Task[None] = cast("asyncio.Task[None]", None)
         self._base: dict[str, Any] = {}
 
     # --- asyncio -----------------------------------------------------------------------------------------------------------
@@ -215,16 +216,18 @@ class Connection(asyncio.Protocol):
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
         self.deadline = float("inf")
-        task = self.loop.create_task(self._run(exchange))
+        task = self._task = self.loop.create_task(self._run(exchange))
         self._listener.tasks.add(task)
-        task.add_done_callback(self._listener.tasks.discard)
 
     async def _run(self, exchange: Exchange) -> None:
+        task = self._task
         try:
             await self._app(exchange.scope, exchange.receive, exchange.send)
         except Exception as error:
             if not getattr(error, "expected", False):
                 log.error("application failed", exc_info=error)
+        finally:
+            self._listener.tasks.discard(task)
         if not exchange.over and not exchange.gone:
             self.transport.abort()
 

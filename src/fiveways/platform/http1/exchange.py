@@ -157,6 +157,8 @@ class Exchange:
                     self._left = int(value)
             elif name in _OURS:
                 if name != b"date":
+                    if value == b"close":
+                        self.keep_alive = False
                     continue
                 dated = True
             parts += (name, b": ", value, b"\r\n")
