@@ -65,6 +65,7 @@ def command(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to
     status = generate()
     file.write_text(_DEPLOYMENT.format(status=status.stored))
     make_key(folder / "keys", "my-app")
-    console.print(f"wrote {file}, keys/my-app.pem (the application's private key) and keys/my-app.jwks.json (its public half)")
+    keys = folder / "keys"
+    console.print(f"wrote {file}, {keys}/my-app.pem (the application's private key) and {keys}/my-app.jwks.json (its public half)")
     console.print(f"the key for _status, shown once: {status.key}")
     console.print(f"next: put your back end under apis: patients: target:, then  fiveways serve {file}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 DeploymentFile = Annotated[
     Path, typer.Argument(metavar="DEPLOYMENT", help="The deployment file, or the folder it is in.", show_default="deployment.yaml")
@@ -23,3 +24,8 @@ def deployment_file(given: Path) -> Path:
 def data_folder(given: Path | None, file: Path) -> Path:
     """The data folder named, or `data` beside the deployment file."""
     return (given if given is not None else file.parent / "data").absolute()
+
+
+def wide_console() -> Console:
+    """A console for tables that are read by people and by programs alike: no cell is ever cut to the width of a window."""
+    return Console(width=400, highlight=False, soft_wrap=True)

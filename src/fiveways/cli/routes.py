@@ -6,10 +6,9 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from fiveways.cli.options import DeploymentFile, deployment_file
+from fiveways.cli.options import DeploymentFile, deployment_file, wide_console
 from fiveways.platform.platform import Platform
 
 
@@ -18,7 +17,7 @@ def command(deployment: DeploymentFile = Path("deployment.yaml")) -> None:
     table = Table("API", "base path", "operation", "policies, outermost first", box=None, pad_edge=False)
     for api, base, operation, policies in asyncio.run(_routes(deployment_file(deployment))):
         table.add_row(api, base, operation, policies)
-    Console(soft_wrap=True).print(table)
+    wide_console().print(table)
 
 
 async def _routes(file: Path) -> list[tuple[str, str, str, str]]:

@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from fiveways.platform.model import Deployment
+from fiveways.platform.schema import deployment_schema
 
 
 def command() -> None:
@@ -14,6 +14,4 @@ def command() -> None:
 
     In the file: # yaml-language-server: $schema=deployment.schema.json
     """
-    schema = Deployment.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    typer.echo(json.dumps(schema, indent=2))
+    typer.echo(json.dumps(deployment_schema(), indent=2))

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file
+from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file, wide_console
 from fiveways.errors import FivewaysError
 from fiveways.platform.inspect import trace
-
-console = Console(soft_wrap=True)
 
 
 def command(
@@ -37,4 +34,4 @@ def command(
         if (event.details or {}).get("duplicate"):
             outcome += " (answered from the first)"
         table.add_row(at, what, who, outcome, f"{event.duration_us / 1000:.1f}", event.id)
-    console.print(table)
+    wide_console().print(table)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import pkgutil
+import shutil
 import signal
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -44,6 +46,7 @@ async def _stay(stage: Stage) -> None:
     token = (await stage.token("ward-system")).json["access_token"]
     patient = next(iter(stage.backend.patients))
     console, folder = stage.console, stage.folder
+    fiveways = "fiveways" if shutil.which("fiveways") else sys.argv[0]
     console.print("\n[bold]The platform stays up. Try next, in another terminal:[/]\n")
     for line in (
         f"TOKEN={token}",
@@ -52,10 +55,10 @@ async def _stay(stage: Stage) -> None:
         f"curl -i {stage.url}/hello-world/hello/world",
         f"curl -i {stage.url}/_ping",
         f"curl -s {stage.url}/metrics | grep gateway_request_duration_seconds_count",
-        f"fiveways check {folder}",
-        f"fiveways routes {folder}",
-        f"fiveways audit verify {folder}",
-        f"fiveways trace ID {folder}        # the x-correlation-id of any answer above",
+        f"{fiveways} check {folder}",
+        f"{fiveways} routes {folder}",
+        f"{fiveways} audit verify {folder}",
+        f"{fiveways} trace ID {folder}        # the x-correlation-id of any answer above",
     ):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print(f"\nThe deployment is {folder}/deployment.yaml. Ctrl-C ends the demo.")

@@ -27,7 +27,6 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from pyreqwest.client import Client, ClientBuilder
 from rich.console import Console
-from rich.syntax import Syntax
 
 from fiveways.demo.backend import Backend
 from fiveways.errors import DeploymentError
@@ -185,9 +184,9 @@ class Stage:
         self.console.print(f"   ← {answer.status}  {shown}", style=colour, soft_wrap=True, markup=False)
         if show is not None:
             text = msgspec.json.format(msgspec.json.encode(show), indent=2).decode()
-            self.console.print(Syntax(text, "json", background_color="default", word_wrap=True), soft_wrap=True)
+            self.console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
         mark = "[green]✓[/]" if good else "[bold red]✗ NOT AS EXPECTED[/]"
-        self.console.print(f"   {mark} {because}")
+        self.console.print(f"   {mark} {because}", soft_wrap=True)
 
     async def settle(self) -> None:
         """Wait until what happened so far is in the audit."""

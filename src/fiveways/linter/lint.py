@@ -17,6 +17,7 @@ from fiveways.deployment.document import Loc, path
 from fiveways.deployment.settings import Reference
 from fiveways.linter import rules
 from fiveways.linter.rule import Rule, Severity
+from fiveways.methods.synchronous.compile import load_policy
 from fiveways.platform.model import Deployment, load
 
 
@@ -56,6 +57,12 @@ def lint(file: Path) -> list[Finding]:
 
 def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
     """References to environment variables that are not set and files that are not there."""
+    for name, api in deployment.apis.items():
+        for index, policy in enumerate(api.policies):
+            try:
+                load_policy(policy)
+            except (ImportError, AttributeError) as error:
+                yield ("apis", name, "policies", index), f"{policy} cannot be loaded: {error}"
     for loc, value in _references(deployment, ()):
         if value.startswith("env:") and value.removeprefix("env:") not in os.environ:
             yield loc, f"the environment has no {value.removeprefix('env:')}"

@@ -80,16 +80,17 @@ class Serving:
         before = self._reloading
         self._reloading = asyncio.get_running_loop().create_task(self._reload(before))
 
-    async def _reload(self, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await before
+    async def _reload(self, earlier: asyncio.Task[None] | None) -> None:
+        if earlier is not None:
+            await earlier
         self._reloads += 1
         result: dict[str, object] = {"pid": os.getpid(), "reload": self._reloads, "ok": True, "message": "reloaded"}
+        before = self.platform.deployment.listeners
         try:
             await self.platform.reload()
             for server in self._servers:
                 server.reload()
-            if self.platform.deployment.listeners != self.listeners:
+            if self.platform.deployment.listeners != before:
                 result["message"] = "reloaded; listeners have changed too: restart to apply them"
             log.info("reloaded")
         except (FivewaysError, OSError) as error:

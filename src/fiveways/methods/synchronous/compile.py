@@ -210,7 +210,7 @@ class _Compiler:
         allowances = self._directory.allowances.get(name, {})
         chain: list[Named | None] = [
             ("request-id", require_guid) if settings.request_id == "required" else None,
-            ("identity", Identity([services.contexts[context] for context in security], contexts.challenge(security))),
+            ("identity", self._identity(security)),
             *self._entitled(name, security, allowances),
             self._deduplication(name, settings, operation),
             self._retry(settings, operation),
@@ -221,6 +221,10 @@ class _Compiler:
         handler = self._handler(settings, upstream)
         label = operation.match if operation is not None else ""
         return Route(label, wrap(handler, *(policy for _, policy in named)), observers, tuple(title for title, _ in named))
+
+    def _identity(self, security: tuple[SecurityContext, ...]) -> Identity:
+        known = [self._services.contexts[context] for context in security]
+        return Identity(known, contexts.challenge(security), contexts.wanted(security))
 
     def _entitled(self, name: str, security: tuple[SecurityContext, ...], allowances: Mapping[str, Allowance]) -> tuple[Named, ...]:
         if security == ("open",):
@@ -281,9 +285,14 @@ def _render(settings: ApiSettings) -> Render:
     return as_operation_outcome if settings.model is not None and settings.model.fhir is not None else as_problem
 
 
-def _load(api: str, python_name: str) -> Any:
+def load_policy(python_name: str) -> Any:
+    """The policy that `module:name` names; ImportError or AttributeError where there is none."""
     module, _, attribute = python_name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _load(api: str, python_name: str) -> Any:
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return load_policy(python_name)
     except (ImportError, AttributeError) as error:
         raise DeploymentError(f"apis.{api}.policies: {python_name} cannot be loaded: {error}") from error

@@ -17,6 +17,11 @@ from fiveways.security.tokens import Grant, TokenVerifier
 from fiveways.types import Consumer, Interaction
 
 CHALLENGE = {"signed-jwt": "Bearer", "api-key": 'ApiKey header="apikey"', "client-certificate": "Certificate"}
+_WORDS = {
+    "signed-jwt": "an access token (Authorization: Bearer …)",
+    "api-key": "an API key (header apikey)",
+    "client-certificate": "a client certificate",
+}
 CREDENTIALS = {"signed-jwt": b"authorization", "api-key": b"apikey"}
 """The header field that carries the credentials of a context; it ends at the gateway."""
 
@@ -83,6 +88,11 @@ def open_() -> Context:
 def challenge(contexts: tuple[SecurityContext, ...]) -> str:
     """What WWW-Authenticate says to a request without credentials."""
     return ", ".join(CHALLENGE[context] for context in contexts if context in CHALLENGE)
+
+
+def wanted(contexts: tuple[SecurityContext, ...]) -> str:
+    """What a request without credentials lacks, in words."""
+    return " or ".join(_WORDS[context] for context in contexts if context in _WORDS)
 
 
 def _consumer(grant: Grant, organisation: str) -> Consumer:

@@ -15,11 +15,15 @@ Context = Callable[[Interaction], Consumer | None]
 
 
 class Identity:
-    """Establishes the consumer by the first of `contexts` that has something to go by."""
+    """Establishes the consumer by the first of `contexts` that has something to go by.
 
-    def __init__(self, contexts: Sequence[Context], challenge: str = "") -> None:
+    `challenge` is the WWW-Authenticate for a request without credentials, and `wanted` says in words what it lacks.
+    """
+
+    def __init__(self, contexts: Sequence[Context], challenge: str = "", wanted: str = "credentials") -> None:
         self._contexts = tuple(contexts)
         self._challenge = {"WWW-Authenticate": challenge} if challenge else {}
+        self._wanted = wanted
 
     def __call__(self, interaction: Interaction, handler: Handler) -> Awaitable[Outcome]:
         """Set `interaction.consumer`, or refuse."""
@@ -28,10 +32,7 @@ class Identity:
             if consumer is not None:
                 interaction.consumer = consumer
                 return handler(interaction)
-        raise AccessDenied("Missing credentials: this API needs " + (self._challenge_text()), headers=self._challenge)
-
-    def _challenge_text(self) -> str:
-        return self._challenge.get("WWW-Authenticate", "credentials").split(" ")[0] + " credentials"
+        raise AccessDenied(f"Missing credentials: this API needs {self._wanted}", headers=self._challenge)
 
 
 def open_access(interaction: Interaction) -> Consumer:
