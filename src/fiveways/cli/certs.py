@@ -33,9 +33,8 @@ def command(
     if _kept(folder, "server") is None:
         hosts = tuple(host or ("localhost", "127.0.0.1", "::1"))
         made.append(issue_server(authority, clock, names=hosts).write(folder, "server"))
-    for name in client or ["client"]:
-        if _kept(folder, name) is None:
-            made.append(issue_client(authority, clock, name=name).write(folder, name))
+    missing = [name for name in client or ["client"] if _kept(folder, name) is None]
+    made += [issue_client(authority, clock, name=name).write(folder, name) for name in missing]
     for certificate, private in made:
         console.print(f"{certificate}  {private}")
     if not made:

@@ -16,9 +16,9 @@ from rich.console import Console
 from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file
 from fiveways.errors import DeploymentError
 from fiveways.platform import logs
-from fiveways.platform.listeners import Listener
+from fiveways.platform.listeners import Listener, must_be_free
 from fiveways.platform.model import load
-from fiveways.platform.serve import ROLES, pid_file, serve
+from fiveways.platform.serve import ROLES, PidFile, serve
 from fiveways.platform.supervisor import Supervisor, arguments
 
 console = Console(highlight=False, soft_wrap=True)
@@ -51,13 +51,18 @@ def command(
     if child is not None:
         run(serve(file, folder, listeners=listeners, roles=roles, shared=True, ready=lambda _: _tell_parent(child)))
         return
-    with pid_file(folder):
+    with PidFile(folder) as pids:
         if processes:
             declared, _ = load(file)
             where = listeners or declared.listeners
             children = ["gateway"] * gateways + ["worker"]
             fixed = where["main"].http if http is not None else None
-            supervisor = Supervisor(arguments(file, folder, fixed), children, lambda: _ready(where))
+            for listener in where.values():
+                try:
+                    must_be_free(*listener.address)
+                except OSError as error:
+                    raise DeploymentError(f"cannot listen on {listener.url}: something listens there already") from error
+            supervisor = Supervisor(arguments(file, folder, fixed), children, lambda: _ready(where), pids.write)
             raise typer.Exit(run(supervisor.run()))
         run(serve(file, folder, listeners=listeners, roles=roles, ready=_ready))
 

@@ -60,7 +60,7 @@ def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
     for name, api in deployment.apis.items():
         for index, policy in enumerate(api.policies):
             try:
-                load_policy(policy)
+                load_policy(policy, base)
             except (ImportError, AttributeError) as error:
                 yield ("apis", name, "policies", index), f"{policy} cannot be loaded: {error}"
     for loc, value in _references(deployment, ()):

@@ -19,6 +19,7 @@ from fiveways.store.bus import Bus, open_bus
 from fiveways.store.database import Database
 from fiveways.store.migrate import migrate
 from fiveways.store.payloads import open_payloads
+from fiveways.store.payloads_folder import FolderPayloads
 from fiveways.store.settings import Store
 
 
@@ -61,6 +62,11 @@ class Foundation:
         except Exception as error:
             return {"status": "fail", "outcome": type(error).__name__}
         return {"status": "pass", "outcome": self.database.kind}
+
+    async def sweep(self) -> None:
+        """Remove what broken-off writes have left in a payload folder."""
+        if isinstance(self.ledger.payloads, FolderPayloads):
+            await self.ledger.payloads.purge(self.database.clock.now())
 
     async def close(self) -> None:
         """Write what is pending, seal the audit, close the connections."""

@@ -16,14 +16,25 @@ from typing import Annotated, Any, Protocol, Self
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fiveways.deployment.settings import Reference, Settings
 from fiveways.platform.http1.listener import Http1Listener, TlsFiles
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
-HostPort = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$", examples=["127.0.0.1:8080"])]
+
+def _real_port(value: str) -> str:
+    if not 0 < int(value.rpartition(":")[2]) < 65536:
+        raise ValueError("expected a port from 1 to 65535")
+    return value
+
+
+HostPort = Annotated[
+    str,
+    Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$", examples=["127.0.0.1:8080"]),
+    AfterValidator(_real_port),
+]
 """Address and port: 127.0.0.1:8080."""
 
 
@@ -154,7 +165,7 @@ class GranianListener:
             # Granian reads the files in its own thread and says little: look first.
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self._certificate, self._key)
         if not self._shared:
-            _must_be_free(host, port)
+            must_be_free(host, port)
         self._server = Server(
             self._app,
             address=host,
@@ -202,8 +213,8 @@ class GranianListener:
             await self._task
 
 
-def _must_be_free(host: str, port: int) -> None:
-    """Refuse an address that something listens on: Granian's sockets would silently share it (SO_REUSEPORT)."""
+def must_be_free(host: str, port: int) -> None:
+    """OSError where something listens there: sockets that are to be shared (SO_REUSEPORT) would silently share with it."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))

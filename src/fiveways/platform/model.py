@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -19,6 +20,9 @@ from fiveways.platform.listeners import Listener
 from fiveways.security.providers import Provider
 from fiveways.security.settings import ApiKeyHash, Credentials, Tokens
 from fiveways.store.settings import Store
+
+AttributeValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
+"""What goes into a header field: printable ASCII."""
 
 RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status")
 """Paths that are the platform's own."""
@@ -53,7 +57,7 @@ class Application(Credentials):
     """What people call it."""
     products: tuple[Name, ...] = ()
     """The products it is subscribed to."""
-    attributes: dict[str, str] = Field(default_factory=dict)
+    attributes: dict[str, AttributeValue] = Field(default_factory=dict)
     """What back ends are told of it: an ASID, a software version."""
     approved: bool = True
     """Whether it may call at all; false suspends it."""

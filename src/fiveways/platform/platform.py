@@ -123,6 +123,13 @@ class Platform:
         await self.foundation.close()
 
     def _compile(self, deployment: Deployment, previous: Compiled | None) -> Running:
+        """What serves `deployment`; DeploymentError where a file or a value that it refers to is no good."""
+        try:
+            return self._compiled(deployment, previous)
+        except (KeyError, ValueError, OSError) as error:
+            raise DeploymentError(f"{self.file}: {error}") from error
+
+    def _compiled(self, deployment: Deployment, previous: Compiled | None) -> Running:
         who = directory.directory(deployment)
         tokens = deployment.identity.tokens
         verifier = TokenVerifier(
@@ -223,4 +230,5 @@ class Platform:
             *self._always(),
             Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),
             Job("expiry", 60.0, self._purge),
+            Job("leftovers", 86_400.0, self.foundation.sweep),
         ]

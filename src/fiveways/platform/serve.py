@@ -1,20 +1,22 @@
 """`fiveways serve`, one process: sockets, signals, readiness, and a stop that drains.
 
 SIGHUP swaps the compiled deployment; SIGTERM and SIGINT stop taking requests, finish those under way, seal the audit and leave.
-What came of the last reload is written to `reload.json` in the data folder, where `fiveways reload` reads it.
+What came of the last reload is written to `reload.PID.json` in the data folder, where `fiveways reload` reads it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import gc
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -69,6 +71,7 @@ class Serving:
         log.info("stopping", under_way=self.platform.running.compiled.gateway.active)
         await asyncio.gather(*(server.stop() for server in self._servers))
         await self.platform.close()
+        reload_result(self._data, os.getpid()).unlink(missing_ok=True)
         log.info("stopped")
 
     def stop(self) -> None:
@@ -96,23 +99,47 @@ class Serving:
         except (FivewaysError, OSError) as error:
             result |= {"ok": False, "message": str(error)}
             log.error("reload refused; the old deployment goes on", reason=str(error))
-        file = self._data / "reload.json"
-        temporary = file.with_suffix(f".{os.getpid()}")
+        file = reload_result(self._data, os.getpid())
+        temporary = file.with_suffix(".writing")
         temporary.write_text(json.dumps(result))
         temporary.replace(file)
 
 
-@contextmanager
-def pid_file(data: Path) -> Iterator[None]:
-    """`fiveways.pid` in the data folder while the block lasts."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = data / "fiveways.pid"
-    file.write_text(f"{os.getpid()}\n")
-    try:
-        yield
-    finally:
-        if file.exists() and file.read_text() == f"{os.getpid()}\n":
-            file.unlink()
+def reload_result(data: Path, pid: int) -> Path:
+    """The file in which a process says what came of its last reload."""
+    return data / f"reload.{pid}.json"
+
+
+class PidFile:
+    """`fiveways.pid` in the data folder: held by one platform at a time; its lines are the processes that reload."""
+
+    def __init__(self, data: Path) -> None:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = data / "fiveways.pid"
+        self._file = self._path.open("a+")
+
+    def __enter__(self) -> Self:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = self._path.read_text().split()[:1]
+            self._file.close()
+            raise DeploymentError(
+                f"a Fiveways is running with this data folder already (process {''.join(pid)}); "
+                "`--processes --gateways N` runs several processes of one"
+            ) from None
+        self.write([])
+        return self
+
+    def write(self, children: Iterable[int]) -> None:
+        """Note this process, and those that serve under it."""
+        self._file.truncate(0)
+        self._file.write("".join(f"{pid}\n" for pid in (os.getpid(), *children)))
+        self._file.flush()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._path.unlink(missing_ok=True)
+        self._file.close()
 
 
 def _settle_memory() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -21,12 +21,15 @@ LONGEST_WAIT = 30.0
 
 
 class Supervisor:
-    """Runs `fiveways serve` children: `roles` lists the role of each."""
+    """Runs `fiveways serve` children: `roles` lists the role of each. `note` is told the children's process ids."""
 
-    def __init__(self, arguments: list[str], roles: list[str], ready: Callable[[], None]) -> None:
+    def __init__(
+        self, arguments: list[str], roles: list[str], ready: Callable[[], None], note: Callable[[Iterable[int]], None]
+    ) -> None:
         self._arguments = arguments
         self._roles = roles
         self._ready = ready
+        self._note = note
         self._children: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
 
@@ -69,6 +72,7 @@ class Supervisor:
         child = await asyncio.create_subprocess_exec(*command, pass_fds=(writer,))
         os.close(writer)
         self._children[number] = child
+        self._note([each.pid for each in self._children.values()])
         if self._stopping.is_set():
             child.send_signal(signal.SIGTERM)
         ready = await asyncio.to_thread(os.read, reader, 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
 from tests.acceptance.conftest import Backend, Serve, after, free_port
 
 OPEN = 'apis: {{a: {{pattern: pass-through, at: /a, target: {{url: "{url}"}}, security: [open]}}}}\n'
@@ -78,11 +79,15 @@ def test_init_check_and_serve_follow_each_other(tmp_path: Path) -> None:
     assert "is there already" in again.stderr
 
 
-def test_certs_are_made_once(tmp_path: Path) -> None:
+def test_certs_keep_what_is_there_and_add_to_it(tmp_path: Path) -> None:
     assert fiveways("certs", str(tmp_path / "tls")).returncode == 0
-    again = fiveways("certs", str(tmp_path / "tls"))
-    assert again.returncode == 1
-    assert "Traceback" not in again.stderr
+    authority = (tmp_path / "tls" / "ca.pem").read_bytes()
+    again = fiveways("certs", str(tmp_path / "tls"), "--client", "second")
+    assert again.returncode == 0
+    assert (tmp_path / "tls" / "second.key.pem").exists()
+    assert (tmp_path / "tls" / "ca.pem").read_bytes() == authority
+    issuer = x509.load_pem_x509_certificate((tmp_path / "tls" / "second.pem").read_bytes())
+    issuer.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,7 +206,6 @@ class _Compiler:
         upstream: Upstream,
         guard: Guarded,
     ) -> Route:
-        services = self._services
         security = operation.security if operation is not None and operation.security is not None else settings.security
         allowances = self._directory.allowances.get(name, {})
         chain: list[Named | None] = [
@@ -215,7 +215,7 @@ class _Compiler:
             self._deduplication(name, settings, operation),
             self._retry(settings, operation),
             ("guard", guard),
-            *((python_name, _load(name, python_name)) for python_name in settings.policies),
+            *((python_name, _load(name, python_name, self._services.base)) for python_name in settings.policies),
         ]
         named = outer + [policy for policy in chain if policy is not None]
         handler = self._handler(settings, upstream)
@@ -285,14 +285,19 @@ def _render(settings: ApiSettings) -> Render:
     return as_operation_outcome if settings.model is not None and settings.model.fhir is not None else as_problem
 
 
-def load_policy(python_name: str) -> Any:
-    """The policy that `module:name` names; ImportError or AttributeError where there is none."""
+def load_policy(python_name: str, base: Path) -> Any:
+    """The policy that `module:name` names; modules beside the deployment file (in `base`) are found too.
+
+    ImportError or AttributeError where there is none.
+    """
     module, _, attribute = python_name.partition(":")
+    if str(base) not in sys.path:
+        sys.path.append(str(base))
     return getattr(importlib.import_module(module), attribute)
 
 
-def _load(api: str, python_name: str) -> Any:
+def _load(api: str, python_name: str, base: Path) -> Any:
     try:
-        return load_policy(python_name)
+        return load_policy(python_name, base)
     except (ImportError, AttributeError) as error:
         raise DeploymentError(f"apis.{api}.policies: {python_name} cannot be loaded: {error}") from error

@@ -40,7 +40,7 @@ class AlertSettings(Settings):
     """Answers with status 5xx as a share of all, over `window`, that raise an alert."""
     slow_rate: Percent = 0.05
     """Answers over the API's latency budget as a share of all, over `window`, that raise an alert."""
-    window: Duration = timedelta(minutes=1)
+    window: Duration = Field(default=timedelta(minutes=1), ge=timedelta(seconds=1))
     """The time looked back on."""
     at_least: int = Field(default=20, ge=1)
     """Fewer requests than this in the window raise nothing."""
