@@ -33,6 +33,12 @@ def command(
     role: Annotated[list[str] | None, typer.Option("--role", help=f"Only this role (repeatable): {', '.join(ROLES)}.")] = None,
     processes: Annotated[bool, typer.Option("--processes", help="One process per role, supervised.")] = False,
     gateways: Annotated[int, typer.Option("--gateways", min=1, max=64, help="Gateway processes, with --processes.")] = 1,
+    node: Annotated[
+        str,
+        typer.Option(
+            "--node", envvar="FIVEWAYS_NODE", help="This node's name among those that share a store. Default: the host's."
+        ),
+    ] = "",
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
     child: Annotated[int | None, typer.Option("--child", hidden=True)] = None,
 ) -> None:
@@ -49,7 +55,7 @@ def command(
         raise DeploymentError(f"no role {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}")
     listeners = {"main": _listener(http)} if http is not None else None
     if child is not None:
-        run(serve(file, folder, listeners=listeners, roles=roles, shared=True, ready=lambda _: _tell_parent(child)))
+        run(serve(file, folder, listeners=listeners, roles=roles, shared=True, node=node, ready=lambda _: _tell_parent(child)))
         return
     with PidFile(folder) as pids:
         if processes:
@@ -62,9 +68,9 @@ def command(
                     must_be_free(*listener.address)
                 except OSError as error:
                     raise DeploymentError(f"cannot listen on {listener.url}: something listens there already") from error
-            supervisor = Supervisor(arguments(file, folder, fixed), children, lambda: _ready(where), pids.write)
+            supervisor = Supervisor(arguments(file, folder, fixed, node), children, lambda: _ready(where), pids.write)
             raise typer.Exit(run(supervisor.run()))
-        run(serve(file, folder, listeners=listeners, roles=roles, ready=_ready))
+        run(serve(file, folder, listeners=listeners, roles=roles, node=node, ready=_ready))
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

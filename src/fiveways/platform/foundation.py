@@ -34,7 +34,7 @@ class Foundation:
     revocations: StoredRevocations
 
     @classmethod
-    async def open(cls, deployment: Deployment, data: Path, base: Path, clock: Clock) -> Foundation:
+    async def open(cls, deployment: Deployment, data: Path, base: Path, clock: Clock, node: str = "") -> Foundation:
         """Open everything and bring the tables up to date; StoreError or DeploymentError where that can't be done."""
         await asyncio.to_thread(data.mkdir, mode=0o700, parents=True, exist_ok=True)
         keys = await asyncio.to_thread(
@@ -45,8 +45,7 @@ class Foundation:
             await migrate(database)
             payloads = open_payloads(deployment.store.payloads or f"file://{data / 'payloads'}")
             bus = await open_bus(deployment.store.bus)
-            node = machine.node() or "node"
-            ledger = await Ledger.open(data, database, payloads, bus, clock, node, deployment.audit)
+            ledger = await Ledger.open(data, database, payloads, bus, clock, node or machine.node() or "node", deployment.audit)
         except BaseException:
             await database.close()
             raise

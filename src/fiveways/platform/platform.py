@@ -66,14 +66,16 @@ class Platform:
         self._retiring: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, file: Path, data: Path, *, clock: Clock | None = None, work: bool = True) -> Platform:
+    async def open(cls, file: Path, data: Path, *, clock: Clock | None = None, work: bool = True, node: str = "") -> Platform:
         """Open the store and compile the deployment. `work`: do the work that is nobody's request here too.
+
+        `node` names this node among those that share a store; the machine's name, where it is not given.
 
         DeploymentError or StoreError where that can't be done.
         """
         clock = clock or SystemClock()
         deployment, _ = load(file)
-        foundation = await Foundation.open(deployment, data, file.parent, clock)
+        foundation = await Foundation.open(deployment, data, file.parent, clock, node)
         self = cls(file, foundation, clock)
         try:
             self._running = self._compile(deployment, None)
@@ -120,6 +122,9 @@ class Platform:
             await upstream.close()
         if self._unfinished:
             await asyncio.wait(self._unfinished, timeout=5)
+        telemetry = self.deployment.telemetry
+        if telemetry is not None:
+            await asyncio.to_thread(tracing(telemetry).flush)
         await self.foundation.close()
 
     def _compile(self, deployment: Deployment, previous: Compiled | None) -> Running:
@@ -159,7 +164,8 @@ class Platform:
             deployment.programme.alerts,
             teller(deployment.programme.alerts.webhook, self.base),
             compiled.alerting,
-            {breaker.target: breaker for breaker in compiled.breakers.values()},
+            tuple(compiled.breakers.values()),
+            self._running.alerts.standing if self._running is not None else {},
         )
         return Running(deployment, compiled, self._authorization(deployment, verifier), alerts)
 

@@ -157,10 +157,11 @@ async def serve(
     listeners: Mapping[str, Listener] | None = None,
     roles: tuple[str, ...] = ROLES,
     shared: bool = False,
+    node: str = "",
     ready: Ready | None = None,
 ) -> None:
     """Serve the deployment in `file` until a signal says stop. `shared`: other processes listen on the same sockets."""
-    platform = await Platform.open(file, data, work="worker" in roles)
+    platform = await Platform.open(file, data, work="worker" in roles, node=node)
     wanted = dict(listeners or platform.deployment.listeners) if "gateway" in roles else {}
     serving = Serving(platform, wanted, data, shared=shared)
     try:

@@ -92,7 +92,7 @@ class Supervisor:
         self._tell(signal.SIGTERM)
 
 
-def arguments(file: Path, data: Path, http: str | None) -> list[str]:
+def arguments(file: Path, data: Path, http: str | None, node: str) -> list[str]:
     """The arguments that every child shares."""
     shared = [str(file), "--data", str(data)]
-    return [*shared, "--http", http] if http is not None else shared
+    return shared + (["--http", http] if http is not None else []) + (["--node", node] if node else [])

@@ -35,4 +35,4 @@ def _make(settings: Telemetry) -> Tracing:
     resource = Resource.create({"service.name": "fiveways", "service.version": fiveways.__version__})
     provider = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(settings.sample))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.otlp)))
-    return Tracing(provider.get_tracer("fiveways", fiveways.__version__), TraceContextTextMapPropagator())
+    return Tracing(provider, provider.get_tracer("fiveways", fiveways.__version__), TraceContextTextMapPropagator())

@@ -13,15 +13,23 @@ from fiveways.types import Handler, Interaction, Outcome
 class Tracing:
     """Makes spans with an OpenTelemetry tracer and propagator (of the `otel` extra)."""
 
-    def __init__(self, tracer: Any, propagator: Any) -> None:
+    def __init__(self, provider: Any, tracer: Any, propagator: Any) -> None:
+        self._provider = provider
         self._tracer = tracer
         self._propagator = propagator
+
+    def flush(self) -> None:
+        """Send what has been collected; returns when it is sent, or after 5 seconds."""
+        self._provider.force_flush(5000)
 
     async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
         """Run the interaction inside a span; the back end is given that span as its parent."""
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        sent = {"traceparent": (interaction.correlation.traceparent or b"").decode()}
+        sent = {
+            "traceparent": (interaction.correlation.traceparent or b"").decode(),
+            "tracestate": dict(interaction.headers).get(b"tracestate", b"").decode("latin-1"),
+        }
         with self._tracer.start_as_current_span(
             f"{interaction.method} {interaction.api}", context=self._propagator.extract(sent), kind=SpanKind.SERVER
         ) as span:
