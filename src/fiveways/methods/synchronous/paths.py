@@ -17,13 +17,13 @@ Entry = TypeVar("Entry")
 
 MAX_TARGET = 16 * 1024
 _AMBIGUOUS = re.compile(
-    rb"""^//                                       # would be read as an authority
-    | (?:^|/)(?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|$)   # dot segments, however they are spelt
-    | %2[fF](?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|$)    # the same behind an encoded slash
-    | \\ | %5[cC]                                  # backslashes
-    | [\x00-\x20\x7f-\xff\#"<>]                      # not allowed in a path at all
-    | %(?:[01][0-9a-fA-F]|7[fF])                   # encoded control characters
-    | %(?![0-9a-fA-F]{2})                          # broken escapes
+    rb"""^//                                              # would be read as an authority
+    | (?:^|/)(?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|%3[bB]|$)   # dot segments, however they are spelt
+    | %2[fF](?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|%3[bB]|$)    # the same behind an encoded slash
+    | \\ | %5[cC]                                         # backslashes
+    | [\x00-\x20\x7f-\xff\#"<>]                             # not allowed in a path at all
+    | %(?:[01][0-9a-fA-F]|7[fF])                          # encoded control characters
+    | %(?![0-9a-fA-F]{2})                                 # broken escapes
     """,
     re.VERBOSE,
 )
