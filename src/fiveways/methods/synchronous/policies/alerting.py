@@ -7,7 +7,7 @@ request.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -102,13 +102,16 @@ class Alert:
 
 @dataclass(slots=True)
 class Alerts:
-    """Evaluates the rules over all APIs and breakers, and tells of what changed."""
+    """Evaluates the rules over all APIs and breakers, and tells of what changed.
+
+    `standing` is what was told and holds still, by rule and subject: give it on to whoever goes on after a reload.
+    """
 
     settings: AlertSettings
     tell: Callable[[Alert], Awaitable[None]]
     apis: Mapping[str, Alerting]
-    breakers: Mapping[str, Breaker]
-    _standing: dict[tuple[str, str], str] = field(default_factory=dict)
+    breakers: Iterable[Breaker]
+    standing: dict[tuple[str, str], str] = field(default_factory=dict)
 
     async def evaluate(self) -> None:
         """Raise what newly holds and clear what no longer does."""
@@ -121,12 +124,12 @@ class Alerts:
                 holds["error-rate", name] = f"{errors} of {total} answers of {name} were 5xx"
             if slow / total >= self.settings.slow_rate:
                 holds["latency", name] = f"{slow} of {total} answers of {name} were over its latency budget"
-        for name, breaker in self.breakers.items():
+        for breaker in self.breakers:
             if breaker.state != "closed":
-                holds["breaker", name] = f"the breaker of {name} is {breaker.state}"
-        began = [Alert(*key, True, message) for key, message in holds.items() if key not in self._standing]
-        ended = [Alert(*key, False, message) for key, message in self._standing.items() if key not in holds]
-        self._standing = holds
+                holds["breaker", breaker.target] = f"the breaker of {breaker.target} is {breaker.state}"
+        began = [Alert(*key, True, message) for key, message in holds.items() if key not in self.standing]
+        ended = [Alert(*key, False, message) for key, message in self.standing.items() if key not in holds]
+        self.standing = holds
         for alert in began + ended:
             state = "raised" if alert.raised else "cleared"
             log.warning("alert", rule=alert.rule, subject=alert.subject, state=state, message=alert.message)

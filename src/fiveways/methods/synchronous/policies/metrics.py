@@ -63,8 +63,11 @@ class GatewayMetrics(Collector):
             over.add_metric((api,), count)
         yield over
         opened = GaugeMetricFamily("fiveways_gateway_breaker_open", "1 while a target's breaker is not closed", labels=("target",))
+        targets = {breaker.target: False for breaker in self.breakers}
         for breaker in self.breakers:
-            opened.add_metric((breaker.target,), float(breaker.state != "closed"))
+            targets[breaker.target] |= breaker.state != "closed"
+        for target, is_open in targets.items():
+            opened.add_metric((target,), float(is_open))
         yield opened
 
 
