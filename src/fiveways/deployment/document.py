@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fiveways.deployment.settings import Unsayable
 from fiveways.errors import DeploymentError
 
 Loc = tuple[str | int, ...]
@@ -20,6 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BYTES = 16 * 2**20
 _MAX_DEPTH = 64
+_SCALARS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,15 @@ def read(file: Path) -> Document:
 def parse(text: str, source: str = "deployment.yaml") -> Document:
     """The document in a text. Duplicate keys are refused, and so are tags: it is data, nothing else."""
     try:
+        _check_depth(text, source)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise DeploymentError(f"{source}:{line}:{column}: not YAML: {error.problem or error}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DeploymentError(f"{source}:1:1: not YAML: {error or 'nested too deeply'}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DeploymentError(f"{source}:{line}:1: not YAML: {error.reason}") from error
     builder = _Builder(source)
     data = builder.build(node, ()) if node is not None else {}
     document = Document(source, data, builder.positions)
@@ -95,12 +99,23 @@ def parse(text: str, source: str = "deployment.yaml") -> Document:
     return document
 
 
+def _check_depth(text: str, source: str) -> None:
+    """Composing is recursion in C, which has no bottom but the stack's: look at the events first, which is none."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            mark = event.start_mark
+            assert mark is not None
+            raise DeploymentError(f"{source}:{mark.line + 1}:{mark.column + 1}: nested too deeply")
+
+
 def validate(document: Document, model: type[Model], context: Any = None) -> Model:
     """The document as `model`; DeploymentError with every mistake at once where it isn't."""
     try:
         return model.model_validate(document.data, context=context)
     except ValidationError as error:
-        mistakes = {(m.loc, m.message): m for m in (_mistake(e, model) for e in error.errors())}
+        mistakes = {(m.loc, m.message): m for m in (_mistake(e, model) for e in _of_their_own(error.errors()))}
         raise document.refuse(mistakes.values()) from None
 
 
@@ -129,13 +144,13 @@ class _Builder:
             return self._mapping(node, loc)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*loc, index)) for index, child in enumerate(node.value)]
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+        if node.tag not in _SCALARS:
             self.mistakes.append(Mistake(loc, f"found the tag {node.tag}, expected plain data"))
             return None
         try:
             return self._scalars.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            self.mistakes.append(Mistake(loc, f"found {node.value!r}: {error}"))
+        except ValueError as error:
+            self.mistakes.append(Mistake(loc, f"found {_shown(node.value)}: {error}"))
             return None
 
     def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
@@ -165,10 +180,19 @@ _PHRASES = {
     "dict_type": "expected a mapping",
     "model_type": "expected a mapping",
     "list_type": "expected a list",
+    "too_short": "expected at least {min_length}",
     "string_pattern_mismatch": "expected text that matches {pattern}",
     "date_from_datetime_parsing": "expected a date such as 2027-09-30",
     "date_type": "expected a date such as 2027-09-30",
 }
+
+
+def _of_their_own(errors: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Without those that follow from others: a list is not too short because what is in it is wrong."""
+    for error in errors:
+        loc = error["loc"]
+        if error["type"] != "too_short" or not any(e["loc"][: len(loc)] == loc and e["loc"] != loc for e in errors):
+            yield error
 
 
 def _mistake(error: ErrorDetails, model: type[BaseModel]) -> Mistake:
@@ -183,6 +207,8 @@ def _mistake(error: ErrorDetails, model: type[BaseModel]) -> Mistake:
         close = difflib.get_close_matches(str(loc[-1]), known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"expected one of: {', '.join(known)}" if known else "no such key"
         return Mistake(loc, f"unknown key; {hint}")
+    if isinstance(context.get("error"), Unsayable):
+        return Mistake(loc, str(context["error"]))
     if kind == "value_error":
         expected = str(context.get("error", error["msg"]))
     else:
@@ -215,7 +241,7 @@ def _fields_at(annotation: Any, loc: Loc) -> set[str]:
     if origin in (Union, types.UnionType):
         return set().union(*(_fields_at(argument, loc) for argument in arguments))
     if origin in (dict, list, tuple) and loc and arguments:
-        return _fields_at(arguments[-1], loc[1:])
+        return _fields_at(arguments[1 if origin is dict else 0], loc[1:])
     if arguments and origin is not None:
         return _fields_at(arguments[0], loc)
     return set()

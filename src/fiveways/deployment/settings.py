@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -22,7 +23,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, arbitrary_types_allowed=False)
 
 
+class Unsayable(ValueError):
+    """A value is wrong that could be a secret written in place: whoever is told of the mistake is not shown the value."""
+
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DAY = timedelta(days=1)
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -33,16 +39,20 @@ def parse_duration(value: Any) -> timedelta:
     parts = _DURATION.findall(value) if isinstance(value, str) else []
     if not parts or "".join(n + u for n, u in parts) != value:
         raise ValueError("expected a duration such as 250ms, 3s, 10m, 24h or 5d")
-    return timedelta(seconds=sum(float(n) * _DURATION_UNITS[u] for n, u in parts))
+    try:
+        return timedelta(seconds=sum(float(n) * _DURATION_UNITS[u] for n, u in parts))
+    except OverflowError:
+        raise ValueError("expected a duration of less than a thousand million days") from None
 
 
 def format_duration(value: timedelta) -> str:
     """The shortest spelling of a duration that `parse_duration` reads back."""
-    seconds = value.total_seconds()
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0)):
-        if seconds >= size and seconds % size == 0:
-            return f"{int(seconds // size)}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s"
+    for unit, size in (("d", _DAY), ("h", _DAY // 24), ("m", _DAY // 1440)):
+        if value >= size and value % size == timedelta(0):
+            return f"{value // size}{unit}"
+    unit, digits = ("s", 6) if value >= timedelta(seconds=1) else ("ms", 3)
+    written = f"{Decimal(value // timedelta(microseconds=1)).scaleb(-digits):.{digits}f}"
+    return written.rstrip("0").rstrip(".") + unit
 
 
 Duration = Annotated[
@@ -86,15 +96,20 @@ def parse_percent(value: Any) -> float:
     if isinstance(value, float) and 0 <= value <= 1:
         return value
     match = re.fullmatch(r"(\d+(?:\.\d+)?)%", value) if isinstance(value, str) else None
-    if match is None or float(match[1]) > 100:
+    if match is None or Decimal(match[1]) > 100:
         raise ValueError("expected a percentage such as 2% or 99.9%")
-    return float(match[1]) / 100
+    return float(Decimal(match[1]) / 100)  # in floats, 99.9 / 100 is not 0.999
+
+
+def format_percent(share: float) -> str:
+    """The shortest spelling of a share that `parse_percent` reads back."""
+    return f"{(Decimal(repr(share)) * 100).normalize():f}%"
 
 
 Percent = Annotated[
     float,
     BeforeValidator(parse_percent),
-    PlainSerializer(lambda share: f"{share * 100:g}%", return_type=str),
+    PlainSerializer(format_percent, return_type=str),
     Field(json_schema_extra={"type": "string", "pattern": r"^\d+(\.\d+)?%$", "examples": ["99.9%"]}),
 ]
 """A share, written as a percentage: 99.9%."""
@@ -143,7 +158,7 @@ class Reference(str):
         """A reference from its spelling; a value written out in place is refused."""
         if isinstance(value, str) and re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value):
             return cls(value)
-        raise ValueError("expected env:NAME or file:PATH (secrets are never written in the deployment file)")
+        raise Unsayable("expected env:NAME or file:PATH (secrets are never written in the deployment file)")
 
     def path(self, base: Path) -> Path:
         """The path of a `file:` reference, relative ones below `base` (the deployment file's folder)."""

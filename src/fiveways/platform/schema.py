@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from fiveways.deployment.settings import format_duration
+from fiveways.deployment.settings import format_duration, format_percent
 from fiveways.platform.model import Deployment
 
 
@@ -20,7 +20,7 @@ class _Spelling(GenerateJsonSchema):
         made = super().default_schema(schema)
         default = made.get("default")
         if isinstance(default, float) and str(made.get("pattern", "")).endswith("%$"):
-            made["default"] = f"{default * 100:g}%"
+            made["default"] = format_percent(default)
         return made
 
 

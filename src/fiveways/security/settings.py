@@ -11,7 +11,7 @@ from cryptography import x509
 from pydantic import AfterValidator, Field, model_validator
 
 from fiveways.clock import Clock
-from fiveways.deployment.settings import Duration, HttpUrl, Settings
+from fiveways.deployment.settings import Duration, HttpUrl, Settings, Unsayable
 from fiveways.security.jwks import FixedKeys, JwksError, KeySource, KeySources, may_fetch, read_jwks
 
 
@@ -104,7 +104,18 @@ JwksLocation = Annotated[
 ]
 """Where a key set is: file:PATH (relative to the deployment file) or a URL."""
 
-ApiKeyHash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", examples=["sha256:" + "0" * 64])]
+
+def _key_hash(value: str) -> str:
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", value) is None:
+        raise Unsayable("expected sha256: and 64 hexadecimal digits, as `fiveways key new` prints them; never the key itself")
+    return value
+
+
+ApiKeyHash = Annotated[
+    str,
+    AfterValidator(_key_hash),
+    Field(json_schema_extra={"pattern": "^sha256:[0-9a-f]{64}$", "examples": ["sha256:" + "0" * 64]}),
+]
 """An API key as it is kept: the SHA-256 of the key, from `fiveways key new`. The key itself is never in the file."""
 
 

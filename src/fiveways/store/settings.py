@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from sqlalchemy.engine import make_url
 
-from fiveways.deployment.settings import Reference, Settings
+from fiveways.deployment.settings import Reference, Settings, Unsayable
 
 
 def _without_password(url: str) -> str:
     if make_url(url).password is not None:
-        raise ValueError("the password does not belong in the file: leave it out of the URL and write password: env:NAME")
+        raise Unsayable("the password does not belong in the file: leave it out of the URL and write password: env:NAME")
     return url
 
 
