@@ -7,6 +7,7 @@ line feed or a bad chunk size end the connection with 400. What is refused here 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -30,8 +31,12 @@ CONNECTIONS_LIMIT = 20_000
 """Connections of one listener at once; more are cut."""
 LINGER = 2.0
 """Seconds for which the rest of a request that was answered early is still taken in."""
+_BLANKS = re.compile(rb"(?:\r\n)*[^ \r\n]*(?:  | [^ \r\n]*  )")
+"""A request line with more than one blank between its parts, which llhttp would let pass (RFC 9112 §3)."""
 PIPELINED = 32
 """Requests that may wait behind the one being answered (RFC 9112 §9.3.2); past that nothing more is read."""
+PIECE = 16 * 1024
+"""Bytes parsed at once, so that one large read of many small requests is no way around that."""
 
 
 class Connection(asyncio.Protocol):
@@ -56,8 +61,14 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._head_size = 0
         self._head = b""
+        self._unread = b""
+        self._unfinished = 0
+        self._within = False
+        self._in_head = False
         self._paused = False
         self._lingering = False
+        self._refusal: tuple[int, bytes] | None = None
+        self._ended = False
         self._task: asyncio.Task[None] = cast("asyncio.Task[None]", None)
         self._base: dict[str, Any] = {}
 
@@ -87,8 +98,23 @@ class Connection(asyncio.Protocol):
             return
         if self._first is not None and self._is_http2(data):
             return
+        for start in range(0, len(data), PIECE):
+            if self._paused:
+                self._unread += data[start:]
+                return
+            self._feed(data[start : start + PIECE])
+
+    def _feed(self, data: bytes) -> None:
+        if self._lingering or self._refusal is not None:
+            return
+        if not self._within and _BLANKS.match(data):
+            self._refuse(400, b"Bad Request")
+            return
+        self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
+            if self._unfinished > HEAD_LIMIT:
+                raise _TooLarge
         except httptools.HttpParserUpgrade:
             pass  # an upgrade that was asked for is not granted: the request is answered as it is (RFC 9110 §7.8)
         except _TooLarge:
@@ -101,12 +127,14 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more; what it has asked for is still answered (RFC 9112 §9.6)."""
+        self._ended = True
         if self._arriving is not None and not self._arriving.received:
             self._arriving.disconnected()
         for exchange in (self._current, *self._queue):
             if exchange is not None:
                 exchange.half_closed()
-        return self._current is not None and self._splice is None
+        current = self._current
+        return current is not None and not current.gone and self._splice is None and not self._listener.secure
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -138,6 +166,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        self._within = self._in_head = True
         self._headers = []
         self._url = b""
         self._head_size = 0
@@ -146,20 +175,24 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
+        self._unfinished = 0
         self._url += url
         self._head_size += len(url)
         if self._head_size > HEAD_LIMIT:
             raise _TooLarge
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field."""
-        self._headers.append((name.lower(), value))
+        """A header field; or a trailer field, which is never one (RFC 9110 §6.5.1) and counts only for its size."""
+        self._unfinished = 0
+        if self._in_head:
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
         self._head_size += len(name) + len(value) + 4
         if self._head_size > HEAD_LIMIT or len(self._headers) > FIELDS_LIMIT:
             raise _TooLarge
 
     def on_headers_complete(self) -> None:
         """The request's head is complete."""
+        self._in_head = False
         parser = self._parser
         version = parser.get_http_version()
         method = parser.get_method().decode("ascii")
@@ -180,6 +213,8 @@ class Connection(asyncio.Protocol):
         for name, value in self._headers:
             if name == b"expect":
                 continues = value.lower() == b"100-continue" and version == "1.1"
+            elif name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
+                raise httptools.HttpParserError("not a framing spoken here (RFC 9112 §6.1)")
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         exchange = Exchange(self, scope, keep_alive=keep_alive, continues=continues)
         self._arriving = exchange
@@ -201,15 +236,16 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the request's body."""
+        self._unfinished = 0
         if self._arriving is not None:
             self._arriving.feed(body)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
+        self._within = False
+        self._unfinished = 0
         if self._arriving is not None:
             self._arriving.complete()
-            if self._lingering:
-                self.transport.close()
 
     # --- requests, one after another ---------------------------------------------------------------------------------------
 
@@ -222,7 +258,8 @@ class Connection(asyncio.Protocol):
     async def _run(self, exchange: Exchange) -> None:
         task = self._task
         try:
-            await self._app(exchange.scope, exchange.receive, exchange.send)
+            if not exchange.gone:
+                await self._app(exchange.scope, exchange.receive, exchange.send)
         except Exception as error:
             if not getattr(error, "expected", False):
                 log.error("application failed", exc_info=error)
@@ -236,17 +273,20 @@ class Connection(asyncio.Protocol):
         self._current = None
         if not exchange.received:
             # Closing now would make the client's system throw the answer away (RFC 9112 §9.6): take in some of the rest first.
-            self._lingering = True
-            self.deadline = time.monotonic() + LINGER
-            self._resume()
+            self._linger()
             return
         if not exchange.keep_alive or self.draining:
             self.transport.close()
             return
         if self._arriving is exchange:
             self._arriving = None
-        if self._queue:
+        if self._queue and not self._queue[0].gone:
             self._begin(self._queue.popleft())
+        elif self._refusal is not None:
+            self._send_refusal()
+            return
+        elif self._ended:
+            self.transport.close()
         else:
             self.deadline = time.monotonic() + self._listener.idle_patience
         if self._paused:
@@ -275,7 +315,10 @@ class Connection(asyncio.Protocol):
 
     def _resume(self) -> None:
         self._paused = False
-        if not self.transport.is_closing():
+        if self._unread:
+            unread, self._unread = self._unread, b""
+            self.data_received(unread)
+        if not self._paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def hold_head(self, head: bytes) -> None:
@@ -288,14 +331,35 @@ class Connection(asyncio.Protocol):
         return head
 
     def _refuse(self, status: int, reason: bytes) -> None:
-        """Answer what is not HTTP as it must be, if nothing else is being answered, and end the connection."""
-        if self._current is None and not self.transport.is_closing():
-            self._listener.refused += 1
-            self.transport.write(
-                b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-                % (status, reason, len(reason), reason)
-            )
-        self.transport.close()
+        """Take no more, answer what is not HTTP as it must be once all before it is answered, and end the connection."""
+        self._listener.refused += 1
+        self._refusal = status, reason
+        current, arriving = self._current, self._arriving
+        if arriving is not None and not arriving.received:
+            arriving.disconnected()
+        if current is None or (current.gone and not current.started):
+            self._send_refusal()
+        elif current.gone:
+            self.transport.close()
+
+    def _send_refusal(self) -> None:
+        assert self._refusal is not None
+        if self.transport.is_closing():
+            return
+        status, reason = self._refusal
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+            % (status, reason, len(reason), reason)
+        )
+        self._linger()
+
+    def _linger(self) -> None:
+        """Say no more, and take in for a while what still comes (RFC 9112 §9.6)."""
+        self._lingering = True
+        self.deadline = time.monotonic() + LINGER
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._resume()
 
     def _is_http2(self, data: bytes) -> bool:
         """Whether the connection turns out to begin with HTTP/2's preface (RFC 9113 §3.4), or may yet."""

@@ -117,7 +117,7 @@ class Exchange:
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """Send the head, or a piece of the body; returns when the client can take more."""
-        if self.gone:
+        if self.gone or self.over:
             return
         if message["type"] == "http.response.start":
             self._start(message["status"], message["headers"])
@@ -152,6 +152,8 @@ class Exchange:
         framed = dated = False
         for name, value in headers:
             if name == b"content-length":
+                if status == 204:
+                    continue  # RFC 9110 §8.6
                 framed = True
                 if not self._headless:
                     self._left = int(value)
