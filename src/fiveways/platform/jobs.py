@@ -45,3 +45,6 @@ class Jobs:
                 await job.run()
             except Exception as error:
                 log.error("job failed", job=job.name, exc_info=error)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return  # a client library in between has made another failure of our cancelling it

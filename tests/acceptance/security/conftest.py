@@ -81,7 +81,8 @@ class Platform:
         return f"{self.url}/oauth2/token"
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Good claims, with changes; `...` leaves one out."""
+        """Good claims, with changes; `...` leaves one out, and what depends on the time is worked out now."""
+        changes = {name: change() if callable(change) else change for name, change in changes.items()}
         good = {"iss": "client-1", "sub": "client-1", "jti": str(uuid4()), "aud": self.token_url, "exp": int(time.time()) + 300}
         return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 

@@ -10,6 +10,7 @@ import hmac
 import json
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -127,8 +128,8 @@ def test_a_wrong_header_is_refused(platform: Platform, header: dict[str, Any], s
     refused(platform.ask(platform.form(platform.assertion(**header))), status, "invalid_request", description)
 
 
-def in_seconds(offset: int) -> int:
-    return int(time.time()) + offset
+def in_seconds(offset: int) -> Callable[[], int]:
+    return lambda: int(time.time()) + offset
 
 
 @pytest.mark.parametrize(
