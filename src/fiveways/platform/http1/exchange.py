@@ -94,8 +94,9 @@ class Exchange:
                 body = self._chunks.popleft() if len(self._chunks) == 1 else b"".join(self._chunks)
                 self._chunks.clear()
                 self._body_size = 0
-                self._connection.resume(self)
-                return {"type": "http.request", "body": body, "more_body": not self._told_all()}
+                message = {"type": "http.request", "body": body, "more_body": not self._told_all()}
+                self._connection.resume(self)  # which may bring more at once
+                return message
             if self.gone or self.over:
                 return {"type": "http.disconnect"}
             if self.received and not self._ended:

@@ -275,6 +275,20 @@ async def test_a_body_that_is_not_taken_is_not_read(front: Front) -> None:
         await pouring
 
 
+@pytest.mark.parametrize("size", [260_000, 263_000, 280_000, 300_000, 600_000])
+async def test_a_body_whose_end_waited_arrives_whole(front: Front, size: int) -> None:
+    """Its last bytes are there already, held back, when the application takes the first."""
+
+    async def late(asked: Asked, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await asked.read(receive)
+        await answer(send, asked.body)
+
+    front.application, body = late, bytes(range(250)) * (size // 250)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert (await front.say(head + body)).partition(b"\r\n\r\n")[2] == body
+
+
 async def test_an_answer_that_is_not_taken_holds_the_application_back(front: Front) -> None:
     given = 0
 
