@@ -288,12 +288,17 @@ def _render(settings: ApiSettings) -> Render:
 def load_policy(python_name: str, base: Path) -> Any:
     """The policy that `module:name` names; modules beside the deployment file (in `base`) are found too.
 
-    ImportError or AttributeError where there is none.
+    ImportError or AttributeError where there is none, ImportError too where its module breaks.
     """
     module, _, attribute = python_name.partition(":")
     if str(base) not in sys.path:
         sys.path.append(str(base))
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        raise
+    except Exception as error:
+        raise ImportError(f"{type(error).__name__}: {error}") from error
 
 
 def _load(api: str, python_name: str, base: Path) -> Any:
