@@ -91,6 +91,8 @@ def read(scope: Scope, receive: Receive, clock: Clock) -> tuple[Interaction, Fau
                 kept.append(field)
     if len(headers) > MAX_HEADER_FIELDS:
         fault = HeadersTooLarge(f"The header section has more than {MAX_HEADER_FIELDS} fields")
+    if scope["http_version"] == "2":
+        kept = _with_one_cookie(kept)
     if b"connection" in fields:
         kept = _without_nominated(kept, fields)
     if fields.get(b"host") not in _hosts and not _is_host(fields.get(b"host")):
@@ -144,6 +146,14 @@ def _framing(fields: dict[bytes, bytes]) -> tuple[int | None, bool, Fault | None
             return None, True, MalformedRequest("Content-Length is not a plain decimal number", headers=CLOSE)
         return int(declared), declared != b"0", None
     return None, True, None
+
+
+def _with_one_cookie(kept: Headers) -> Headers:
+    """The fields with the crumbs that HTTP/2 may have made of a cookie put together again (RFC 9113 §8.2.3)."""
+    crumbs = [value for name, value in kept if name == b"cookie"]
+    if len(crumbs) < 2:
+        return kept
+    return [*(field for field in kept if field[0] != b"cookie"), (b"cookie", b"; ".join(crumbs))]
 
 
 def _without_nominated(kept: Headers, fields: dict[bytes, bytes]) -> Headers:
