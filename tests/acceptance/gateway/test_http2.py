@@ -117,7 +117,7 @@ class Client:
     def _take(self, event: h2.events.Event) -> None:
         stream = self.streams.get(getattr(event, "stream_id", 0) or 0, Stream())
         if isinstance(event, h2.events.ResponseReceived):
-            stream.fields = dict(event.headers)  # type: ignore[arg-type]
+            stream.fields = dict(event.headers)
         elif isinstance(event, h2.events.DataReceived):
             stream.body += event.data or b""
             self.h2.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
