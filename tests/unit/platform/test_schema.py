@@ -75,14 +75,18 @@ def test_defaults_are_spelt_as_people_write_them() -> None:
     assert '"format": ""' not in text
 
 
-@pytest.mark.parametrize(
-    "model", [model for model in MODELS.values() if not any(f.is_required() for f in model.model_fields.values())]
-)
-def test_a_model_of_defaults_reads_what_it_writes(model: type[BaseModel]) -> None:
-    try:
-        made = model()
-    except ValueError:
-        pytest.skip("something must be chosen")
+CHOICES = {"Listener", "DataModel", "ClientCertificate"}
+"""Models of which something must be chosen, though no one field is required."""
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - CHOICES))
+def test_a_model_of_defaults_reads_what_it_writes(name: str) -> None:
+    model = MODELS[name]
+    if any(field.is_required() for field in model.model_fields.values()):
+        with pytest.raises(ValueError, match="Field required"):
+            model()
+        return
+    made = model()
     assert model.model_validate_json(made.model_dump_json(by_alias=True)) == made
 
 
