@@ -13,13 +13,16 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
 
+import structlog
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 from pydantic import AfterValidator, Field, model_validator
 
 from fiveways.deployment.settings import Reference, Settings
-from fiveways.platform.http1.listener import Http1Listener, TlsFiles
+from fiveways.platform.http1.listener import DRAIN_PATIENCE, Http1Listener, TlsFiles
+
+log = structlog.get_logger("fiveways.listeners")
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -155,6 +158,9 @@ class GranianListener:
         self._certificate = certificate
         self._key = key
         self._shared = shared
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._server: Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -167,7 +173,7 @@ class GranianListener:
         if not self._shared:
             must_be_free(host, port)
         self._server = Server(
-            self._app,
+            self._counted,
             address=host,
             port=port,
             interface=Interfaces.ASGINL,
@@ -207,10 +213,32 @@ class GranianListener:
             self._server.reload()  # type: ignore[no-untyped-call]
 
     async def stop(self) -> None:
-        """Take no more requests and wait for those under way."""
-        if self._server is not None and self._task is not None:
-            self._server.stop()  # type: ignore[no-untyped-call]
-            await self._task
+        """Take no more requests and wait for those under way, up to `DRAIN_PATIENCE`.
+
+        Granian would wait for connections too, and one of HTTP/2 stays open for as long as its client likes.
+        """
+        if self._server is None or self._task is None:
+            return
+        self._server.stop()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(DRAIN_PATIENCE):
+                await self._idle.wait()
+                await asyncio.wait([self._task], timeout=1)
+        except TimeoutError:
+            log.warning("requests were cut off", under_way=self._under_way)
+        if not self._task.done():
+            self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
 
 def must_be_free(host: str, port: int) -> None:

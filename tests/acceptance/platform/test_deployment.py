@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import h2.connection
 import httpx
 import pytest
 from cryptography import x509
@@ -178,3 +179,15 @@ def test_a_killed_process_comes_back(serve: Serve, backend: Backend) -> None:
                 time.sleep(0.1)
         assert answered
         assert served.stop() == 0
+
+
+def test_an_idle_http2_connection_does_not_hold_up_the_stop(serve: Serve) -> None:
+    with serve("apis: {}\n") as served:
+        client = h2.connection.H2Connection()
+        client.initiate_connection()
+        fields = [(":method", "GET"), (":path", "/_ping"), (":scheme", "http"), (":authority", "localhost")]
+        client.send_headers(1, fields, end_stream=True)
+        with served.connect() as connection:
+            connection.sendall(client.data_to_send())
+            assert connection.recv(65536)
+            assert served.stop(seconds=15) == 0

@@ -60,6 +60,12 @@ class Http1Listener:
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
     def secure(self) -> bool:
         """Whether TLS is spoken."""
         return self._tls is not None
