@@ -88,7 +88,10 @@ class Client:
         self.flush()
 
     def flush(self) -> None:
-        self.socket.sendall(self.h2.data_to_send())
+        try:
+            self.socket.sendall(self.h2.data_to_send())
+        except (BrokenPipeError, ConnectionResetError):
+            self.ended = True  # a server may cut off who breaks the protocol, and its last words be lost (RFC 9113 §5.4.1)
 
     def ask(self, method: bytes, path: str, *fields: tuple[bytes, bytes], end: bool = True) -> int:
         """Begin a request; the stream's number."""
@@ -107,7 +110,10 @@ class Client:
         """Wait for answers to be complete, reset, or cut off."""
         self.socket.settimeout(seconds)
         while not self.ended and not all(self.streams[number].ended for number in numbers):
-            data = self.socket.recv(65536)
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                data = b""
             self.ended = not data
             for event in self.h2.receive_data(data):
                 self._take(event)
