@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fiveways.errors import Fault, InvalidValue, UriTooLong
@@ -92,9 +92,9 @@ RISKY = st.lists(st.tuples(SEPARATORS, BEGINNINGS, ENDINGS).map(b"".join), max_s
 @given(RISKY | st.binary(max_size=20).map(lambda rest: b"/" + rest))
 def test_nothing_that_passes_changes_when_dot_segments_are_removed(path: bytes) -> None:
     """However freely it is read: raw, decoded, or decoded with its parameters dropped (RFC 3986 §5.2.4, §6.2.2)."""
-    assume(accepted(path))
-    assert without_dot_segments(path) == path
-    assert without_dot_segments(freely(path)) == freely(path)
+    if accepted(path):
+        assert without_dot_segments(path) == path
+        assert without_dot_segments(freely(path)) == freely(path)
 
 
 @given(st.text("abcXYZ019._~-", min_size=1).filter(lambda name: name.strip(".") != ""), st.integers(0, 3))
