@@ -29,7 +29,8 @@ class Unsayable(ValueError):
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DAY = timedelta(days=1)
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION_UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+"""In microseconds."""
 
 
 def parse_duration(value: Any) -> timedelta:
@@ -40,7 +41,7 @@ def parse_duration(value: Any) -> timedelta:
     if not parts or "".join(n + u for n, u in parts) != value:
         raise ValueError("expected a duration such as 250ms, 3s, 10m, 24h or 5d")
     try:
-        return timedelta(seconds=sum(float(n) * _DURATION_UNITS[u] for n, u in parts))
+        return timedelta(microseconds=int(sum(Decimal(n) * _DURATION_UNITS[u] for n, u in parts)))
     except OverflowError:
         raise ValueError("expected a duration of less than a thousand million days") from None
 
