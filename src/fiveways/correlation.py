@@ -7,7 +7,6 @@ X-Request-ID names one request (a resend keeps it), X-Correlation-ID the convers
 from __future__ import annotations
 
 import re
-import secrets
 
 from uuid_utils import uuid4, uuid7
 
@@ -59,10 +58,3 @@ def valid_traceparent(value: bytes | None) -> bool:
     if match is None or match[1] == b"ff" or match[2] == b"0" * 32 or match[3] == b"0" * 16:
         return False
     return not (match[1] == b"00" and len(value) != 55)
-
-
-def child_traceparent(parent: bytes | None) -> bytes:
-    """A traceparent for the next hop: the parent's trace and flags with a new span id, or a new unsampled trace."""
-    if parent is None:
-        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00".encode()
-    return b"00-%b-%b-%b" % (parent[3:35], secrets.token_hex(8).encode(), parent[53:55])

@@ -46,10 +46,9 @@ class Interaction:
     raw path as received, `below` what of it lies below the API's base path, and `query` the raw query without its '?'.
     `headers` are the end-to-end fields that may go on to a back end; `fields` the single-valued ones that Fiveways itself reads
     (names in lower case). `body` yields the request's bytes once, or is None where the request has none, and `length` is its
-    declared length. `calls` counts the requests made to back ends for it, and `telling`
-    are header fields to be added to the answer whatever it will be. `api` and `name` say which declared API and which of its
-    interactions this is ('Patient.read'); `facts` collects what policies want the audit to remember (no bodies, no credentials,
-    no patient identifiers).
+    declared length. `calls` counts the requests made to back ends for it, and `telling` are header fields to be added to the
+    answer whatever it will be. `api` and `name` say which declared API and which of its interactions this is ('Patient.read');
+    `facts` collects what policies want the audit to remember (no bodies, no credentials, no patient identifiers).
     """
 
     __slots__ = (

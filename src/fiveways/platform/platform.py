@@ -20,6 +20,7 @@ from fiveways.ledger.audit import AuditEvent
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
 from fiveways.methods.synchronous.policies.alerting import Alerts
+from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.platform import directory
 from fiveways.platform.foundation import Foundation
@@ -144,7 +145,7 @@ class Platform:
             clock=self.clock,
             ledger=self.ledger,
             contexts={
-                "open": contexts.open_(),
+                "open": open_access,
                 "signed-jwt": contexts.bearer(verifier, who.organisations, self.clock),
                 "api-key": contexts.api_key(directory.api_keys(deployment), who.organisations),
                 "client-certificate": contexts.client_certificate(directory.client_certificates(deployment), who.organisations),

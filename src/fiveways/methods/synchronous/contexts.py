@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from fiveways.clock import Clock
 from fiveways.errors import AccessDenied
-from fiveways.methods.synchronous.policies.identity import Context, open_access
+from fiveways.methods.synchronous.policies.identity import Context
 from fiveways.methods.synchronous.settings import SecurityContext
 from fiveways.security.apikeys import ApiKeys
 from fiveways.security.certificates import ClientCertificates
@@ -78,11 +78,6 @@ def client_certificate(certificates: ClientCertificates, organisations: Mapping[
         return Consumer(application, organisations[application], "client-certificate", "level0")
 
     return context
-
-
-def open_() -> Context:
-    """Anyone."""
-    return open_access
 
 
 def challenge(contexts: tuple[SecurityContext, ...]) -> str:
