@@ -13,7 +13,7 @@ from fiveways.methods.synchronous.policies.identity import Context
 from fiveways.methods.synchronous.settings import SecurityContext
 from fiveways.security.apikeys import ApiKeys
 from fiveways.security.certificates import ClientCertificates
-from fiveways.security.tokens import Grant, TokenVerifier
+from fiveways.security.tokens import Grant, TokenVerifier, bearer_of
 from fiveways.types import Consumer, Interaction
 
 CHALLENGE = {"signed-jwt": "Bearer", "api-key": 'ApiKey header="apikey"', "client-certificate": "Certificate"}
@@ -34,9 +34,7 @@ def bearer(verifier: TokenVerifier, organisations: Mapping[str, str], clock: Clo
         sent = interaction.fields.get(b"authorization")
         if sent is None:
             return None
-        if sent[:7].lower() != b"bearer ":
-            raise AccessDenied("Send the access token as 'Authorization: Bearer …'", headers={"WWW-Authenticate": "Bearer"})
-        grant = verifier.verify(sent[7:], clock.time())
+        grant = verifier.verify(bearer_of(sent), clock.time())
         consumer = known.get(grant.jti)
         if consumer is None:
             organisation = organisations.get(grant.application)
