@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Protocol, cast
 
 from fiveways.methods.synchronous.upstream.body import StreamedBody
+from fiveways.methods.synchronous.upstream.bounds import Bounds
 from fiveways.methods.synchronous.upstream.chunked import ChunkedDecoder
 from fiveways.methods.synchronous.upstream.faults import Phase, UpstreamFaulty, UpstreamTimeout
 from fiveways.methods.synchronous.upstream.message import UpstreamAnswer
@@ -27,7 +28,6 @@ from fiveways.methods.synchronous.upstream.response_head import (
     MalformedResponse,
     ResponseHeadParser,
 )
-from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.upstream.tls import close_is_authentic
 
 _WRITE_HIGH_WATER = 256 * 1024
@@ -56,19 +56,6 @@ class Owner(Protocol):
     def lost(self, connection: Connection) -> None:
         """The connection is closed."""
         ...
-
-
-class Bounds:
-    """A target's bounds as numbers: seconds and bytes."""
-
-    __slots__ = ("first_byte", "header_bytes", "idle", "progress", "total")
-
-    def __init__(self, target: Target) -> None:
-        self.first_byte = target.timeout.first_byte.total_seconds()
-        self.progress = target.timeout.progress.total_seconds()
-        self.total = target.timeout.total.total_seconds()
-        self.idle = target.idle.total_seconds()
-        self.header_bytes = target.limits.header_bytes
 
 
 class Connection(asyncio.Protocol):

@@ -7,7 +7,8 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fiveways.methods.synchronous.upstream.connection import Bounds, Connection, Owner
+from fiveways.methods.synchronous.upstream.bounds import Bounds
+from fiveways.methods.synchronous.upstream.connection import Connection, Owner
 from fiveways.methods.synchronous.upstream.faults import Phase, UpstreamFault, UpstreamUnreachable
 from fiveways.methods.synchronous.upstream.response_head import ResponseHeadParser
 from fiveways.methods.synchronous.upstream.settings import Target

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fiveways.methods.synchronous.upstream.connection import Bounds, Connection, State
+from fiveways.methods.synchronous.upstream.bounds import Bounds
+from fiveways.methods.synchronous.upstream.connection import Connection, State
 from fiveways.methods.synchronous.upstream.faults import UpstreamFault
 from fiveways.methods.synchronous.upstream.message import UpstreamAnswer
 from fiveways.methods.synchronous.upstream.response_head import ResponseHeadParser
