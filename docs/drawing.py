@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-_AROUND = ("correlation", "tracing", "metrics", "alerting", "audit", "faults")
+_AROUND = ("correlation", "tracing", "metrics", "audit", "faults")
 """The policies that stand around everything, refusals included; the others may end a request before it reaches the back end."""
 
 _REFUSES = {

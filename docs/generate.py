@@ -31,7 +31,6 @@ POLICIES = {
     "correlation": "correlation:mirror",
     "tracing": "tracing:Tracing",
     "metrics": "metrics:Metrics",
-    "alerting": "alerting:Alerting",
     "audit": "audit:Audit",
     "faults": "faults:Faults",
     "request-id": "correlation:require_guid",

@@ -7,12 +7,13 @@ X-Request-ID names one request (a resend keeps it), X-Correlation-ID the convers
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from uuid_utils import uuid4, uuid7
 
-GUID = re.compile(rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-_TRACEPARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
-_PRINTABLE = re.compile(rb"[\x21-\x7e]{1,256}")
+GUID: Final = re.compile(rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_PRINTABLE: Final = re.compile(rb"[\x21-\x7e]{1,256}")
 
 
 def new_id() -> str:
@@ -28,11 +29,12 @@ def is_guid(value: bytes) -> bool:
 class Correlation:
     """The ids of one request. `request_id` and `correlation_id` are bytes as they stand on the wire.
 
-    `given` says whether the consumer sent the request id itself (only then can a repeat be recognised by it), and
-    `correlation_given` the same of the correlation id; only what was given is mirrored to the consumer under the second name.
+    `given` says whether the consumer sent the request id itself (only then can a repeat be recognised by it), `guid` whether it
+    is a GUID, and `correlation_given` whether the consumer sent the correlation id; only what was given is mirrored to the
+    consumer under the second name.
     """
 
-    __slots__ = ("correlation_given", "correlation_id", "given", "request_id", "traceparent", "tracestate")
+    __slots__ = ("correlation_given", "correlation_id", "given", "guid", "request_id", "traceparent", "tracestate")
 
     def __init__(
         self,
@@ -41,8 +43,11 @@ class Correlation:
         traceparent: bytes | None = None,
         tracestate: bytes | None = None,
     ) -> None:
-        self.given = request_id is not None and _PRINTABLE.fullmatch(request_id) is not None
-        self.request_id: bytes = request_id if self.given and request_id is not None else str(uuid4()).encode()
+        self.guid = request_id is None or is_guid(request_id)
+        self.given = request_id is not None and (self.guid or _PRINTABLE.fullmatch(request_id) is not None)
+        if request_id is None or not self.given:
+            self.guid, request_id = True, str(uuid4()).encode()
+        self.request_id: bytes = request_id
         self.correlation_given = correlation_id is not None and _PRINTABLE.fullmatch(correlation_id) is not None
         self.correlation_id: bytes = correlation_id if self.correlation_given and correlation_id is not None else self.request_id
         valid = valid_traceparent(traceparent)

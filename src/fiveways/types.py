@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fiveways.correlation import Correlation
@@ -36,7 +36,7 @@ class Consumer:
     issuer: str = ""
 
 
-ANONYMOUS = Consumer()
+ANONYMOUS: Final = Consumer()
 
 
 class Interaction:

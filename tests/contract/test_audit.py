@@ -29,7 +29,7 @@ SMALL = AuditSettings(segment_rows=5)
 
 
 def event(number: int = 0, **more: Any) -> AuditEvent:
-    return AuditEvent(at=1_700_000_000_000_000 + number, kind="interaction", id=new_id(), status=200, **more)
+    return AuditEvent(at=1_700_000_000_000_000 + number, kind="interaction", **{"id": new_id(), "status": 200, **more})
 
 
 @asynccontextmanager
@@ -105,12 +105,14 @@ async def test_a_trace_finds_events_by_each_of_their_ids_in_order_of_time(databa
         ours = [event(9 - n, correlation_id="conversation", request_id=f"request-{n}") for n in range(3)]
         for n in range(50):
             log.record(event(n, correlation_id=f"other-{n}", request_id=f"other-{n}"))
-        for one in ours:
+        refused = event(60, outcome="FORBIDDEN", id=new_id())
+        for one in (*ours, refused):
             log.record(one)
         await log.flush()
         assert await log.trace("conversation") == sorted(ours, key=lambda e: e.at)
         assert await log.trace("request-1") == [ours[1]]
-        assert await log.trace(ours[2].id) == [ours[2]]
+        assert await log.trace(refused.id) == [refused], "a fault shows its message id"
+        assert await log.trace(ours[2].id) == [], "nobody is shown that of a success"
         assert await log.trace("nothing") == []
         assert await log.trace("") == []
 
@@ -151,19 +153,28 @@ async def test_while_the_store_fails_nothing_is_acknowledged_and_nothing_is_drop
     assert (report.events, report.gaps) == (54, [])
 
 
+class Losing:
+    """Stands in for a log in the group writer: the rows of its one commit are there, and the log is told that they are not."""
+
+    def __init__(self, log: AuditLog) -> None:
+        self._log = log
+        self.pending, self.gather, self.failed, self.settled = log.pending, log.gather, log.failed, log.settled
+
+    def committed(self) -> None:
+        self._log._group.detach(self)
+        self._log.failed(StoreError("the connection was lost"))
+
+
 async def test_a_commit_whose_success_was_not_learned_of_is_no_obstacle(database: Database, tmp_path: Path) -> None:
     async with running(database, tmp_path) as log:
         await log.durable(event())
-        committed, standing = log.committed, (log._standing.next, log._standing.link, log._standing.rows)
-
-        def lost() -> None:  # the rows are there, and the writer is told that they are not
-            log.committed = committed  # type: ignore[method-assign]
-            log.failed(StoreError("the connection was lost"))
-
-        log.committed = lost  # type: ignore[method-assign]
+        standing = (log._standing.next, log._standing.link, log._standing.rows)
+        log._group.detach(log)
+        log._group.attach(Losing(log))
         with pytest.raises(StoreError):
             await log.durable(event(1))
         assert (log._standing.next, log._standing.link, log._standing.rows) == standing
+        log._group.attach(log)
         await log.durable(event(2))
     report = await verify(database, tmp_path)
     assert report.findings == []
@@ -240,7 +251,7 @@ async def alter_a_column(database: Database) -> None:
 
 
 async def hide_from_traces(database: Database) -> None:
-    await execute(database, update(audit_events).where(rows.seq == 4).values(message_key=None))
+    await execute(database, update(audit_events).where(rows.seq == 4).values(correlation_key=0))
 
 
 async def remove_one(database: Database) -> None:

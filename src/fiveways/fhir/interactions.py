@@ -6,7 +6,9 @@ client sends, so that they can label metrics and audit without carrying anything
 
 from __future__ import annotations
 
-RESOURCE_TYPES = frozenset(
+from typing import Final
+
+RESOURCE_TYPES: Final = frozenset(
     b"""
     Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic Binary
     BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry ChargeItem
@@ -32,7 +34,7 @@ RESOURCE_TYPES = frozenset(
     """.split()
 )  # fmt: skip
 
-OPERATIONS = frozenset(
+OPERATIONS: Final = frozenset(
     b"""
     $apply $closure $conforms $data-requirements $document $evaluate-measure $everything $expand $export $find $find-matches
     $graph $graphql $implements $lastn $lookup $match $merge $meta $meta-add $meta-delete $populate $process-message
@@ -40,10 +42,10 @@ OPERATIONS = frozenset(
     """.split()
 )
 
-_TYPE_LEVEL = {"GET": "search", "HEAD": "search", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_INSTANCE_LEVEL = {"GET": "read", "HEAD": "read", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_SYSTEM_LEVEL = {"GET": "system.search", "HEAD": "system.search", "POST": "system.batch", "DELETE": "system.delete"}
-OTHER = "other"
+_TYPE_LEVEL: Final = {"GET": "search", "HEAD": "search", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_INSTANCE_LEVEL: Final = {"GET": "read", "HEAD": "read", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_SYSTEM_LEVEL: Final = {"GET": "system.search", "HEAD": "system.search", "POST": "system.batch", "DELETE": "system.delete"}
+OTHER: Final = "other"
 
 
 def interaction(method: str, below: bytes) -> str:

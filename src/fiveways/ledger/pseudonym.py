@@ -30,6 +30,10 @@ class Pseudonyms:
         """With the key of `{data}/keys/pseudonyms.key`, made when first needed."""
         return cls(secret(folder / "keys" / "pseudonyms.key"))
 
+    def keyed_hash(self) -> hmac.HMAC:
+        """HMAC-SHA256 under the key, to be fed with whatever is to be recognised but not kept."""
+        return self._keyed.copy()
+
     def of(self, identifier: bytes) -> str:
         """The pseudonym: `nhs:` and 32 hexadecimal digits."""
         known = self._cache.get(identifier)

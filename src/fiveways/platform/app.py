@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Final
 
 from fiveways.correlation import Correlation, new_id
 from fiveways.methods.synchronous.request import Receive, Scope, Send
@@ -10,7 +11,7 @@ from fiveways.platform.listeners import Asgi
 from fiveways.platform.platform import Platform
 from fiveways.security.authorization import MESSAGE_ID
 
-_AUTHORIZATION = ("/oauth2/", "/.well-known/")
+_AUTHORIZATION: Final = ("/oauth2/", "/.well-known/")
 
 
 def app(platform: Platform) -> Asgi:

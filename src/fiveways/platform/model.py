@@ -14,7 +14,7 @@ from fiveways.deployment import document
 from fiveways.deployment.document import Document, Mistake
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
 from fiveways.ledger.audit.settings import AuditSettings
-from fiveways.methods.synchronous.policies.alerting import AlertSettings
+from fiveways.methods.synchronous.alerting import AlertSettings
 from fiveways.methods.synchronous.settings import ApiSettings
 from fiveways.platform.listeners import Listener
 from fiveways.security.providers import Provider

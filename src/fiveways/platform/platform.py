@@ -18,8 +18,8 @@ from fiveways.deployment.document import Document
 from fiveways.errors import DeploymentError
 from fiveways.ledger.audit import AuditEvent
 from fiveways.methods.synchronous import contexts, probes
+from fiveways.methods.synchronous.alerting import Alerts
 from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
-from fiveways.methods.synchronous.policies.alerting import Alerts
 from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.platform import directory
@@ -151,7 +151,6 @@ class Platform:
                 "client-certificate": contexts.client_certificate(directory.client_certificates(deployment), who.organisations),
             },
             metrics=self._metrics,
-            alerts=deployment.programme.alerts,
             release=probes.Release(fiveways.__version__),
             status_keys=deployment.status.keys,
             base=self.base,
@@ -163,11 +162,14 @@ class Platform:
         compiled = compile_gateway(deployment.apis, who, services, previous)
         alerts = Alerts(
             deployment.programme.alerts,
+            self.clock,
             teller(deployment.programme.alerts.webhook, self.base),
-            compiled.alerting,
+            {name: api.service_level.budget for name, api in deployment.apis.items()},
+            self._metrics,
             tuple(compiled.breakers.values()),
-            self._running.alerts.standing if self._running is not None else {},
         )
+        if self._running is not None:
+            alerts.go_on_from(self._running.alerts)
         return Running(deployment, compiled, self._authorization(deployment, verifier), alerts)
 
     def _authorization(self, deployment: Deployment, verifier: TokenVerifier) -> AuthorizationServer:

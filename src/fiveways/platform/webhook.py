@@ -13,7 +13,7 @@ import structlog
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from fiveways.methods.synchronous.policies.alerting import Alert, Webhook
+from fiveways.methods.synchronous.alerting import Alert, Webhook
 
 log = structlog.get_logger("fiveways.alerts")
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ class SqliteBackend:
         for count in _ROWS_AT_ONCE:
             while len(rows) - start >= count:
                 some = rows[start : start + count]
-                connection.execute(self._many(write.compiled, count), [value for row in some for value in row])
+                connection.execute(self._many(write.compiled, count), list(chain.from_iterable(some)))
                 start += count
 
     def _many(self, compiled: Compiled, count: int) -> str:

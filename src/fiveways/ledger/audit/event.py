@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+INTERACTION = "interaction"
+"""The kind of event that every exchange of the gateway leaves."""
+
 
 class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """Who did what, when, for whom, and what came of it. No bodies, credentials or patient identifiers (architecture, rule 7).

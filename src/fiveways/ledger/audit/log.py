@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import case, null
@@ -26,21 +27,21 @@ from fiveways.ledger.audit.files import ChainFiles, read_segments
 from fiveways.ledger.audit.recovery import Standing, recover
 from fiveways.ledger.audit.retention import SEGMENTS_REMOVED, Expired, expired, remove
 from fiveways.ledger.audit.settings import AuditSettings
-from fiveways.ledger.audit.tables import audit_events, key
+from fiveways.ledger.audit.tables import audit_events, keys
 from fiveways.ledger.audit.trace import trace
 from fiveways.ledger.keys import public_pem, signing_key
 from fiveways.store.database import Database
 from fiveways.store.group import Compiled, GroupWriter, Write
 
-logger = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
 
-_row = insert(audit_events)
+_row: Final = insert(audit_events)
 # Where a connection was lost during the commit, the rows may be there already: the same row again is no error, another one is.
-_insert = _row.on_conflict_do_update(
+_insert: Final = _row.on_conflict_do_update(
     index_elements=[audit_events.c.chain, audit_events.c.seq],
     set_={"hash": case((audit_events.c.hash == _row.excluded.hash, _row.excluded.hash), else_=null())},
 )
-_AT_ONCE = 1024
+_AT_ONCE: Final = 1024
 """Events in one commit at most: encoding them holds the interpreter for some two milliseconds."""
 
 
@@ -222,20 +223,7 @@ class AuditLog:
             event = events.popleft()
             body = encode(event)
             link = hash_ = hash_event(link, named, seq, body)
-            same = event.request_id == event.correlation_id
-            rows.append(
-                (
-                    chain,
-                    seq,
-                    event.at,
-                    key(seq, event.correlation_id),
-                    None if same else key(seq, event.request_id),
-                    key(seq, event.id),
-                    body,
-                    hash_,
-                    None,
-                )
-            )
+            rows.append((chain, seq, event.at, *keys(seq, event), body, hash_, None))
             seq += 1
         self._head = Head(chain, seq - 1, hash_, standing.segments, standing.digest).signed(self._key)
         mark = self._head.mark()

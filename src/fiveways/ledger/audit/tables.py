@@ -7,16 +7,18 @@ the newest bucket, and a search looks once into each.
 
 from __future__ import annotations
 
+from typing import Final
 from zlib import crc32
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text
 
+from fiveways.ledger.audit.event import INTERACTION, AuditEvent
 from fiveways.store.tables import metadata
 
-BUCKET = 12
+BUCKET: Final = 12
 """Events of one bucket, as a power of two."""
 
-audit_events = Table(
+audit_events: Final = Table(
     "audit_events",
     metadata,
     Column("chain", Text, primary_key=True),
@@ -32,6 +34,16 @@ audit_events = Table(
 for _name in ("correlation_key", "request_key", "message_key"):
     _column = audit_events.c[_name]
     Index(None, _column, sqlite_where=_column.isnot(None), postgresql_where=_column.isnot(None))
+
+
+def keys(seq: int, event: AuditEvent) -> tuple[int | None, int | None, int | None]:
+    """The index entries of an event: correlation id, request id where it is another, and message id where an answer showed it.
+
+    A fault shows its message id. Nobody is shown that of an interaction that went well: it is found by its request id.
+    """
+    request = None if event.request_id == event.correlation_id else key(seq, event.request_id)
+    message = None if event.kind == INTERACTION and not event.outcome else key(seq, event.id)
+    return key(seq, event.correlation_id), request, message
 
 
 def key(seq: int, value: str) -> int | None:

@@ -36,7 +36,7 @@ from fiveways.ledger.audit.chain import (
 from fiveways.ledger.audit.event import AuditEvent, decode
 from fiveways.ledger.audit.files import chains_in, read_head, read_segments
 from fiveways.ledger.audit.recovery import BROKEN, RECOVERED
-from fiveways.ledger.audit.tables import audit_events, key
+from fiveways.ledger.audit.tables import audit_events, keys
 from fiveways.ledger.keys import read_public_key
 from fiveways.store.database import Database
 
@@ -231,7 +231,7 @@ class _Check:
             self._told(seq, event)
         if hash_ != hash_event(self.link, self.named, seq, body):
             self._find(seq, "altered, or not in its place: its hash does not follow from the event before")
-        elif event is None or not _columns_agree(event, seq, at, correlation_key, request_key, message_key):
+        elif event is None or (at, (correlation_key, request_key, message_key)) != (event.at, keys(seq, event)):
             self._find(seq, "altered: its columns do not say what its body says")
         self.link = hash_ + (mark or b"")
         self.unsigned += 1
@@ -304,15 +304,3 @@ class _Check:
 
     def _find(self, seq: int, what: str) -> None:
         self.report.add(self.chain, seq, what)
-
-
-def _columns_agree(
-    event: AuditEvent, seq: int, at: int, correlation_key: int | None, request_key: int | None, message_key: int | None
-) -> bool:
-    same = event.request_id == event.correlation_id
-    return (
-        at == event.at
-        and correlation_key == key(seq, event.correlation_id)
-        and request_key == (None if same else key(seq, event.request_id))
-        and message_key == key(seq, event.id)
-    )

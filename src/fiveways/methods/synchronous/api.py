@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fiveways.errors import Fault
 from fiveways.fhir.interactions import interaction as fhir_interaction
@@ -73,7 +74,7 @@ class Api:
         return Route("", wrap(refused, *self.outer), self.observers)
 
 
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 def _method_name(method: str) -> str:

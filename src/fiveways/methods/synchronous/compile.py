@@ -4,7 +4,7 @@
     → request id → identity → entitlement → rate → de-duplication        who may, how often, and only once
     → retry → guard (concurrency, breaker) → your own → the back end     what happens when it is in trouble
 
-Every outcome is then observed: correlation ids put on it, metrics, counts for alerting.
+Every outcome is then observed: correlation ids put on it, and counted for metrics and alerting.
 
 A reload compiles anew and takes over what has not changed: connections, breakers and counts of the targets that stay.
 """
@@ -28,7 +28,6 @@ from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.api import Api, Match, Route, template
 from fiveways.methods.synchronous.gateway import Gateway
 from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
-from fiveways.methods.synchronous.policies.alerting import Alerting, AlertSettings
 from fiveways.methods.synchronous.policies.audit import Audit
 from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.methods.synchronous.policies.concurrency import Concurrency
@@ -71,7 +70,6 @@ class Services:
     ledger: Ledger
     contexts: Mapping[SecurityContext, Context]
     metrics: GatewayMetrics
-    alerts: AlertSettings
     release: probes.Release
     status_keys: tuple[str, ...]
     base: Path
@@ -88,7 +86,6 @@ class Compiled:
     gateway: Gateway
     upstreams: dict[str, Upstream] = field(default_factory=dict)
     breakers: dict[str, Breaker] = field(default_factory=dict)
-    alerting: dict[str, Alerting] = field(default_factory=dict)
     apis: list[Api] = field(default_factory=list)
 
 
@@ -101,7 +98,7 @@ def compile_gateway(
     compiled.append(compiler.own())
     gateway = Gateway(compiled, compiler.platform, services.clock)
     services.metrics.breakers = tuple(compiler.breakers.values())
-    return Compiled(gateway, compiler.upstreams, compiler.breakers, compiler.alerting, compiled)
+    return Compiled(gateway, compiler.upstreams, compiler.breakers, compiled)
 
 
 class _Compiler:
@@ -111,7 +108,6 @@ class _Compiler:
         self._previous = previous
         self.upstreams: dict[str, Upstream] = {}
         self.breakers: dict[str, Breaker] = {}
-        self.alerting: dict[str, Alerting] = {}
         self._platform = [policy for _, policy in self._outer(as_problem)]
         self._platform_observers: tuple[Observer, ...] = (mirror, Metrics(services.metrics, services.clock, None))
 
@@ -126,7 +122,7 @@ class _Compiler:
     def api(self, name: str, settings: ApiSettings) -> Api:
         """One API, compiled."""
         render = _render(settings)
-        outer, observers = self._outer(render), self._observers(name, settings)
+        outer, observers = self._outer(render), self._observers(settings)
         upstream, breaker = self._target(settings)
         guard = Guarded([Concurrency(settings.resilience.concurrency), breaker])
         api = Api(
@@ -154,7 +150,10 @@ class _Compiler:
     def own(self) -> Api:
         """What the platform itself answers, at the root: probes, metrics, and 404 for everything else."""
         services = self._services
-        checks = {**services.checks, **{b.target: probes.breaker(b) for b in self.breakers.values()}}
+        by_target: dict[str, list[Breaker]] = {}
+        for breaker in self.breakers.values():
+            by_target.setdefault(breaker.target, []).append(breaker)
+        checks = {**services.checks, **{target: probes.breaker(*breakers) for target, breakers in by_target.items()}}
         nothing = self.platform(NotFound("No API is published at this path"))
         api = Api("", b"", False, nothing, tuple(self._platform), self._platform_observers, as_problem, body_limit=2**63)
         for name, handler in (
@@ -174,14 +173,8 @@ class _Compiler:
         outer: list[Named] = [("audit", audit), ("faults", Faults(render))]
         return outer if services.tracing is None else [("tracing", services.tracing), *outer]
 
-    def _observers(self, name: str, settings: ApiSettings) -> tuple[Observer, ...]:
-        services, latency = self._services, settings.service_level.latency
-        budget = latency.total_seconds() if latency is not None else None
-        old = self._previous.alerting.get(name) if self._previous is not None else None
-        if old is None or not old.same(services.alerts, budget):
-            old = Alerting(services.alerts, services.clock, budget)
-        self.alerting[name] = old
-        return mirror, Metrics(services.metrics, services.clock, budget), old
+    def _observers(self, settings: ApiSettings) -> tuple[Observer, ...]:
+        return mirror, Metrics(self._services.metrics, self._services.clock, settings.service_level.budget)
 
     def _target(self, settings: ApiSettings) -> tuple[Upstream, Breaker]:
         """The connections and the breaker of a target: shared by the APIs that name the same one, kept over a reload."""

@@ -6,6 +6,7 @@ User-restricted access joins here: a grant with a subject is a person's, and not
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from fiveways.clock import Clock
 from fiveways.errors import AccessDenied
@@ -16,13 +17,13 @@ from fiveways.security.certificates import ClientCertificates
 from fiveways.security.tokens import Grant, TokenVerifier, bearer_of
 from fiveways.types import Consumer, Interaction
 
-CHALLENGE = {"signed-jwt": "Bearer", "api-key": 'ApiKey header="apikey"', "client-certificate": "Certificate"}
-_WORDS = {
+CHALLENGE: Final = {"signed-jwt": "Bearer", "api-key": 'ApiKey header="apikey"', "client-certificate": "Certificate"}
+_WORDS: Final = {
     "signed-jwt": "an access token (Authorization: Bearer …)",
     "api-key": "an API key (header apikey)",
     "client-certificate": "a client certificate",
 }
-CREDENTIALS = {"signed-jwt": b"authorization", "api-key": b"apikey"}
+CREDENTIALS: Final = {"signed-jwt": b"authorization", "api-key": b"apikey"}
 """The header field that carries the credentials of a context; it ends at the gateway."""
 
 

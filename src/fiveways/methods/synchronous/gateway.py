@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import Final
 
 import structlog
 
@@ -21,11 +22,11 @@ from fiveways.methods.synchronous.rendering import as_problem
 from fiveways.methods.synchronous.request import CLOSE, ClientGone, Receive, RequestBody, Scope, Send, read
 from fiveways.types import Interaction
 
-log = structlog.get_logger("fiveways.gateway")
+log: Final = structlog.get_logger("fiveways.gateway")
 
-SWEEP = 0.25
+SWEEP: Final = 0.25
 """Seconds between looks at which exchanges last long enough to be worth watching for a client that goes away."""
-SEND_PATIENCE = 60.0
+SEND_PATIENCE: Final = 60.0
 """Seconds a client may take to accept one piece of a streamed answer."""
 
 
@@ -39,6 +40,7 @@ class Gateway:
         self._active: dict[asyncio.Task[None], tuple[float, Interaction, Receive]] = {}
         self._watched: dict[asyncio.Task[None], asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def active(self) -> int:
@@ -52,11 +54,12 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP exchange."""
         interaction, fault = read(scope, receive, self._clock)
-        task = asyncio.current_task()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._sweeper = self._loop.create_task(self._sweep())
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._active[task] = (interaction.started, interaction, receive)
-        if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         begun = False
         try:
             if interaction.body is not None and interaction.length is None and fault is None:
@@ -88,9 +91,10 @@ class Gateway:
                 watcher.cancel()
 
     def _route(self, interaction: Interaction, fault: Fault | None) -> Route:
+        plain = False
         if fault is None:
             try:
-                paths.check(interaction.path, interaction.query)
+                plain = paths.check(interaction.path, interaction.query)
             except Fault as refused:
                 fault = refused
         if fault is not None:
@@ -102,8 +106,7 @@ class Gateway:
         interaction.api = api.name
         route = api.route(interaction)
         interaction.route = route
-        path = interaction.path
-        if (b"%" in path or b";" in path or b"//" in path) and not self._same_however_read(interaction, route):
+        if not plain and not self._same_however_read(interaction, route):
             return api.refuse(InvalidValue("The path is spelt so that it could be read as that of another operation"))
         body = interaction.body
         if body is not None:

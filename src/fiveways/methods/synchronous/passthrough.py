@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from fiveways.errors import MalformedRequest, MissingValue
 from fiveways.methods.synchronous.request import spellings
@@ -15,7 +16,7 @@ from fiveways.methods.synchronous.upstream.message import UpstreamRequest
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.types import Headers, Interaction, Outcome
 
-_VIA = {"1": b"1.0 fiveways", "1.0": b"1.0 fiveways", "1.1": b"1.1 fiveways", "2": b"2 fiveways"}
+_VIA: Final = {"1": b"1.0 fiveways", "1.0": b"1.0 fiveways", "1.1": b"1.1 fiveways", "2": b"2 fiveways"}
 
 
 @dataclass(slots=True, frozen=True)

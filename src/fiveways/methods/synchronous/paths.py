@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from fiveways.errors import InvalidValue, UriTooLong
 
 Entry = TypeVar("Entry")
 
-MAX_TARGET = 16 * 1024
-_AMBIGUOUS = re.compile(
+MAX_TARGET: Final = 16 * 1024
+_AMBIGUOUS: Final = re.compile(
     rb"""^//                                              # would be read as an authority
     | (?:^|/)(?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|%3[bB]|$)   # dot segments, however they are spelt
     | %2[fF](?:\.|%2[eE]){1,2}(?=[/;]|%2[fF]|%3[bB]|$)    # the same behind an encoded slash
@@ -27,21 +27,23 @@ _AMBIGUOUS = re.compile(
     """,
     re.VERBOSE,
 )
-_PARAMETERS = re.compile(rb";[^/]*")
-_REPEATED = re.compile(rb"//+")
-_PLAIN = re.compile(rb"(?:/[A-Za-z0-9_$~-][A-Za-z0-9_$~.:@!&'()*+,;=-]*)+/?")
-"""What nearly every path looks like; it is matched ten times faster than the above is searched for."""
-_NOT_IN_QUERY = re.compile(rb"[\x00-\x20\x7f-\xff\"<>#]")
+_PARAMETERS: Final = re.compile(rb";[^/]*")
+_REPEATED: Final = re.compile(rb"//+")
+_PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9_$~-][A-Za-z0-9_$~.:@!&'()*+,=-]*)+/?")
+"""What nearly every path looks like: it can be read in one way only, and is matched faster than the above is searched for."""
+_NOT_IN_QUERY: Final = re.compile(rb"[\x00-\x20\x7f-\xff\"<>#]")
 
 
-def check(path: bytes, query: bytes) -> None:
-    """Raise the fault that a path or query deserves; `path` must begin with '/'."""
+def check(path: bytes, query: bytes) -> bool:
+    """Raise the fault that a path or query deserves; `path` must begin with '/'. Whether all back ends read it alike (`freely`)."""
     if len(path) + len(query) > MAX_TARGET:
         raise UriTooLong(f"The path and query are longer than {MAX_TARGET} bytes")
-    if _PLAIN.fullmatch(path) is None and (path[:1] != b"/" or _AMBIGUOUS.search(path) is not None):
+    plain = _PLAIN.fullmatch(path) is not None
+    if not plain and (path[:1] != b"/" or _AMBIGUOUS.search(path) is not None):
         raise InvalidValue("The path can be read in more than one way (dot segments, //, backslash or control characters)")
     if query and _NOT_IN_QUERY.search(query) is not None:
         raise InvalidValue("The query has characters that must be percent-encoded")
+    return plain
 
 
 def freely(path: bytes) -> bytes:
@@ -54,29 +56,30 @@ def freely(path: bytes) -> bytes:
 
 
 class BasePaths(Generic[Entry]):
-    """Entries by base path; the longest that a path lies under wins. Looking up costs the depth of the deepest base."""
+    """Entries by base path; the longest that a path lies under wins. Bases with its first segment are looked at in turn."""
 
     def __init__(self, entries: Iterable[tuple[bytes, Entry]]) -> None:
-        self._entries = {base.rstrip(b"/"): entry for base, entry in entries}
-        self._depth = max((base.count(b"/") for base in self._entries), default=0)
+        self._under: dict[bytes, list[tuple[bytes, Entry]]] = {}
+        self._root: Entry | None = None
+        for path, entry in entries:
+            base = path.rstrip(b"/")
+            if base:
+                self._under.setdefault(_first_segment(base), []).append((base, entry))
+            else:
+                self._root = entry
+        for bases in self._under.values():
+            bases.sort(key=lambda each: len(each[0]), reverse=True)
 
     def find(self, path: bytes) -> tuple[Entry, bytes] | None:
         """The entry that `path` belongs to, and what of the path lies below its base ('' or '/…')."""
-        entries = self._entries
-        end, depth = len(path), path.count(b"/")
-        if depth > self._depth:
-            end = _nth_slash(path, self._depth + 1)
-        while True:
-            entry = entries.get(path[:end])
-            if entry is not None:
-                return entry, path[end:]
-            if end <= 0:
-                return None
-            end = path.rfind(b"/", 0, end)
+        for base, entry in self._under.get(_first_segment(path), ()):
+            if path.startswith(base):
+                below = path[len(base) :]
+                if not below or below[:1] == b"/":
+                    return entry, below
+        return (self._root, path) if self._root is not None else None
 
 
-def _nth_slash(path: bytes, nth: int) -> int:
-    at = -1
-    for _ in range(nth):
-        at = path.find(b"/", at + 1)
-    return at
+def _first_segment(path: bytes) -> bytes:
+    end = path.find(b"/", 1)
+    return path if end < 0 else path[:end]

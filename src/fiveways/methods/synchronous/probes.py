@@ -74,11 +74,12 @@ class Status:
         return _json(200, msgspec.json.encode({"status": worst, **self.release.fields(), "checks": checks}))
 
 
-def breaker(breaker: Breaker) -> Check:
-    """A check of a back end by how its breaker stands, without asking it anything."""
+def breaker(*breakers: Breaker) -> Check:
+    """A check of a back end by how its breakers stand (the worst of them), without asking it anything."""
 
     async def check() -> Mapping[str, Any]:
-        state = breaker.state
+        states = {breaker.state for breaker in breakers}
+        state = "open" if "open" in states else "half-open" if "half-open" in states else "closed"
         return {"status": {"closed": "pass", "half-open": "warn", "open": "fail"}[state], "outcome": f"breaker {state}"}
 
     return check

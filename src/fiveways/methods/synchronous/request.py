@@ -26,7 +26,7 @@ _DROP: Final = 0
 _READ: Final = 1
 _READ_AND_PASS: Final = 2
 
-_TREATMENT: dict[bytes, int] = {
+_TREATMENT: Final[dict[bytes, int]] = {
     **dict.fromkeys(
         (
             b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"http2-settings", b"proxy-authorization",
@@ -56,16 +56,16 @@ def spellings(name: bytes) -> set[bytes]:
     }
 
 
-_TREATMENT |= {spelling: _DROP for name, how in tuple(_TREATMENT.items()) if how == _DROP for spelling in spellings(name)}
+_TREATMENT.update({spelling: _DROP for name, how in tuple(_TREATMENT.items()) if how == _DROP for spelling in spellings(name)})
 
-INTERNAL = frozenset(name for name, how in _TREATMENT.items() if how == _DROP)
+INTERNAL: Final = frozenset(name for name, how in _TREATMENT.items() if how == _DROP)
 """Names of fields that never come through from a client."""
 
-_LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
-_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]+(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
+_LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,17}")
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]+(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
 CLOSE: Final = {"Connection": "close"}
 """On the answer to a request whose end two readers could see at different places: nothing behind it is read."""
-MAX_HEADER_FIELDS = 128
+MAX_HEADER_FIELDS: Final = 128
 
 
 class ClientGone(Exception):
@@ -118,7 +118,7 @@ def read(scope: Scope, receive: Receive, clock: Clock) -> tuple[Interaction, Fau
     return interaction, fault
 
 
-_hosts: set[bytes | None] = set()
+_hosts: Final[set[bytes | None]] = set()
 """Values of Host that were found to be valid; only so many, since clients choose them."""
 
 

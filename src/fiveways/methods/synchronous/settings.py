@@ -93,6 +93,11 @@ class ServiceLevel(Settings):
     availability: Percent | None = None
     """The share of requests answered without a fault of the platform's or the provider's."""
 
+    @property
+    def budget(self) -> float | None:
+        """The latency budget in seconds."""
+        return self.latency.total_seconds() if self.latency is not None else None
+
 
 class Resilience(Settings):
     """What happens when the back end is in trouble."""

@@ -11,7 +11,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httptools
 import structlog
@@ -22,20 +22,21 @@ from fiveways.platform.http1.splice import PREFACE, Splice
 if TYPE_CHECKING:
     from fiveways.platform.http1.listener import Http1Listener
 
-log = structlog.get_logger("fiveways.http1")
+log: Final = structlog.get_logger("fiveways.http1")
 
-HEAD_LIMIT = 64 * 1024
+HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a request's head: its target and its fields."""
-FIELDS_LIMIT = 128
-CONNECTIONS_LIMIT = 20_000
+FIELDS_LIMIT: Final = 128
+CONNECTIONS_LIMIT: Final = 20_000
 """Connections of one listener at once; more are cut."""
 LINGER = 2.0
 """Seconds for which the rest of a request that was answered early is still taken in."""
-_BLANKS = re.compile(rb"(?:\r\n)*[^ \r\n]*(?:  | [^ \r\n]*  )")
+_NEVER: Final = float("inf")
+_BLANKS: Final = re.compile(rb"(?:\r\n)*[^ \r\n]*(?:  | [^ \r\n]*  )")
 """A request line with more than one blank between its parts, which llhttp would let pass (RFC 9112 §3)."""
-PIPELINED = 32
+PIPELINED: Final = 32
 """Requests that may wait behind the one being answered (RFC 9112 §9.3.2); past that nothing more is read."""
-PIECE = 16 * 1024
+PIECE: Final = 16 * 1024
 """Bytes parsed at once, so that one large read of many small requests is no way around that."""
 
 
@@ -107,9 +108,11 @@ class Connection(asyncio.Protocol):
     def _feed(self, data: bytes) -> None:
         if self._lingering or self._refusal is not None:
             return
-        if not self._within and _BLANKS.match(data):
-            self._refuse(400, b"Bad Request")
-            return
+        if not self._within:
+            line = data.find(b"\r")
+            if (line < 0 or data.count(b" ", 0, line) != 2) and _BLANKS.match(data):
+                self._refuse(400, b"Bad Request")
+                return
         self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
@@ -251,7 +254,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._current = exchange
-        self.deadline = float("inf")
+        self.deadline = _NEVER
         task = self._task = self.loop.create_task(self._run(exchange))
         self._listener.tasks.add(task)
 
@@ -366,7 +369,7 @@ class Connection(asyncio.Protocol):
         start = (self._first or b"") + data
         if start.startswith(PREFACE):
             self._splice = Splice(self, self._listener.http2)
-            self.deadline = float("inf")
+            self.deadline = _NEVER
             self._splice.forward(start)
             return True
         if PREFACE.startswith(start):

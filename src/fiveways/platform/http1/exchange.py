@@ -9,21 +9,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Generator, MutableMapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from fiveways.platform.http1.connection import Connection
 
-HIGH_WATER = 256 * 1024
+HIGH_WATER: Final = 256 * 1024
 """Bytes of a request's body that wait to be taken before no more are read."""
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_BODILESS = frozenset((204, 304))
-_OURS = frozenset((b"date", b"connection", b"transfer-encoding", b"keep-alive"))
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_BODILESS: Final = frozenset((204, 304))
+_OURS: Final = frozenset((b"date", b"connection", b"transfer-encoding", b"keep-alive"))
 """Fields of an answer that are the connection's to decide, or to add."""
+
+
+class _Done:
+    """What is awaited where there is nothing to wait for: a coroutine for that would cost as much as the sending."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return cast("Generator[None, None, None]", iter(()))
+
+
+DONE: Final[Awaitable[None]] = _Done()
 
 
 class Exchange:
@@ -116,13 +126,13 @@ class Exchange:
             self._ended = True
         return self.received
 
-    async def send(self, message: MutableMapping[str, Any]) -> None:
-        """Send the head, or a piece of the body; returns when the client can take more."""
+    def send(self, message: MutableMapping[str, Any]) -> Awaitable[None]:
+        """Send the head, or a piece of the body; what is returned is to be awaited, and over when the client can take more."""
         if self.gone or self.over:
-            return
+            return DONE
         if message["type"] == "http.response.start":
             self._start(message["status"], message["headers"])
-            return
+            return DONE
         connection = self._connection
         body = message.get("body", b"")
         more = message.get("more_body", False)
@@ -143,7 +153,8 @@ class Exchange:
             self.over = True
             connection.answered(self)
         elif connection.writable is not None:
-            await connection.writable
+            return connection.writable
+        return DONE
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.started = True

@@ -16,7 +16,8 @@ from fiveways.clock import ManualClock, SystemClock
 from fiveways.deployment.settings import Rate as RateValue
 from fiveways.errors import Fault, MissingValue, ProviderUnavailable, TooManyRequests
 from fiveways.ledger.rates import Rates
-from fiveways.methods.synchronous.policies.alerting import Alert, Alerting, Alerts, AlertSettings
+from fiveways.methods.synchronous import probes
+from fiveways.methods.synchronous.alerting import Alert, Alerts, AlertSettings
 from fiveways.methods.synchronous.policies.breaker import Breaker, BreakerSettings
 from fiveways.methods.synchronous.policies.concurrency import Concurrency
 from fiveways.methods.synchronous.policies.guard import Guarded
@@ -24,7 +25,7 @@ from fiveways.methods.synchronous.policies.metrics import GatewayMetrics, Metric
 from fiveways.methods.synchronous.policies.rate import Allowance, Rate
 from fiveways.methods.synchronous.policies.retry import Retry, RetrySettings
 from fiveways.methods.synchronous.request import ClientGone, RequestBody, read
-from fiveways.methods.synchronous.upstream.faults import UpstreamFaulty, UpstreamTimeout, UpstreamUnreachable
+from fiveways.methods.synchronous.upstream.faults import UpstreamBusy, UpstreamFaulty, UpstreamTimeout, UpstreamUnreachable
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 from fiveways.store.migrate import migrate
@@ -188,6 +189,43 @@ async def test_a_probe_whose_client_goes_away_leaves_the_next_one_to_probe() -> 
     assert state(watched) == "half-open"
     assert await attempt(guarded, 200) == 200
     assert state(watched) == "closed"
+
+
+async def test_a_success_that_comes_late_does_not_close_what_was_opened_meanwhile() -> None:
+    clock = ManualClock()
+    watched = breaker(clock)
+    guarded = Guarded([watched])
+    release = asyncio.Event()
+
+    async def slow(_: Interaction) -> Outcome:
+        await release.wait()
+        return Outcome(200, [])
+
+    late = asyncio.ensure_future(guarded(interaction(), slow))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await attempt(guarded, broken())
+    release.set()
+    assert (await late).status == 200
+    assert state(watched) == "open"
+
+
+async def test_that_our_own_connections_are_in_use_is_not_the_back_end_s_failure() -> None:
+    watched = breaker(ManualClock())
+    for _ in range(5):
+        await attempt(Guarded([watched]), UpstreamBusy("all in use", phase="pool", reached=False))
+    assert state(watched) == "closed"
+
+
+async def test_of_two_breakers_of_a_target_the_worst_is_the_platform_s_status() -> None:
+    clock = ManualClock()
+    strict, lenient = (Breaker(BreakerSettings(failures=failures), clock, "http://b") for failures in (1, 9))
+    check = probes.breaker(strict, lenient)
+    assert (await check())["status"] == "pass"
+    await attempt(Guarded([strict]), broken())
+    assert (await check())["status"] == "fail"
+    clock.advance(30 * SECOND)
+    assert (await check())["status"] == "warn"
 
 
 # --- concurrency ----------------------------------------------------------------------------------------------------------
@@ -396,17 +434,26 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.api = Alerting(ALERTS, self.clock, budget=1.0)
+        self.metrics = GatewayMetrics(CollectorRegistry())
+        self.api = Metrics(self.metrics, self.clock, 1.0)
         self.breaker = Breaker(BreakerSettings(failures=1), self.clock, "http://b")
         self.told: list[Alert] = []
-        self.alerts = Alerts(ALERTS, self.tell, {"a": self.api}, (self.breaker,))
+        self.alerts = self.opened()
+
+    def opened(self, settings: AlertSettings = ALERTS, budget: float | None = 1.0) -> Alerts:
+        return Alerts(settings, self.clock, self.tell, {"a": budget}, self.metrics, (self.breaker,))
 
     async def tell(self, alert: Alert) -> None:
         self.told.append(alert)
 
+    def reload(self, **change: Any) -> None:
+        previous, self.alerts = self.alerts, self.opened(**change)
+        self.alerts.go_on_from(previous)
+
     def count(self, status: int, times: int, seconds: float = 0) -> None:
         for _ in range(times):
             asked = interaction()
+            asked.api = "a"
             asked.started = self.clock.monotonic() - seconds
             self.api(asked, Outcome(status, []))
 
@@ -441,13 +488,21 @@ async def test_the_window_moves_on() -> None:
     desk.count(500, 4)
     assert await desk.news() == [("error-rate", "a", True)]
     desk.clock.advance(11 * SECOND)
-    assert desk.api.totals() == (4, 4, 0)
-    desk.clock.advance(1 * SECOND)
-    assert desk.api.totals() == (0, 0, 0)
+    assert await desk.news() == []
+    desk.clock.advance(2 * SECOND)
     assert await desk.news() == [("error-rate", "a", False)]
     desk.clock.advance(120 * SECOND)
-    desk.count(200, 1)
-    assert desk.api.totals() == (1, 0, 0)
+    desk.count(500, 3)
+    assert await desk.news() == [], "what came before the window does not count"
+    desk.count(500, 1)
+    assert await desk.news() == [("error-rate", "a", True)]
+
+
+async def test_what_came_before_anybody_looked_is_no_news() -> None:
+    desk = Desk()
+    desk.count(500, 50)
+    desk.alerts = desk.opened()
+    assert await desk.news() == []
 
 
 async def test_slow_answers_are_told_of_against_the_budget() -> None:
@@ -478,18 +533,27 @@ async def test_what_stands_is_not_told_again_after_a_reload_and_its_end_is() -> 
     desk = Desk()
     desk.count(500, 4)
     assert await desk.news() == [("error-rate", "a", True)]
-    desk.alerts = Alerts(ALERTS, desk.tell, {"a": desk.api}, (desk.breaker,), desk.alerts.standing)
+    desk.reload()
     assert await desk.news() == []
     desk.count(200, 10)
     assert await desk.news() == [("error-rate", "a", False)]
 
 
-async def test_counts_go_on_over_a_reload_only_where_they_mean_the_same() -> None:
-    counts = Alerting(ALERTS, ManualClock(), 1.0)
-    assert counts.same(ALERTS.model_copy(), 1.0)
-    assert not counts.same(ALERTS, 2.0)
-    assert not counts.same(ALERTS, None)
-    assert not counts.same(ALERTS.model_copy(update={"window": timedelta(seconds=13)}), 1.0)
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [
+        ({}, True),
+        ({"settings": ALERTS.model_copy(update={"at_least": 3})}, True),
+        ({"budget": 2.0}, False),
+        ({"budget": None}, False),
+        ({"settings": ALERTS.model_copy(update={"window": timedelta(seconds=13)})}, False),
+    ],
+)
+async def test_a_window_goes_on_over_a_reload_where_it_means_the_same(change: dict[str, Any], goes_on: bool) -> None:
+    desk = Desk()
+    desk.count(500, 4)
+    desk.reload(**change)
+    assert await desk.news() == ([("error-rate", "a", True)] if goes_on else [])
 
 
 # --- rate -----------------------------------------------------------------------------------------------------------------

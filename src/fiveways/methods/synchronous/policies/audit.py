@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -15,6 +15,7 @@ from fiveways.clock import Clock
 from fiveways.correlation import is_guid
 from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog
+from fiveways.ledger.audit.event import INTERACTION
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.answer import when_over
 from fiveways.methods.synchronous.policies.faults import unrecorded
@@ -22,13 +23,13 @@ from fiveways.methods.synchronous.rendering import Render
 from fiveways.methods.synchronous.request import ClientGone
 from fiveways.types import Handler, Interaction, Outcome
 
-reports = structlog.get_logger("fiveways.gateway")
+reports: Final = structlog.get_logger("fiveways.gateway")
 
-NHS_NUMBER = re.compile(rb"(?<![0-9])[0-9]{10}(?![0-9])")
-_IN_ID = re.compile(rb"(?<![0-9])([0-9]{3})[-.]?([0-9]{3})[-.]?([0-9]{4})(?![0-9])")
-_CREDENTIAL = re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}|fwk_[A-Za-z0-9_-]+")
-_READS = frozenset(("GET", "HEAD", "OPTIONS"))
-CLIENT_GONE = 499
+NHS_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{10}(?![0-9])")
+_IN_ID: Final = re.compile(rb"(?<![0-9])([0-9]{3})[-.]?([0-9]{3})[-.]?([0-9]{4})(?![0-9])")
+_CREDENTIAL: Final = re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}|fwk_[A-Za-z0-9_-]+")
+_READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+CLIENT_GONE: Final = 499
 """The status in the audit of an exchange whose client went away before the answer."""
 
 
@@ -92,12 +93,12 @@ class Audit:
         about = NHS_NUMBER.search(interaction.below) or (NHS_NUMBER.search(interaction.query) if interaction.query else None)
         if about is not None:
             facts["patient"] = self._pseudonyms.of(about[0])
-        request_id = correlation_id = self._kept(ids.request_id)
+        request_id = correlation_id = ids.request_id.decode() if ids.guid else self._kept(ids.request_id)
         if ids.correlation_id is not ids.request_id:
             correlation_id = self._kept(ids.correlation_id)
         return AuditEvent(
             at=int(self._clock.time() * 1_000_000),
-            kind="interaction",
+            kind=INTERACTION,
             id=interaction.id,
             request_id=request_id,
             correlation_id=correlation_id,

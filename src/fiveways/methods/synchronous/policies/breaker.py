@@ -16,7 +16,7 @@ from pydantic import Field
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, Settings
 from fiveways.errors import ProviderUnavailable
-from fiveways.methods.synchronous.upstream.faults import UpstreamFault
+from fiveways.methods.synchronous.upstream.faults import UpstreamBusy, UpstreamFault
 from fiveways.types import Interaction, Outcome
 
 State = Literal["closed", "open", "half-open"]
@@ -59,17 +59,17 @@ class Breaker:
             self._probing = True
 
     def answered(self, outcome: Outcome) -> None:
-        """The back end has answered, which may still be a failure."""
-        self._probing = False
+        """The back end has answered, which may still be a failure. While open, only the probe's success counts."""
+        probed, self._probing = self._probing, False
         if outcome.status in self._statuses:
             self._failed()
-        else:
+        elif probed or self._failures < self._settings.failures:
             self._failures = 0
 
     def failed(self, error: BaseException) -> None:
-        """There is no answer; whether that is the back end's fault the error says."""
+        """There is no answer; the error says whether that is the back end's fault. That all our connections are in use is not."""
         self._probing = False
-        if isinstance(error, UpstreamFault):
+        if isinstance(error, UpstreamFault) and not isinstance(error, UpstreamBusy):
             self._failed()
 
     def _refuse_while_open(self) -> None:

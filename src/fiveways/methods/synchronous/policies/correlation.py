@@ -6,12 +6,13 @@ X-Request-ID names one request and X-Correlation-ID the conversation; both come 
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Final
 
 from fiveways.correlation import is_guid
 from fiveways.errors import InvalidValue, MissingValue
 from fiveways.types import Handler, Interaction, Outcome
 
-_MIRRORED = (b"x-request-id", b"x-correlation-id")
+_MIRRORED: Final = (b"x-request-id", b"x-correlation-id")
 
 
 def mirror(interaction: Interaction, outcome: Outcome) -> None:

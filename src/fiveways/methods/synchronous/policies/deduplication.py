@@ -9,7 +9,7 @@ knows whether the provider acted: a repeat is told so (409), and never silently 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -71,7 +71,7 @@ class Deduplication:
     async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
         """Handle a first request and keep its answer, or answer a repeat with what the first one got."""
         found = await self._begin(interaction.consumer.application, self._key(interaction))
-        digest = _Digest(interaction)
+        digest = _Digest(interaction, self._memory.pseudonyms.keyed_hash())
         if isinstance(found, Answered):
             await digest.drain()
             if not found.same_request(digest.value()):
@@ -179,11 +179,15 @@ async def _next(body: AsyncIterator[bytes]) -> bytes | None:
 
 
 class _Digest(AsyncIterator[bytes]):
-    """A request's body, hashed as it goes by behind method, path and query; `drain` takes what is left of it."""
+    """A request's body, hashed as it goes by behind method, path and query; `drain` takes what is left of it.
 
-    def __init__(self, interaction: Interaction) -> None:
+    The hash is keyed: what is kept of a request beyond its answer must not be found by hashing what it may have said.
+    """
+
+    def __init__(self, interaction: Interaction, keyed: hmac.HMAC) -> None:
         self._body = interaction.body
-        self._hash = hashlib.sha256(b"%b %b?%b\n" % (interaction.method.encode(), interaction.below, interaction.query))
+        self._hash = keyed
+        self._hash.update(b"%b %b?%b\n" % (interaction.method.encode(), interaction.below, interaction.query))
         self._source = interaction.body
         self._arriving: asyncio.Future[bytes | None] | None = None
         self.complete = False
@@ -214,6 +218,6 @@ class _Digest(AsyncIterator[bytes]):
             pass
 
     def value(self) -> bytes:
-        """SHA-256 of what was asked for."""
+        """HMAC-SHA256 of what was asked for."""
         self.complete = True
         return self._hash.digest()

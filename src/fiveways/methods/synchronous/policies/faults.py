@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import structlog
 
 from fiveways.errors import Fault, Internal, Overloaded, StoreError
@@ -9,7 +11,7 @@ from fiveways.methods.synchronous.rendering import Render
 from fiveways.methods.synchronous.request import ClientGone
 from fiveways.types import Handler, Interaction, Outcome
 
-log = structlog.get_logger("fiveways.gateway")
+log: Final = structlog.get_logger("fiveways.gateway")
 
 
 class Faults:

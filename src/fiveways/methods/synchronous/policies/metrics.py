@@ -1,12 +1,14 @@
 """Metrics: how many, how long, and within the latency budget or not, by application, API and interaction (S15, S17, S43).
 
 The series are counted in plain lists and turned into Prometheus samples when they are asked for: a request costs a bisection.
+Alerting looks at the same counts.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -17,10 +19,18 @@ from fiveways.clock import Clock
 from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.types import Interaction, Outcome
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds in seconds."""
 
 _Key = tuple[str, str, str, int]
+
+
+class Counts(NamedTuple):
+    """An API's answers since the process began: all, those with status 5xx, and those over its latency budget."""
+
+    total: int = 0
+    errors: int = 0
+    slow: int = 0
 
 
 class _Series:
@@ -41,6 +51,15 @@ class GatewayMetrics(Collector):
         self.over_budget: dict[str, int] = {}
         self.breakers: tuple[Breaker, ...] = ()
         registry.register(self)
+
+    def counts(self) -> dict[str, Counts]:
+        """What each API that was asked at all has answered."""
+        counts: dict[str, Counts] = {}
+        for (_, api, _, status), series in self.series.items():
+            total, errors, _ = counts.get(api, Counts())
+            answers = sum(series.counts)
+            counts[api] = Counts(total + answers, errors + (answers if status == 5 else 0), self.over_budget.get(api, 0))
+        return counts
 
     def collect(self) -> Iterable[Metric]:
         """The samples as they stand."""

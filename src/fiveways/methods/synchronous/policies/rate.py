@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from fiveways.deployment.settings import Rate as RateValue
 from fiveways.errors import TooManyRequests
 from fiveways.ledger.rates import Rates, Verdict
 from fiveways.types import Handler, Interaction, Outcome
 
-_UNITS = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
+_UNITS: Final = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}
 
 
 @dataclass(slots=True, frozen=True)

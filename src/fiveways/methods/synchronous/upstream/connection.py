@@ -15,7 +15,7 @@ import asyncio
 import select
 import socket
 from enum import Enum
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from fiveways.methods.synchronous.upstream.body import StreamedBody
 from fiveways.methods.synchronous.upstream.bounds import Bounds
@@ -30,8 +30,8 @@ from fiveways.methods.synchronous.upstream.response_head import (
 )
 from fiveways.methods.synchronous.upstream.tls import close_is_authentic
 
-_WRITE_HIGH_WATER = 256 * 1024
-_VERSION = b"HTTP/1."
+_WRITE_HIGH_WATER: Final = 256 * 1024
+_VERSION: Final = b"HTTP/1."
 
 
 class State(Enum):
@@ -43,7 +43,10 @@ class State(Enum):
     CLOSED = "closed"
 
 
-_IDLE, _AWAITING, _BODY, _CLOSED = State
+_IDLE: Final = State.IDLE
+_AWAITING: Final = State.AWAITING
+_BODY: Final = State.BODY
+_CLOSED: Final = State.CLOSED
 
 
 class Owner(Protocol):

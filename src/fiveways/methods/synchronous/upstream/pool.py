@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Final
 
 from fiveways.clock import Clock
 from fiveways.methods.synchronous.upstream.connection import Connection
@@ -11,7 +12,7 @@ from fiveways.methods.synchronous.upstream.dial import Attempt, Dialer
 from fiveways.methods.synchronous.upstream.faults import UpstreamBusy, UpstreamTimeout
 from fiveways.methods.synchronous.upstream.settings import Target
 
-TICK = 0.03
+TICK: Final = 0.03
 """Seconds between two looks at the time while an exchange is going on: the precision of time-outs."""
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from fiveways.methods.synchronous.upstream.message import HOP_BY_HOP, UpstreamRequest
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET = re.compile(rb"/[^\x00-\x20\x7f]*")
-_OWN = HOP_BY_HOP | {b"host", b"content-length"}
-_KNOWN_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
-_MOST_NAMES = 1024
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TARGET: Final = re.compile(rb"/[^\x00-\x20\x7f]*")
+_OWN: Final = HOP_BY_HOP | {b"host", b"content-length"}
+_KNOWN_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+_MOST_NAMES: Final = 1024
 
 
 class _Prefixes(dict[bytes, bytes]):
@@ -58,7 +59,7 @@ class RequestHead:
         lines.append(b"\r\n")
         head = b"\r\n".join(lines)
         breaks = len(lines) + 1  # one between each two, one in the first (after the target), one in the last: all are ours
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or 0 in head:
             raise ValueError("a request header field value holds CR, LF or NUL")
         return head
 

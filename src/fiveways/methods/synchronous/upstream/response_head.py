@@ -7,35 +7,29 @@ value hardly ever recurs is not kept.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final
 
 from fiveways.methods.synchronous.upstream.message import HOP_BY_HOP
 from fiveways.types import Headers
 
-CHUNKED = -1
-UNTIL_CLOSE = -2
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
-_FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
-_SPECIAL = HOP_BY_HOP | {b"content-length"}
-_VARYING = frozenset({b"set-cookie", b"location", b"content-location", b"etag", b"x-request-id", b"x-correlation-id"})
-_KEEP_ALIVE = (b"connection", b"keep-alive")  # says nothing that HTTP/1.1 does not (RFC 9112 §9.3)
-_MOST_LINES = 512
-_LONGEST_LINE = 256
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
+_FIELD_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
+_SPECIAL: Final = HOP_BY_HOP | {b"content-length"}
+_VARYING: Final = frozenset({b"set-cookie", b"location", b"content-location", b"etag", b"x-request-id", b"x-correlation-id"})
+_KEEP_ALIVE: Final = (b"connection", b"keep-alive")  # says nothing that HTTP/1.1 does not (RFC 9112 §9.3)
+_MOST_LINES: Final = 512
+_LONGEST_LINE: Final = 256
 
 
 class MalformedResponse(Exception):
     """What arrived is not a response that means one thing only; the message says why, without quoting it."""
 
 
-class ResponseHead(NamedTuple):
-    """A header section read. `framing` is the body's length, CHUNKED or UNTIL_CLOSE; `keep` whether the connection stays."""
-
-    status: int
-    headers: Headers
-    framing: int
-    keep: bool
+ResponseHead = tuple[int, Headers, int, bool]
+"""A header section read: the status, the fields, the body's length (or CHUNKED or UNTIL_CLOSE), whether the connection stays."""
 
 
 class ResponseHeadParser:
@@ -79,7 +73,7 @@ class ResponseHeadParser:
             headers.append(field)
         framing = UNTIL_CLOSE
         if length is not None:
-            if _LENGTH.fullmatch(length) is None:
+            if not length.isdigit() or len(length) > 18:
                 raise MalformedResponse("Content-Length is not a number")
             framing = int(length)
         if special is not None:
@@ -87,8 +81,8 @@ class ResponseHeadParser:
         if bodyless or status == 204 or status == 304 or status < 200:
             if status == 204 or status < 200:
                 headers = [field for field in headers if field[0] != b"content-length"]
-            return ResponseHead(status, headers, 0, keep)
-        return ResponseHead(status, headers, framing, keep and framing != UNTIL_CLOSE)
+            return status, headers, 0, keep
+        return status, headers, framing, keep and framing != UNTIL_CLOSE
 
     def _status(self, line: bytes) -> tuple[int, bool]:
         """Status code, and whether the version keeps connections by default; HTTP/1.0 is taken not to (RFC 9112 §9.3)."""

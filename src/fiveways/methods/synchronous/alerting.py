@@ -1,12 +1,13 @@
 """Alerting: error rate, latency against the declared service level, open breakers, by the programme's thresholds (S12, S43).
 
-The observer counts into a short ring of buckets per API; `Alerts.evaluate` looks at them every few seconds. An alert is raised
-when its condition begins to hold and cleared when it ends: one line in the log and one call of the webhook each, not one per
-request.
+Nothing is counted for it: `Alerts.evaluate` compares what metrics count with what they had counted a window before. An alert is
+raised when its condition begins to hold and cleared when it ends: one line in the log and one call of the webhook each, not one
+per request.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,11 +18,9 @@ from pydantic import Field
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Percent, Reference, Settings
 from fiveways.methods.synchronous.policies.breaker import Breaker
-from fiveways.types import Interaction, Outcome
+from fiveways.methods.synchronous.policies.metrics import Counts, GatewayMetrics
 
 log = structlog.get_logger("fiveways.alerts")
-
-_BUCKETS = 12
 
 
 class Webhook(Settings):
@@ -41,53 +40,28 @@ class AlertSettings(Settings):
     slow_rate: Percent = 0.05
     """Answers over the API's latency budget as a share of all, over `window`, that raise an alert."""
     window: Duration = Field(default=timedelta(minutes=1), ge=timedelta(seconds=1))
-    """The time looked back on."""
+    """The time looked back on. Every five seconds somebody looks; a shorter window is one of five seconds."""
     at_least: int = Field(default=20, ge=1)
     """Fewer requests than this in the window raise nothing."""
     webhook: Webhook | None = None
     """Where alerts go besides the log."""
 
 
-@dataclass(slots=True)
-class _Counts:
-    slot: int = -1
-    total: int = 0
-    errors: int = 0
-    slow: int = 0
+class Window:
+    """An API's counts as they stood at every look, as far back as a window reaches."""
 
+    def __init__(self, length: float, now: float, counts: Counts) -> None:
+        self._length = length
+        self._looks = deque([(now, counts)])
 
-class Alerting:
-    """Counts one API's answers. `budget` is its latency budget in seconds, where it declares one."""
-
-    def __init__(self, settings: AlertSettings, clock: Clock, budget: float | None) -> None:
-        self._settings = settings
-        self._width = settings.window.total_seconds() / _BUCKETS
-        self._clock = clock
-        self._budget = budget
-        self._ring = [_Counts() for _ in range(_BUCKETS)]
-
-    def __call__(self, interaction: Interaction, outcome: Outcome) -> None:
-        """Count the answer."""
-        now = self._clock.monotonic()
-        slot = int(now / self._width)
-        counts = self._ring[slot % _BUCKETS]
-        if counts.slot != slot:
-            counts.slot, counts.total, counts.errors, counts.slow = slot, 0, 0, 0
-        counts.total += 1
-        if outcome.status >= 500:
-            counts.errors += 1
-        if self._budget is not None and now - interaction.started > self._budget:
-            counts.slow += 1
-
-    def same(self, settings: AlertSettings, budget: float | None) -> bool:
-        """Whether these counts mean the same under the settings and budget given, and can go on."""
-        return (self._settings, self._budget) == (settings, budget)
-
-    def totals(self) -> tuple[int, int, int]:
-        """Answers, errors and slow ones within the window."""
-        oldest = int(self._clock.monotonic() / self._width) - _BUCKETS
-        recent = [counts for counts in self._ring if counts.slot > oldest]
-        return sum(c.total for c in recent), sum(c.errors for c in recent), sum(c.slow for c in recent)
+    def look(self, now: float, counts: Counts) -> Counts:
+        """What has come since the window's beginning, or the last look before it; `counts` are those of this look."""
+        looks = self._looks
+        looks.append((now, counts))
+        while len(looks) > 2 and looks[1][0] <= now - self._length:
+            looks.popleft()
+        before = looks[0][1]
+        return Counts(counts.total - before.total, counts.errors - before.errors, counts.slow - before.slow)
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,22 +76,38 @@ class Alert:
 
 @dataclass(slots=True)
 class Alerts:
-    """Evaluates the rules over all APIs and breakers, and tells of what changed.
+    """Evaluates the rules over the APIs and breakers, and tells of what changed.
 
-    `standing` is what was told and holds still, by rule and subject: give it on to whoever goes on after a reload.
+    `budgets` are the APIs' latency budgets in seconds, by name. `standing` is what was told and holds still, by rule and subject.
     """
 
     settings: AlertSettings
+    clock: Clock
     tell: Callable[[Alert], Awaitable[None]]
-    apis: Mapping[str, Alerting]
+    budgets: Mapping[str, float | None]
+    metrics: GatewayMetrics
     breakers: Iterable[Breaker]
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
+    windows: dict[str, Window] = field(init=False)
+
+    def __post_init__(self) -> None:
+        length, now, counts = self.settings.window.total_seconds(), self.clock.monotonic(), self.metrics.counts()
+        self.windows = {name: Window(length, now, counts.get(name, Counts())) for name in self.budgets}
+
+    def go_on_from(self, previous: Alerts) -> None:
+        """Take over from who evaluated before a reload: what stands, and the windows that still mean the same."""
+        self.standing = previous.standing
+        if self.settings.window == previous.settings.window:
+            for name, budget in self.budgets.items():
+                if name in previous.budgets and previous.budgets[name] == budget:
+                    self.windows[name] = previous.windows[name]
 
     async def evaluate(self) -> None:
         """Raise what newly holds and clear what no longer does."""
         holds: dict[tuple[str, str], str] = {}
-        for name, api in self.apis.items():
-            total, errors, slow = api.totals()
+        now, counts = self.clock.monotonic(), self.metrics.counts()
+        for name, window in self.windows.items():
+            total, errors, slow = window.look(now, counts.get(name, Counts()))
             if total < self.settings.at_least:
                 continue
             if errors / total >= self.settings.error_rate:
