@@ -18,10 +18,12 @@ UNTIL_CLOSE: Final = -2
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 _FIELD_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _SPECIAL: Final = HOP_BY_HOP | {b"content-length"}
-_VARYING: Final = frozenset({b"set-cookie", b"location", b"content-location", b"etag", b"x-request-id", b"x-correlation-id"})
+_VARYING: Final = frozenset({b"set-cookie", b"location", b"content-location", b"x-request-id", b"x-correlation-id"})
 _KEEP_ALIVE: Final = (b"connection", b"keep-alive")  # says nothing that HTTP/1.1 does not (RFC 9112 §9.3)
 _MOST_LINES: Final = 512
 _LONGEST_LINE: Final = 256
+_LONGEST_ETAG: Final = 16
+"""Short entity tags are the version ids of FHIR resources and recur; long ones are hashes and do not."""
 
 
 class MalformedResponse(Exception):
@@ -101,7 +103,7 @@ class ResponseHeadParser:
             raise MalformedResponse("bad header field")
         name, value = match.groups()
         field = name.lower(), value.rstrip(b" \t")
-        if len(line) <= _LONGEST_LINE and field[0] not in _VARYING:
+        if len(line) <= (_LONGEST_ETAG if field[0] == b"etag" else _LONGEST_LINE) and field[0] not in _VARYING:
             lines = self._specials if field[0] in _SPECIAL else self._lines
             if len(lines) >= _MOST_LINES:
                 lines.clear()
