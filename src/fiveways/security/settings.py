@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cryptography import x509
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Settings, Unsayable
@@ -21,8 +21,12 @@ def _at_least_a_second(value: timedelta) -> timedelta:
     return value
 
 
+LONGEST_LIFETIME = timedelta(days=1)
+"""No token, however a deployment is configured, is good for longer."""
+
+
 def _at_most_a_day(value: timedelta) -> timedelta:
-    if value > timedelta(days=1):
+    if value > LONGEST_LIFETIME:
         raise ValueError("expected at most 1d")
     return value
 
@@ -94,7 +98,10 @@ def _location(value: str) -> str:
         return value
     if re.match(r"https?://", value) and may_fetch(value):
         return value
-    raise ValueError("expected file:PATH, https://… (http:// only to this machine), or {keys: […]}")
+    raise ValueError(_JWKS_EXPECTED)
+
+
+_JWKS_EXPECTED = "expected file:PATH, https://… (http:// only to this machine), or {keys: […]}"
 
 
 JwksLocation = Annotated[
@@ -103,6 +110,8 @@ JwksLocation = Annotated[
     Field(json_schema_extra={"pattern": "^(file:.+|https?://.+)$", "examples": ["file:keys/app.jwks.json"]}),
 ]
 """Where a key set is: file:PATH (relative to the deployment file) or a URL."""
+
+_jwks_location: TypeAdapter[str] = TypeAdapter(JwksLocation)
 
 
 def _key_hash(value: str) -> str:
@@ -162,6 +171,18 @@ class Credentials(Settings):
 
     certificates: tuple[ClientCertificate, ...] = ()
     """Its client certificates."""
+
+    @field_validator("jwks", mode="wrap")
+    @classmethod
+    def _one_way_or_the_other(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        """A mapping is keys written out and text a location: one mistake is one message, about the way that was meant."""
+        if isinstance(value, dict):
+            return InlineJwks.model_validate(value)
+        if isinstance(value, str):
+            return _jwks_location.validate_python(value)
+        if value is None or isinstance(value, InlineJwks):
+            return validate(value)
+        raise ValueError(_JWKS_EXPECTED)
 
     def key_source(self, tokens: Tokens, base: Path, clock: Clock, sources: KeySources | None = None) -> KeySource | None:
         """Where its public keys come from; `base` is the deployment file's folder. None where it has none.

@@ -44,6 +44,7 @@ def test_the_house_breaks_no_contract(house: Path) -> None:
         ("methods/messaging/__init__.py", "import fiveways.methods.synchronous.api", "No method imports another"),
         ("methods/synchronous/upstream/tls.py", "import fiveways.ledger.keys", "The connection to a back end"),
         ("linter/rules/sy05.py", "import fiveways.linter.rules.fh01", "No lint rule imports another"),
+        ("demo/stories/messaging.py", "import fiveways.demo.stories.gateway", "No story of the demo imports another"),
     ],
 )
 def test_a_violation_breaks_the_contract_meant_for_it(house: Path, file: str, line: str, contract: str) -> None:

@@ -12,6 +12,8 @@ from joserfc.jwk import RSAKey
 from pydantic import ValidationError
 
 from fiveways.clock import ManualClock
+from fiveways.deployment import document
+from fiveways.errors import DeploymentError
 from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys, KeySources
 from fiveways.security.settings import Credentials, Tokens
 
@@ -67,6 +69,25 @@ def test_a_reload_keeps_what_was_fetched(tmp_path: Path, clock: ManualClock) -> 
 def test_a_wrong_credential_is_refused_with_what_was_expected(wrong: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         Credentials.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("5", "jwks: found 5, expected file:PATH, https://… (http:// only to this machine), or {keys: […]}"),
+        ("true", "jwks: found True, expected file:PATH, https://… (http:// only to this machine), or {keys: […]}"),
+        ("[a]", "jwks: found a list, expected file:PATH, https://… (http:// only to this machine), or {keys: […]}"),
+        ("keys.json", "jwks: found 'keys.json', expected file:PATH, https://… (http:// only to this machine), or {keys: […]}"),
+        ("{keys: 5}", "jwks.keys: found 5, expected a list"),
+        ("{keys: []}", "jwks.keys: found a list, expected at least 1"),
+        ("{kees: []}", "jwks.kees: unknown key; did you mean 'keys'?"),
+    ],
+)
+def test_one_mistake_in_a_key_set_is_one_message(wrong: str, told: str) -> None:
+    with pytest.raises(DeploymentError) as refused:
+        document.validate(document.parse(f"jwks: {wrong}\n"), Credentials)
+    messages = [line.partition(": ")[2] for line in str(refused.value).splitlines()]
+    assert [message for message in messages if "is missing" not in message] == [told]
 
 
 def test_a_private_key_in_the_file_is_refused(rsa_key: RSAKey) -> None:
