@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as insert_new
 
 from fiveways.clock import SystemClock
 from fiveways.errors import StoreError
@@ -19,6 +20,7 @@ notes = Table(
     "notes", MetaData(), Column("id", BigInteger, primary_key=True, autoincrement=False), Column("text", Text, nullable=False)
 )
 add = insert(notes)
+claim = insert_new(notes).on_conflict_do_nothing()
 amend = update(notes).where(notes.c.id == bindparam("b_id")).values(text=bindparam("v_text")).returning(notes.c.text)
 
 
@@ -52,6 +54,27 @@ async def test_the_rows_of_one_submission_are_kept_together_or_not_at_all(databa
     assert await ids(database) == []
     assert (await group.submit(add, [{"id": 1, "text": ""}, {"id": 2, "text": ""}])).rowcount == 2
     assert await ids(database) == [1, 2]
+
+
+async def test_the_steps_of_one_submission_are_kept_together_or_not_at_all(database: Database, group: GroupWriter) -> None:
+    outcomes = await asyncio.gather(
+        group.transact((add, {"id": 1, "text": "a"}), (add, [{"id": 2, "text": "b"}, {"id": 2, "text": "c"}])),
+        group.transact((add, {"id": 3, "text": "d"}), (amend, {"b_id": 3, "v_text": "e"})),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[0], StoreError)
+    assert [result.rowcount for result in outcomes[1]] == [1, 1]
+    assert outcomes[1][1].rows == [("e",)]
+    assert await ids(database) == [3]
+
+
+async def test_of_guarded_steps_nothing_is_done_where_the_first_touches_nothing(database: Database, group: GroupWriter) -> None:
+    steps = (claim, {"id": 1, "text": "mine"}), (add, {"id": 2, "text": "then"})
+    assert [result.rowcount for result in await group.transact(*steps, guarded=True)] == [1, 1]
+    assert [result.rowcount for result in await group.transact(*steps, guarded=True)] == [0]
+    claims = [group.transact((claim, {"id": 3, "text": ""}), (add, {"id": n, "text": ""}), guarded=True) for n in range(10, 15)]
+    assert sorted(len(results) for results in await asyncio.gather(*claims)) == [1, 1, 1, 1, 2]
+    assert len(await ids(database)) == 4
 
 
 async def test_a_bad_submission_does_not_fail_its_neighbours(database: Database, group: GroupWriter) -> None:

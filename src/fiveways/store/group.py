@@ -60,17 +60,25 @@ def _is_plain_insert(statement: Writing) -> bool:
     return isinstance(statement, Insert) and not statement._values and statement.select is None  # noqa: SLF001
 
 
+class Step(NamedTuple):
+    """A statement and the parameters of its rows."""
+
+    compiled: Compiled
+    parameters: Sequence[tuple[Any, ...]]
+
+
 class Write:
-    """One submission: a statement and the parameters of its rows, kept together or not at all."""
+    """One submission: steps that are kept together or not at all.
 
-    __slots__ = ("compiled", "future", "parameters")
+    `guarded`: where the first step touches no row, nothing else is done, and the first step's is the only result.
+    """
 
-    def __init__(
-        self, compiled: Compiled, parameters: Sequence[tuple[Any, ...]], future: asyncio.Future[Result] | None = None
-    ) -> None:
-        self.compiled = compiled
-        self.parameters = parameters
+    __slots__ = ("future", "guarded", "steps")
+
+    def __init__(self, steps: Sequence[Step], future: asyncio.Future[list[Result]] | None = None, *, guarded: bool = False) -> None:
+        self.steps = steps
         self.future = future
+        self.guarded = guarded
 
 
 class Source(Protocol):
@@ -83,7 +91,7 @@ class Source(Protocol):
         """Whether there is anything to write."""
         ...
 
-    def gather(self) -> Write | None:
+    def gather(self) -> Step | None:
         """Everything to be written now; the same again if it was not committed."""
         ...
 
@@ -100,8 +108,8 @@ class Source(Protocol):
         ...
 
 
-Outcomes = list[Result | StoreError]
-"""One for each write of a group, in order."""
+Outcomes = list[list[Result] | StoreError]
+"""For each write of a group, in order, what its steps came to or why none was kept."""
 
 
 class Backend(Protocol):
@@ -142,16 +150,23 @@ class GroupWriter:
 
         `statement` should be a constant of its module: it is compiled once. Its rows are kept all or none.
         """
+        return (await self.transact((statement, rows)))[0]
+
+    async def transact(self, *steps: tuple[Writing, Row | Sequence[Row]], guarded: bool = False) -> list[Result]:
+        """Write several statements, in order and all or none; returns what each came to once all are durable.
+
+        `guarded`: the first is a claim. Where it touches no row nothing else is done, and its result is the only one.
+        """
         while len(self._queue) >= self._limit:
             await self.room()
-        future: asyncio.Future[Result] = self._loop.create_future()
-        self._append(statement, rows, future)
+        future: asyncio.Future[list[Result]] = self._loop.create_future()
+        self._append(steps, future, guarded=guarded)
         self.hurry()
         return await future
 
     def enqueue(self, statement: Writing, rows: Row | Sequence[Row]) -> None:
         """Write `rows` soon, with nobody waiting; a failure is logged. Where `full` is true, await `room` first."""
-        self._append(statement, rows, None)
+        self._append([(statement, rows)], None)
         self.soon()
 
     @property
@@ -211,9 +226,18 @@ class GroupWriter:
                 self._timer.cancel()
             await self._backend.close()
 
-    def _append(self, statement: Writing, rows: Row | Sequence[Row], future: asyncio.Future[Result] | None) -> None:
+    def _append(
+        self,
+        steps: Iterable[tuple[Writing, Row | Sequence[Row]]],
+        future: asyncio.Future[list[Result]] | None,
+        *,
+        guarded: bool = False,
+    ) -> None:
         if self._closing:
             raise StoreError("the store is closing")
+        self._queue.append(Write([self._step(statement, rows) for statement, rows in steps], future, guarded=guarded))
+
+    def _step(self, statement: Writing, rows: Row | Sequence[Row]) -> Step:
         compiled = self._statements.get(statement)
         if compiled is None:
             compiled = Compiled(statement, self.database.engine.dialect)
@@ -222,7 +246,7 @@ class GroupWriter:
             self._statements[statement] = compiled
         parameters = compiled.parameters
         many: Iterable[Row] = (rows,) if isinstance(rows, Mapping) else rows
-        self._queue.append(Write(compiled, [parameters(row) for row in many], future))
+        return Step(compiled, [parameters(row) for row in many])
 
     def _start(self) -> None:
         if self._timer is not None:

@@ -15,7 +15,7 @@ import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.engine import URL
 
 from fiveways.errors import StoreError
-from fiveways.store.group import Outcomes, Result, Source, Write
+from fiveways.store.group import Outcomes, Result, Source, Step, Write
 
 _Done = Callable[[Outcomes, bool], None]
 
@@ -74,15 +74,15 @@ class PostgresBackend:
         return [error] * len(writes), False
 
     async def _transaction(self, writes: Sequence[Write], sources: Sequence[Source]) -> Outcomes:
-        gathered = [(source, write) for source in sources if (write := source.gather()) is not None]
+        gathered = [(source, step) for source in sources if (step := source.gather()) is not None]
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self._dsn, timeout=10, command_timeout=30)
         connection = self._connection
         async with connection.transaction():
-            for _, write in gathered:
-                await connection.executemany(write.compiled.sql, write.parameters)
+            for _, step in gathered:
+                await connection.executemany(step.compiled.sql, step.parameters)
             outcomes: Outcomes = []
-            for _, together in groupby(writes, key=lambda write: None if write.future else write.compiled.sql):
+            for _, together in groupby(writes, key=lambda write: None if write.future else write.steps[0].compiled.sql):
                 outcomes += await self._execute(connection, list(together))
         for source, _ in gathered:
             source.committed()
@@ -90,19 +90,28 @@ class PostgresBackend:
 
     async def _execute(self, connection: Any, writes: list[Write]) -> Outcomes:
         if writes[0].future is None:  # nobody asks for counts: all rows of one statement in one round trip
-            await connection.executemany(writes[0].compiled.sql, [row for write in writes for row in write.parameters])
-            return [Result(len(write.parameters), []) for write in writes]
+            rows = [row for write in writes for row in write.steps[0].parameters]
+            await connection.executemany(writes[0].steps[0].compiled.sql, rows)
+            return [[Result(len(write.steps[0].parameters), [])] for write in writes]
         return [await self._one(connection, write) for write in writes]
 
-    async def _one(self, connection: Any, write: Write) -> Result:
-        sql = write.compiled.sql
-        if len(write.parameters) > 1 and not write.compiled.returning:
-            await connection.executemany(sql, write.parameters)
-            return Result(len(write.parameters), [])
+    async def _one(self, connection: Any, write: Write) -> list[Result]:
+        results: list[Result] = []
+        for step in write.steps:
+            results.append(await self._step(connection, step))
+            if write.guarded and not results[0].rowcount:
+                break
+        return results
+
+    async def _step(self, connection: Any, step: Step) -> Result:
+        sql, returning = step.compiled.sql, step.compiled.returning
+        if len(step.parameters) > 1 and not returning:
+            await connection.executemany(sql, step.parameters)
+            return Result(len(step.parameters), [])
         rows: list[tuple[Any, ...]] = []
         count = 0
-        for parameters in write.parameters:
-            if write.compiled.returning:
+        for parameters in step.parameters:
+            if returning:
                 found = [tuple(record) for record in await connection.fetch(sql, *parameters)]
                 rows += found
                 count += len(found)

@@ -16,7 +16,7 @@ from typing import Any
 
 from fiveways.errors import StoreError
 from fiveways.store.database import BUSY_PATIENCE, BUSY_RETRY, SQLITE_PRAGMAS
-from fiveways.store.group import Compiled, Outcomes, Result, Source, Write
+from fiveways.store.group import Compiled, Outcomes, Result, Source, Step, Write
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +83,13 @@ class SqliteBackend:
         return outcomes, kept
 
     def _transaction(self, writes: Sequence[Write], sources: Sequence[Source]) -> Outcomes:
-        gathered = [(source, write) for source in sources if (write := source.gather()) is not None]
+        gathered = [(source, step) for source in sources if (step := source.gather()) is not None]
         try:
             connection = self._connected()
             _begin(connection)
             try:
-                for _, write in gathered:
-                    self._execute_bulk(connection, write)
+                for _, step in gathered:
+                    self._execute_bulk(connection, step)
                 results: Outcomes = [_execute(connection, write) for write in writes]
                 connection.execute("COMMIT")
             except BaseException:
@@ -114,12 +114,12 @@ class SqliteBackend:
             self._connection = connection
         return self._connection
 
-    def _execute_bulk(self, connection: sqlite3.Connection, write: Write) -> None:
-        rows, start = write.parameters, 0
+    def _execute_bulk(self, connection: sqlite3.Connection, step: Step) -> None:
+        rows, start = step.parameters, 0
         for count in _ROWS_AT_ONCE:
             while len(rows) - start >= count:
                 some = rows[start : start + count]
-                connection.execute(self._many(write.compiled, count), list(chain.from_iterable(some)))
+                connection.execute(self._many(step.compiled, count), list(chain.from_iterable(some)))
                 start += count
 
     def _many(self, compiled: Compiled, count: int) -> str:
@@ -163,15 +163,24 @@ def _begin(connection: sqlite3.Connection) -> None:
         time.sleep(BUSY_RETRY)
 
 
-def _execute(connection: sqlite3.Connection, write: Write) -> Result:
-    sql = write.compiled.sql
-    if len(write.parameters) == 1 or write.compiled.returning:
+def _execute(connection: sqlite3.Connection, write: Write) -> list[Result]:
+    results: list[Result] = []
+    for step in write.steps:
+        results.append(_step(connection, step))
+        if write.guarded and not results[0].rowcount:
+            break
+    return results
+
+
+def _step(connection: sqlite3.Connection, step: Step) -> Result:
+    sql, returning = step.compiled.sql, step.compiled.returning
+    if len(step.parameters) == 1 or returning:
         rows: list[tuple[Any, ...]] = []
         count = 0
-        for parameters in write.parameters:
+        for parameters in step.parameters:
             cursor = connection.execute(sql, parameters)
-            if write.compiled.returning:
+            if returning:
                 rows += cursor.fetchall()
             count += max(cursor.rowcount, 0)
         return Result(count, rows)
-    return Result(connection.executemany(sql, write.parameters).rowcount, [])
+    return Result(connection.executemany(sql, step.parameters).rowcount, [])

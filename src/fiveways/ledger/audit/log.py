@@ -31,7 +31,7 @@ from fiveways.ledger.audit.tables import audit_events, keys
 from fiveways.ledger.audit.trace import trace
 from fiveways.ledger.keys import public_pem, signing_key
 from fiveways.store.database import Database
-from fiveways.store.group import Compiled, GroupWriter, Write
+from fiveways.store.group import Compiled, GroupWriter, Step
 
 logger: Final = logging.getLogger(__name__)
 
@@ -206,11 +206,11 @@ class AuditLog:
         """Whether there are events to write."""
         return bool(self._events or self._rows)
 
-    def gather(self) -> Write | None:
+    def gather(self) -> Step | None:
         """Rows for all events queued, hashed, the last one signed; the same rows again if they were not committed."""
         if not self._rows:
             self._rows = self._hash()
-        return Write(self._compiled, self._rows) if self._rows else None
+        return Step(self._compiled, self._rows) if self._rows else None
 
     def _hash(self) -> list[tuple[object, ...]]:
         events, standing = self._events, self._standing
