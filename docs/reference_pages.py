@@ -40,6 +40,9 @@ _KINDS: dict[str, tuple[Any, str]] = {
 }
 """The kinds of value that settings are made of: what a reader calls them, and how they are written."""
 
+_STACKED = '<div class="settings" markdown>\n\n{}\n\n</div>'
+"""A table of settings, which on a narrow screen becomes a list."""
+
 _BY_PATTERN = {TypeAdapter(kind).json_schema()["pattern"]: name for name, (kind, _) in _KINDS.items()}
 
 
@@ -55,7 +58,7 @@ def deployment_reference() -> str:
         title = f"`{path}`" if path else "The file"
         rows = [_row(model, name, field) for name, field in model.model_fields.items()]
         table = _table(("Setting", "Value", "Default", "Meaning"), rows)
-        sections.append(f"## {title} {{ #{_anchor(model)} }}\n\n{document(model)}\n\n{table}")
+        sections.append(f"## {title} {{ #{_anchor(model)} }}\n\n{document(model)}\n\n{_STACKED.format(table)}")
     return "\n\n".join(sections)
 
 
@@ -134,7 +137,8 @@ def _given(parameter: Any) -> str:
     if parameter.required:
         return "**required**"
     value = parameter.default
-    return f"`{value}`" if isinstance(value, str | Path | int) and not isinstance(value, bool) else ""
+    written = isinstance(value, str | Path | int) and not isinstance(value, bool) and value != ""
+    return f"`{value}`" if written else ""
 
 
 def _row(model: type[BaseModel], name: str, field: FieldInfo) -> tuple[str, str, str, str]:
@@ -179,7 +183,7 @@ def _default(field: FieldInfo, schema: dict[str, Any]) -> str:
     if value is PydanticUndefined or value is None or value in ((), {}, ""):
         return "none"
     if isinstance(value, BaseModel):
-        return "as given there"
+        return "its defaults"
     if isinstance(value, dict):
         return "; ".join(f"`{key}: {_plain(each)}`" for key, each in value.items())
     return f"`{_plain(value, _value(schema))}`"

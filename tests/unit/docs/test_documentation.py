@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from mkdocs.exceptions import PluginError
@@ -25,6 +26,9 @@ from fiveways.platform.model import Deployment
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
+SVG = "{http://www.w3.org/2000/svg}"
+BLANK = ("commands",)
+"""Whose tables may have a blank cell."""
 POLICIES = ROOT / "src" / "fiveways" / "methods" / "synchronous" / "policies"
 
 
@@ -156,8 +160,31 @@ def test_every_part_is_made_and_no_table_is_empty(docs: dict[str, ModuleType]) -
     for name, make in docs["generate"].PARTS.items():
         part = make(DOCS)
         assert part, name
+        for row in re.findall(r"^\|.*\|$", part, flags=re.MULTILINE):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+            # An option may have no default; nothing else is left blank.
+            assert all(cells) or (name in BLANK and sum(not cell for cell in cells) == 1), f"{name}: {row}"
         if part.startswith("| "):
             assert part.count("\n") >= 2, name
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ('"""Rate: a quota."""\nclass Rate: ...', "A quota."),
+        ('"""Several."""\ndef rate():\n    """Refuse what\n    is over.\n\n    More."""', "Refuse what is over."),
+        ('"""Several."""\nasync def rate():\n    """Refuse."""', "Refuse."),
+    ],
+)
+def test_what_a_policy_does_is_read_from_its_source(docs: dict[str, ModuleType], source: str, sentence: str) -> None:
+    name = "Rate" if "class" in source else "rate"
+    assert docs["generate"].policy_sentence(source, name) == sentence
+
+
+@pytest.mark.parametrize("source", ['"""Rate, with no sentence."""\nclass Rate: ...', "class Rate: ...", "def Rate(): ..."])
+def test_a_policy_that_does_not_say_what_it_does_stops_the_build(docs: dict[str, ModuleType], source: str) -> None:
+    with pytest.raises(LookupError, match="does not say"):
+        docs["generate"].policy_sentence(source, "Rate")
 
 
 @pytest.fixture
@@ -218,23 +245,38 @@ def result(**cpu: float) -> dict[str, Any]:
 def test_the_benchmark_page_copes_with_no_result_half_a_result_and_another_set_of_peers(
     docs: dict[str, ModuleType], tmp_path: Path
 ) -> None:
-    page, plot = docs["drawing"].benchmark_page, docs["drawing"].benchmark_plot
+    page = docs["drawing"].benchmark_page
     assert "Not measured yet" in page(tmp_path)
-    assert plot(tmp_path) is None
     file = tmp_path / "benchmarks" / "gateway.json"
     file.parent.mkdir()
     file.write_text('{"cpu_us')
     assert "Not measured yet" in page(tmp_path)
     file.write_text(json.dumps(result(fiveways_open=60.0, caddy=80.0, some_peer=10.0)))
     text = page(tmp_path)
-    assert "| Fiveways, open access | 60 | 0.75 |" in text
+    assert "| Fiveways, open access | 60.0 | 0.75 |" in text
     assert "0.75 in this run: **not met**" in text
-    assert "| some-peer | 10 |" in text
-    drawing = plot(tmp_path)
-    assert drawing.startswith(b"<?xml")
-    assert b"some-peer" in drawing
+    assert "| some-peer | 10.0 |" in text
+    assert "some-peer</text>" in text
     file.write_text(json.dumps(result(fiveways_open=50.0)))
     assert "not measured" in page(tmp_path)
+
+
+def test_a_bar_is_as_long_as_its_figure_and_its_range_lies_around_its_end(docs: dict[str, ModuleType]) -> None:
+    bar = docs["drawing"].Bar
+    svg = ElementTree.fromstring(docs["drawing"].bars([bar("a & b", 50, 40, 80, True), bar("c", 25, 25, 25, False)], "Caption."))
+    lengths = [float(rect.attrib["width"]) for rect in svg.iter(SVG + "rect")]
+    assert lengths[0] == pytest.approx(2 * lengths[1], rel=0.01)
+    (whisker,) = (path.attrib["d"] for path in svg.iter(SVG + "path") if "stroke-width" in path.attrib)
+    low, high = (float(found) for found in re.findall(r"[MH]([\d.]+)", whisker))
+    start = float(next(svg.iter(SVG + "rect")).attrib["x"])
+    assert ((low - start) / lengths[0], (high - start) / lengths[0]) == pytest.approx((0.8, 1.6), rel=0.01)
+    assert [text.text for text in svg.iter(SVG + "text")] == ["a & b", "50", "c", "25"]
+
+
+def test_drawings_are_in_the_colours_of_the_page_so_that_they_are_legible_in_the_dark(docs: dict[str, ModuleType]) -> None:
+    for drawing in (docs["generate"].PARTS["diagram"](DOCS), docs["generate"].PARTS["benchmark"](DOCS)):
+        colours = set(re.findall(r'(?:fill|stroke)="([^"]*)"', drawing))
+        assert colours <= {"none", "currentColor"}
 
 
 def test_decisions_are_numbered_without_gaps_and_have_a_status(docs: dict[str, ModuleType], tmp_path: Path) -> None:
