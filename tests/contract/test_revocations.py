@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
-from fiveways.clock import SystemClock
+from fiveways.clock import ManualClock, SystemClock
 from fiveways.security.revocations import Revocation
 from fiveways.security.revoked import StoredRevocations
+from fiveways.security.revoked import revocations as table
+from fiveways.security.settings import LONGEST_LIFETIME
+from fiveways.security.tokens import Grant
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 
@@ -31,3 +35,44 @@ async def test_what_one_node_revokes_another_knows_at_its_next_look_and_after_a_
     assert len(restarted.memory) == 2
     assert await restarted.purge(clock.now()) == 0
     assert await restarted.purge(clock.now() + timedelta(minutes=11)) == 2
+
+
+def grant(application: str, issued: float) -> Grant:
+    """A token's grant, as a verifier has it before it looks whether it was revoked."""
+    lives = LONGEST_LIFETIME.total_seconds()
+    return Grant(application, application, frozenset(), "level3", "signed-jwt", issued + lives, issued, f"{application} {issued}")
+
+
+async def test_all_tokens_of_an_application_up_to_a_moment_are_revoked_on_another_node(
+    database: Database, group: GroupWriter
+) -> None:
+    clock = ManualClock()
+    here, there = StoredRevocations(database, group, clock), StoredRevocations(database, group, clock)
+    await there.load()
+    now = clock.time()
+    await here.revoke(Revocation.of_all("ward-tablet", now))
+    await there.refresh()
+    assert there.memory.cover(grant("ward-tablet", now - LONGEST_LIFETIME.total_seconds() + 1))
+    assert there.memory.cover(grant("ward-tablet", now - 0.001))
+    assert not there.memory.cover(grant("ward-tablet", now + 0.001))
+    assert not there.memory.cover(grant("another", now - 1))
+
+
+async def test_an_application_revoked_time_and_again_takes_one_place_in_memory_and_none_once_its_tokens_have_expired(
+    database: Database, group: GroupWriter
+) -> None:
+    clock = ManualClock()
+    stored = StoredRevocations(database, group, clock)
+    for _ in range(50):
+        await stored.revoke(Revocation.of_all("ward-tablet", clock.time()))
+        clock.advance(timedelta(seconds=1))
+    assert len(stored.memory) == 1
+    clock.advance(LONGEST_LIFETIME - timedelta(seconds=3))
+    await stored.refresh()
+    assert len(stored.memory) == 1, "the last ones' tokens may still be good"
+    clock.advance(timedelta(seconds=3))
+    await stored.refresh()
+    assert len(stored.memory) == 0
+    assert await stored.purge(clock.now()) == 50
+    async with database.read() as connection:
+        assert await connection.scalar(select(func.count()).select_from(table)) == 0

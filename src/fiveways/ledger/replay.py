@@ -1,11 +1,15 @@
-"""What may be used once only: the `jti` of a signed assertion, across restarts and nodes (RFC 7523 §3, point 7)."""
+"""What may be used once only, across restarts and nodes: the `jti` of a signed assertion (RFC 7523 §3, point 7), a mailbox's token.
+
+What a value was used for can be kept with it, so that the very same use, sent again, can be told from another.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text, delete
+from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from fiveways.store.group import GroupWriter
@@ -17,9 +21,19 @@ replays = Table(
     Column("namespace", Text, primary_key=True),
     Column("value", LargeBinary, primary_key=True),  # SHA-256: of one length, and never a credential in the database
     Column("until", BigInteger, nullable=False, index=True),
+    Column("purpose", LargeBinary),
 )
 
-_claim = insert(replays).on_conflict_do_nothing()
+claim = insert(replays).on_conflict_do_nothing()
+"""A claim for `GroupWriter.transact(…, guarded=True)`, with a row made by `use`."""
+purpose_of = select(replays.c.purpose).where(
+    replays.c.namespace == bindparam("b_namespace", type_=Text), replays.c.value == bindparam("b_value", type_=LargeBinary)
+)
+
+
+def use(namespace: str, value: bytes, until: datetime, purpose: bytes | None = None) -> dict[str, Any]:
+    """A row of `claim`. Values that begin alike lie together: what is used within one minute had better begin with the minute."""
+    return {"namespace": namespace, "value": value, "until": int(until.timestamp() * 1e6), "purpose": purpose}
 
 
 class ReplayGuard:
@@ -33,8 +47,8 @@ class ReplayGuard:
 
         Raises StoreError if the store cannot be written: what cannot be remembered must be refused.
         """
-        row = {"namespace": namespace, "value": hashlib.sha256(value.encode()).digest(), "until": int(until.timestamp() * 1e6)}
-        return (await self._group.submit(_claim, row)).rowcount == 1
+        row = use(namespace, hashlib.sha256(value.encode()).digest(), until)
+        return (await self._group.submit(claim, row)).rowcount == 1
 
     async def purge(self, now: datetime) -> int:
         """Forget what has expired; how many."""

@@ -15,9 +15,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
-from sqlalchemy import Delete, Insert, Update
+from sqlalchemy import Delete, Insert, Select, Update
 from sqlalchemy.engine import Dialect
 
 from fiveways.errors import StoreError
@@ -25,7 +25,8 @@ from fiveways.store.database import Database
 
 log = logging.getLogger(__name__)
 
-Writing = Insert | Update | Delete
+Writing = Insert | Update | Delete | Select[Any]
+"""A statement of a submission. A question beside writes is answered in their transaction, and costs no way of its own."""
 Row = Mapping[str, Any]
 
 
@@ -46,7 +47,7 @@ class Compiled:
         compiled = statement.compile(dialect=dialect, column_keys=names)
         self.sql = str(compiled)
         self.names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
-        self.returning = bool(statement._returning)  # noqa: SLF001 - no public way to ask
+        self.returning = isinstance(statement, Select) or bool(statement._returning)  # noqa: SLF001 - no public way to ask
         binds: Mapping[str, Any] = getattr(compiled, "binds", {})
         self._fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
 
@@ -56,7 +57,7 @@ class Compiled:
         return tuple([row[name] if name in row else fixed[name] for name in self.names])
 
 
-def _is_plain_insert(statement: Writing) -> bool:
+def _is_plain_insert(statement: Writing) -> TypeGuard[Insert]:
     return isinstance(statement, Insert) and not statement._values and statement.select is None  # noqa: SLF001
 
 

@@ -1,0 +1,107 @@
+"""Who has a mailbox, and who may send what to whom (A39): as the deployment file declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from fiveways.deployment.settings import Duration, OdsCode, Reference, Settings
+
+MailboxId = Annotated[str, Field(pattern=r"^[A-Z0-9_-]{1,100}$")]
+WorkflowId = Annotated[str, Field(pattern=r"^[!-~]{1,300}$")]
+
+
+class MailboxSettings(Settings):
+    """A mailbox: whose it is, and how its owner proves to be that."""
+
+    organisation: OdsCode
+    """The organisation whose mailbox it is."""
+    name: str = ""
+    """What people call it."""
+    password: Reference
+    """Its password, from the environment or a file: `env:NAME`, `file:path`."""
+    active: bool = True
+    """Whether it may be used at all."""
+
+
+class WorkflowSettings(Settings):
+    """A workflow: what is sent, by whom and to whom. One that names nobody is open to all."""
+
+    senders: tuple[MailboxId, ...] = Field(default=(), alias="from")
+    """The mailboxes that may send it."""
+    receivers: tuple[MailboxId, ...] = Field(default=(), alias="to")
+    """The mailboxes that it may be sent to, and that lookups by ODS code and workflow find."""
+
+
+class MessagingSettings(Settings):
+    """Messaging as a whole."""
+
+    shared_key: Reference | None = None
+    """The key that tokens of all mailboxes are made with, beside each mailbox's password; needed where there are mailboxes."""
+    collect_within: Duration = timedelta(days=5)
+    """How long a message waits to be collected before its sender is told that it was not."""
+    keep: Duration = timedelta(days=30)
+    """How long a message and what is known of it is kept."""
+    largest_request: int = Field(default=100 * 1024 * 1024, ge=1024)
+    """Bytes of one request: a message, or one of its chunks."""
+    largest_message: int = Field(default=20 * 1024**3, ge=1024)
+    """Bytes of a message, all chunks together."""
+
+
+class Mailbox:
+    """A mailbox as it runs."""
+
+    __slots__ = ("active", "id", "name", "ods_code", "org_name", "password")
+
+    def __init__(self, id: str, *, ods_code: str, name: str = "", org_name: str = "", password: bytes, active: bool = True) -> None:  # noqa: A002
+        self.id = id
+        self.name = name
+        self.ods_code = ods_code
+        self.org_name = org_name
+        self.password = password
+        self.active = active
+
+
+class Workflow:
+    """A workflow as it runs; empty sets mean everybody."""
+
+    __slots__ = ("id", "receivers", "senders")
+
+    def __init__(self, id: str, senders: Iterable[str] = (), receivers: Iterable[str] = ()) -> None:  # noqa: A002
+        self.id = id
+        self.senders = frozenset(senders)
+        self.receivers = frozenset(receivers)
+
+
+class Directory:
+    """Mailboxes and workflows, looked up. `open_workflows`: a workflow that is not declared is everybody's."""
+
+    def __init__(self, mailboxes: Iterable[Mailbox], workflows: Iterable[Workflow], *, open_workflows: bool = False) -> None:
+        self._mailboxes = {mailbox.id: mailbox for mailbox in mailboxes}
+        self._workflows = {workflow.id: workflow for workflow in workflows}
+        self._open = open_workflows
+
+    def mailbox(self, id: str) -> Mailbox | None:  # noqa: A002
+        """The mailbox of this id (upper case), if there is one in use."""
+        found = self._mailboxes.get(id)
+        return found if found is not None and found.active else None
+
+    def named(self, id: str) -> Mailbox:  # noqa: A002
+        """The mailbox of this id, in use or not; one without a name where it is not known any more."""
+        return self._mailboxes.get(id) or Mailbox(id, ods_code="", password=b"", active=False)
+
+    def may(self, workflow: str, sender: str, recipient: str) -> bool:
+        """Whether `sender` may send `workflow` to `recipient`."""
+        known = self._workflows.get(workflow)
+        if known is None:
+            return self._open
+        return (not known.senders or sender in known.senders) and (not known.receivers or recipient in known.receivers)
+
+    def receivers(self, workflow: str, ods_code: str | None = None) -> list[Mailbox]:
+        """The mailboxes that are named as receivers of a workflow, of one organisation or of all."""
+        known = self._workflows.get(workflow)
+        found = (self.mailbox(id_) for id_ in sorted(known.receivers)) if known is not None else ()
+        return [mailbox for mailbox in found if mailbox is not None and ods_code in (None, mailbox.ods_code)]

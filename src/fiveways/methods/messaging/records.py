@@ -1,0 +1,255 @@
+"""The rows of messaging, and what is asked of them.
+
+    messages          one row a message, never changed
+    message_events    what happened to it, in order of its life (`states.py`)
+    message_chunks    its content: small chunks in the row, large ones in the payload store
+    inbox             what waits to be collected, in order of arrival: what a list reads, and all that it reads
+
+An inbox row goes when its message ends, so that listing costs the same however many messages are kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as insert_new
+
+from fiveways.methods.messaging.states import PLACE, State
+from fiveways.store.tables import metadata
+
+_Position = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only in INTEGER
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("workflow", Text, nullable=False),
+    Column("local_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("chunks", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("correlation", Text, nullable=False),
+    Column("details", LargeBinary, nullable=False),
+)
+Index("ix_messages_local_id", messages.c.sender, messages.c.local_id, sqlite_where=messages.c.local_id != "",
+      postgresql_where=messages.c.local_id != "")  # fmt: skip
+
+message_events = Table(
+    "message_events",
+    metadata,
+    Column("message", Text, primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+message_chunks = Table(
+    "message_chunks",
+    metadata,
+    Column("message", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("body", LargeBinary),
+    Column("payload", Text),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("position", _Position, primary_key=True, autoincrement=True),
+    Column("mailbox", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("workflow", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(None, inbox.c.mailbox, inbox.c.position)
+Index("ix_inbox_message", inbox.c.message, unique=True)
+
+
+class Details(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a sender says of a message, beyond what it is found by; '' where nothing was said."""
+
+    subject: str = ""
+    file_name: str = ""
+    partner_id: str = ""
+    checksum: str = ""
+    content_type: str = ""
+    content_encoding: str = ""
+    encrypted: bool = False
+    compressed: bool = False
+    linked: str = ""
+    """The message that a report is about."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened to a message. `at` is in microseconds since the Unix epoch."""
+
+    state: State
+    at: int
+    code: str = ""
+    reason: str = ""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message as it is kept, and its life so far. `at` is in microseconds since the Unix epoch."""
+
+    id: str
+    sender: str
+    recipient: str
+    workflow: str
+    local_id: str
+    kind: str
+    """DATA, or REPORT: what the platform tells a sender."""
+    chunks: int
+    at: int
+    correlation: str
+    details: Details
+    events: tuple[Event, ...]
+
+    @property
+    def state(self) -> State:
+        """Where it is: the newest event says so."""
+        return self.events[-1].state
+
+    def reached(self, state: State) -> int | None:
+        """When it came to `state`, in microseconds; None where it did not."""
+        return next((event.at for event in self.events if event.state is state), None)
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A piece of a message's content: `body` where it is in the row, otherwise `payload` says where it is."""
+
+    number: int
+    size: int
+    sha256: str
+    body: bytes | None
+    payload: str | None
+
+
+# --- statements -----------------------------------------------------------------------------------------------------------
+
+_id: BindParameter[str] = bindparam("b_id", type_=Text)
+_mailbox: BindParameter[str] = bindparam("b_mailbox", type_=Text)
+_chunk = insert_new(message_chunks)
+_chunks_here = select(func.count()).select_from(message_chunks).where(message_chunks.c.message == _id).scalar_subquery()
+_began = exists().where(and_(message_events.c.message == _id, message_events.c.place == PLACE[State.ACCEPTED]))
+
+add_message = insert(messages)
+add_event = insert(message_events)
+add_chunk = insert(message_chunks)
+add_to_inbox = insert(inbox).values({name: bindparam(f"v_{name}", type_=Text) for name in ("mailbox", "message", "workflow")})
+
+hold_upload = update(messages).where(messages.c.id == _id, ~_began).values(chunks=messages.c.chunks)
+"""A claim on a message that is still arriving: two nodes that receive its last two chunks take turns, and one sees both."""
+put_chunk = _chunk.on_conflict_do_update(
+    index_elements=[message_chunks.c.message, message_chunks.c.number],
+    set_={name: _chunk.excluded[name] for name in ("size", "sha256", "body", "payload")},
+)
+accept_if_whole = (
+    insert_new(message_events)
+    .from_select(
+        ["message", "place", "state", "at", "code", "reason"],
+        select(messages.c.id, literal(PLACE[State.ACCEPTED]), literal(State.ACCEPTED.value), bindparam("b_at", type_=BigInteger),
+               literal(""), literal("")).where(messages.c.id == _id, messages.c.chunks == _chunks_here),
+    )
+    .on_conflict_do_nothing()
+)  # fmt: skip
+deliver_if_accepted = insert_new(inbox).from_select(
+    ["mailbox", "message", "workflow"],
+    select(messages.c.recipient, messages.c.id, messages.c.workflow).where(messages.c.id == _id, _began),
+)
+end = (
+    insert_new(message_events)
+    .from_select(
+        ["message", "place", "state", "at", "code", "reason"],
+        select(
+            inbox.c.message,
+            literal(PLACE[State.ACKNOWLEDGED]),
+            *(
+                bindparam(f"b_{name}", type_=kind)
+                for name, kind in (("state", Text), ("at", BigInteger), ("code", Text), ("reason", Text))
+            ),
+        ).where(inbox.c.message == _id, inbox.c.mailbox == _mailbox),
+    )
+    .on_conflict_do_nothing()
+)
+"""The end of a message that waits in an inbox, whichever it is."""
+leave_inbox = delete(inbox).where(inbox.c.message == _id, inbox.c.mailbox == _mailbox)
+
+
+# --- questions: asked in the transaction of what is written beside them, or alone -------------------------------------------
+
+_after: BindParameter[int] = bindparam("b_after", type_=BigInteger)
+_most: BindParameter[int] = bindparam("b_most", type_=Integer)
+_life = message_events.c
+_whole = select(messages, _life.state, _life.at.label("happened"), _life.code, _life.reason).join(
+    message_events, _life.message == messages.c.id
+)
+
+find_message = _whole.where(messages.c.id == _id).order_by(_life.place)
+"""A row for each event of the message; `message_of` reads them."""
+find_by_local_id = (
+    _whole.where(
+        messages.c.sender == bindparam("b_sender"), messages.c.local_id == bindparam("b_local_id"), messages.c.local_id != ""
+    )
+    .order_by(messages.c.id.desc(), _life.place)
+    .limit(6)
+)
+"""Rows of the two newest messages that a sender has given a local id (a life has three events at most)."""
+find_chunk = select(*(message_chunks.c[name] for name in ("number", "size", "sha256", "body", "payload"))).where(
+    message_chunks.c.message == _id, message_chunks.c.number == bindparam("b_number", type_=Integer)
+)
+total_size = select(func.coalesce(func.sum(message_chunks.c.size), 0)).where(message_chunks.c.message == _id)
+count = select(func.count()).select_from(inbox).where(inbox.c.mailbox == _mailbox)
+"""How many messages wait in an inbox: counted one by one, so not for every request."""
+position_of = select(inbox.c.position).where(inbox.c.message == _id)
+
+
+def waiting(condition: ColumnElement[bool] | None = None) -> Select[Any]:
+    """What waits in an inbox behind a position, in order of arrival; `condition` is on `inbox.c.workflow`."""
+    query = select(inbox.c.position, inbox.c.message).where(inbox.c.mailbox == _mailbox, inbox.c.position > _after)
+    if condition is not None:
+        query = query.where(condition)
+    return query.order_by(inbox.c.position).limit(_most)
+
+
+all_waiting = waiting()
+
+
+def messages_of(rows: list[tuple[Any, ...]]) -> list[Message]:
+    """The messages in rows of `find_message` or `find_by_local_id`, in their order."""
+    lives: dict[str, tuple[tuple[Any, ...], list[Event]]] = {}
+    for row in rows:
+        lives.setdefault(row[0], (row, []))[1].append(Event(State(row[10]), row[11], row[12], row[13]))
+    made = ((*row[:9], _details.decode(row[9]), tuple(events)) for row, events in lives.values())
+    return [Message(*fields) for fields in made]
+
+
+_details = msgspec.json.Decoder(Details)

@@ -1,0 +1,335 @@
+"""What messaging does: take a message in, show what waits, hand it out, let it be acknowledged, tell what became of it.
+
+Every call writes, or asks, in one submission to the store, together with the claim that whoever calls makes on its credential
+(`Claim`): one durable commit a request, shared with all others of the moment. Nothing is acknowledged before it (A10, MS03).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement
+
+from fiveways.clock import Clock
+from fiveways.errors import Fault
+from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging import records
+from fiveways.methods.messaging.records import Chunk, Details, Message
+from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
+from fiveways.store.group import Result, Writing
+from fiveways.store.payloads import Payload
+
+IN_ROW = 64 * 1024
+"""Bytes of a chunk that are kept in its row; a larger one goes to the payload store."""
+
+Claim = tuple[Writing, Mapping[str, Any]]
+"""A write that must touch a row, or nothing is done (`GroupWriter.transact`)."""
+_Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
+
+
+class Reused(Exception):
+    """The claim had been made before: nothing was done."""
+
+
+class Refusal(Fault):
+    """What messaging refuses; the wire has words of its own for each (`mesh/faults.py`)."""
+
+    party = "consumer"
+
+
+class Unknown(Refusal):
+    """There is no such message, or none that the caller may know of."""
+
+    status, code = 404, "MESSAGE_UNKNOWN"
+
+
+class NotYours(Refusal):
+    """The message is somebody else's."""
+
+    status, code = 403, "MESSAGE_NOT_YOURS"
+
+
+class Gone(Refusal):
+    """The message cannot be collected: it is not whole yet, or its life has ended."""
+
+    status, code = 410, "MESSAGE_GONE"
+
+
+class Whole(Refusal):
+    """The message is whole: no chunk is taken any more."""
+
+    status, code = 423, "MESSAGE_WHOLE"
+
+
+class TooManyChunks(Refusal):
+    """The message was announced with fewer chunks."""
+
+    status, code = 406, "MESSAGE_CHUNKS"
+
+
+class EncodingChanged(Refusal):
+    """Chunks of one message have one content encoding."""
+
+    status, code = 417, "MESSAGE_ENCODING"
+
+
+class Draft(msgspec.Struct):
+    """A message as its sender hands it in: to whom, what it is, and how many chunks there will be."""
+
+    sender: str
+    recipient: str
+    workflow: str
+    local_id: str
+    chunks: int
+    details: Details
+    correlation: str
+
+
+class Listing(msgspec.Struct):
+    """What waits in an inbox: message ids in order of arrival, the position to go on from, is there more, how many in all."""
+
+    messages: list[str]
+    last: int
+    more: bool
+    count: int
+
+
+class Messaging:
+    """The mailboxes of this store. Whoever calls has been authorised; whose a message is, is looked at here."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._group = ledger.group
+        self._clock = clock
+        self._counts: dict[str, _Count] = {}
+
+    # --- sending ---------------------------------------------------------------------------------------------------------
+
+    async def send(self, draft: Draft, body: AsyncIterable[bytes] | bytes, claim: Claim | None) -> str:
+        """Take a message, or its first chunk, in; its id, once all is durable. Raises Reused, and whatever `body` raises."""
+        now = self._now()
+        id_ = _new_id(now)
+        chunk = await self._kept(id_, 1, body)
+        row = {
+            "id": id_, "sender": draft.sender, "recipient": draft.recipient, "workflow": draft.workflow, "local_id": draft.local_id,
+            "kind": "DATA", "chunks": draft.chunks, "at": now, "correlation": draft.correlation,
+            "details": msgspec.json.encode(draft.details),
+        }  # fmt: skip
+        state = after(None, "send" if draft.chunks == 1 else "begin")
+        steps: list[_Step] = [(records.add_message, row), (records.add_chunk, chunk), (records.add_event, _event(id_, state, now))]
+        if state is State.ACCEPTED:
+            steps.append((records.add_to_inbox, {"v_mailbox": draft.recipient, "v_message": id_, "v_workflow": draft.workflow}))
+        try:
+            await self._transact(claim, *steps)
+        except BaseException:
+            await self._drop(chunk)
+            raise
+        if state is State.ACCEPTED:
+            self._arrived(draft.recipient, 1)
+        return id_
+
+    async def add_chunk(
+        self,
+        sender: str,
+        message_id: str,
+        number: int,
+        total: int,
+        encoding: str,
+        body: AsyncIterable[bytes] | bytes,
+        claim: Claim | None,
+    ) -> State:
+        """Take another chunk of a message in; the message is in its recipient's inbox once all chunks are here, in any order."""
+        message = await self.message(message_id, claim)
+        if message is None:
+            raise Unknown("There is no such message")
+        if message.sender != sender:
+            raise NotYours("Only its sender may add to a message")
+        if message.state is not State.UPLOADING:
+            raise Whole("The message is whole")
+        if number > message.chunks or total != message.chunks or message.kind != "DATA":
+            raise TooManyChunks(f"The message was announced with {message.chunks} chunks")
+        if encoding != message.details.content_encoding:
+            raise EncodingChanged("The content encoding of a message cannot change")
+        chunk = await self._kept(message_id, number, body)
+        try:
+            results = await self._group.transact(
+                (records.hold_upload, {"b_id": message_id}),
+                (records.put_chunk, chunk),
+                (records.accept_if_whole, {"b_id": message_id, "b_at": self._now()}),
+                (records.deliver_if_accepted, {"b_id": message_id}),
+                guarded=True,
+            )
+        except BaseException:
+            await self._drop(chunk)
+            raise
+        if len(results) == 1:
+            await self._drop(chunk)
+            raise Whole("The message is whole")
+        if not results[3].rowcount:
+            return State.UPLOADING
+        self._arrived(message.recipient, 1)
+        return State.ACCEPTED
+
+    # --- collecting ------------------------------------------------------------------------------------------------------
+
+    async def waiting(
+        self, mailbox: str, claim: Claim | None, *, limit: int, behind: int = 0, condition: ColumnElement[bool] | None = None
+    ) -> Listing:
+        """What waits in an inbox behind a position, `limit` messages at most; `condition` is on `inbox.c.workflow`."""
+        question = records.all_waiting if condition is None else records.waiting(condition)
+        asked = {"b_mailbox": mailbox, "b_after": behind, "b_most": limit + 1}
+        rows = (await self._transact(claim, (question, asked)))[-1].rows
+        page = rows[:limit]
+        last = page[-1][0] if page else behind
+        return Listing([row[1] for row in page], last, len(rows) > limit, await self.count(mailbox))
+
+    async def position(self, message_id: str) -> int | None:
+        """Where a message stands in its inbox; None where it does not wait any more."""
+        rows = (await self._group.submit(records.position_of, {"b_id": message_id})).rows
+        return rows[0][0] if rows else None
+
+    async def message(self, message_id: str, claim: Claim | None = None) -> Message | None:
+        """A message and its life so far, or None."""
+        rows = (await self._transact(claim, (records.find_message, {"b_id": message_id})))[-1].rows
+        return records.messages_of(rows)[0] if rows else None
+
+    async def collect(self, mailbox: str, message_id: str, number: int, claim: Claim | None) -> tuple[Message, Chunk | None]:
+        """A message for its recipient, with the chunk asked for; None for a report, and for a chunk that is not there."""
+        found, pieces = (
+            await self._transact(
+                claim, (records.find_message, {"b_id": message_id}), (records.find_chunk, {"b_id": message_id, "b_number": number})
+            )
+        )[-2:]
+        if not found.rows:
+            raise Unknown("Message does not exist")
+        message = records.messages_of(found.rows)[0]
+        if message.recipient != mailbox:
+            raise NotYours("Only its recipient may collect a message")
+        if message.state not in COLLECTABLE:
+            raise Gone("Message no longer available for download")
+        return message, Chunk(*pieces.rows[0]) if pieces.rows else None
+
+    def content(self, chunk: Chunk) -> bytes | AsyncIterator[bytes]:
+        """The bytes of a chunk."""
+        if chunk.payload is not None:
+            return self._ledger.payloads.open(chunk.payload)
+        return chunk.body or b""
+
+    async def acknowledge(self, mailbox: str, message_id: str, claim: Claim | None) -> Message:
+        """Its recipient has it: it leaves the inbox. Doing so again changes nothing."""
+        event = {"b_state": State.ACKNOWLEDGED.value, "b_at": self._now(), "b_code": "", "b_reason": ""}
+        found, _, left = (
+            await self._transact(
+                claim,
+                (records.find_message, {"b_id": message_id}),
+                (records.end, {"b_id": message_id, "b_mailbox": mailbox, **event}),
+                (records.leave_inbox, {"b_id": message_id, "b_mailbox": mailbox}),
+            )
+        )[-3:]
+        self._arrived(mailbox, -left.rowcount)
+        if not found.rows:
+            raise Unknown("Message does not exist")
+        message = records.messages_of(found.rows)[0]
+        if message.recipient != mailbox:
+            raise NotYours("Only its recipient may acknowledge a message")
+        return message
+
+    async def by_local_id(self, sender: str, local_id: str, claim: Claim | None) -> list[Message]:
+        """The newest messages that `sender` has given `local_id`: two at most, as more than one is ambiguous."""
+        asked = {"b_sender": sender, "b_local_id": local_id}
+        return records.messages_of((await self._transact(claim, (records.find_by_local_id, asked)))[-1].rows)
+
+    async def size(self, message_id: str) -> int:
+        """The bytes of a message's content, all chunks together."""
+        return int((await self._group.submit(records.total_size, {"b_id": message_id})).rows[0][0])
+
+    async def count(self, mailbox: str) -> int:
+        """How many messages wait in an inbox: counted now and then, so seldom that it takes a thousandth of the time.
+
+        In between, what this process does is added and taken away; what other nodes do shows at the next counting.
+        """
+        known = self._counts.get(mailbox)
+        now = self._clock.monotonic()
+        if known is None or now >= known.again:
+            number = (await self._group.submit(records.count, {"b_mailbox": mailbox})).rows[0][0]
+            # Results come back in the order in which the store did things: what is added from now on came after the counting.
+            took = self._clock.monotonic() - now
+            known = self._counts[mailbox] = _Count(number, now + max(_RECOUNT, 1000 * took))
+        return known.number
+
+    def _arrived(self, mailbox: str, number: int) -> None:
+        known = self._counts.get(mailbox)
+        if known is not None:
+            known.number += number
+
+    # --- keeping ---------------------------------------------------------------------------------------------------------
+
+    async def _transact(self, claim: Claim | None, *steps: _Step) -> list[Result]:
+        if claim is None:
+            return await self._group.transact(*steps)
+        results = await self._group.transact(claim, *steps, guarded=True)
+        if len(results) == 1:
+            raise Reused
+        return results
+
+    async def _kept(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes) -> dict[str, Any]:
+        """A row for a chunk; where the chunk is large, its bytes are in the payload store by now."""
+        start = bytearray()
+        rest: AsyncIterator[bytes] | None = None
+        if isinstance(body, bytes):
+            start += body
+        else:
+            rest = aiter(body)
+            async for piece in rest:
+                start += piece
+                if len(start) > IN_ROW:
+                    break
+        if len(start) <= IN_ROW:
+            return _chunk(message_id, number, Payload("", len(start), hashlib.sha256(start).hexdigest()), bytes(start))
+        payload = await self._ledger.payloads.put(_joined(bytes(start), rest) if rest is not None else bytes(start))
+        return _chunk(message_id, number, payload, None)
+
+    async def _drop(self, chunk: Mapping[str, Any]) -> None:
+        """Remove the payload of a chunk that was not taken in after all."""
+        if chunk["payload"] is not None:
+            await self._ledger.payloads.delete(chunk["payload"])
+
+    def _now(self) -> int:
+        return int(self._clock.time() * 1e6)
+
+
+_RECOUNT = 5.0
+"""Seconds at least between two countings of an inbox."""
+
+
+class _Count:
+    __slots__ = ("again", "number")
+
+    def __init__(self, number: int, again: float) -> None:
+        self.number = number
+        self.again = again
+
+
+async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for piece in rest:
+        yield piece
+
+
+def _chunk(message: str, number: int, kept: Payload, body: bytes | None) -> dict[str, Any]:
+    where = {"body": body, "payload": kept.ref if body is None else None}
+    return {"message": message, "number": number, "size": kept.size, "sha256": kept.sha256, **where}
+
+
+def _event(message: str, state: State, at: int) -> dict[str, Any]:
+    return {"message": message, "place": PLACE[state], "state": state.value, "at": at, "code": "", "reason": ""}
+
+
+def _new_id(at: int) -> str:
+    """A message id in MESH's form: the moment to the microsecond, and 24 random bits."""
+    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y%m%d%H%M%S%f}_{secrets.token_hex(3).upper()}"
