@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from fiveways.clock import ManualClock, SystemClock
+from fiveways.clock import Clock, ManualClock, SystemClock
+from fiveways.ledger.audit.event import decode
+from fiveways.ledger.audit.tables import audit_events
+from fiveways.ledger.audit.verify import verify
+from fiveways.platform.platform import Platform
+from fiveways.platform.revoke import revoke_application, revoke_token
 from fiveways.security.revocations import Revocation
 from fiveways.security.revoked import StoredRevocations
 from fiveways.security.revoked import revocations as table
 from fiveways.security.settings import LONGEST_LIFETIME
-from fiveways.security.tokens import Grant
+from fiveways.security.tokens import Grant, RevokedToken, TokenIssuer, TokenVerifier
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 
@@ -76,3 +82,53 @@ async def test_an_application_revoked_time_and_again_takes_one_place_in_memory_a
     assert await stored.purge(clock.now()) == 50
     async with database.read() as connection:
         assert await connection.scalar(select(func.count()).select_from(table)) == 0
+
+
+DEPLOYMENT = """
+store: {{url: "{url}"}}
+organisations: {{RXN: {{name: Northshire}}}}
+applications: {{ward-tablet: {{organisation: RXN}}}}
+"""
+
+
+async def test_what_the_operator_revokes_reaches_a_running_platform_and_is_in_the_audit(url: str, tmp_path: Path) -> None:
+    """One clock on SQLite; elsewhere a node's may be fast by the leeway, and what it issued bears a time to come."""
+    file, data, clock = tmp_path / "deployment.yaml", tmp_path / "data", SystemClock()
+    file.write_text(DEPLOYMENT.format(url=url))
+    running = await Platform.open(file, data, clock=clock)
+    try:
+        keys, tokens = running.foundation.keys, running.deployment.identity.tokens
+
+        def issue(at: Clock) -> bytes:
+            issuer = TokenIssuer(keys, at, issuer=tokens.issuer, audience=tokens.audience, lifetime=tokens.lifetime)
+            return issuer.issue("ward-tablet", "ward-tablet", frozenset()).token.encode()
+
+        verifier = TokenVerifier(keys, running.foundation.revocations.memory, issuer=tokens.issuer, audience=tokens.audience)
+        fast, faster = (issue(ManualClock(clock.now() + timedelta(seconds=ahead))) for ahead in (5, 30))
+        one, another = issue(clock), issue(clock)
+        revoked = await revoke_token(file, data, one, clock=clock)
+        assert revoked is not None
+        await running.foundation.revocations.refresh()
+        with pytest.raises(RevokedToken):
+            verifier.verify(one, clock.time())
+        assert verifier.verify(another, clock.time()).application == "ward-tablet"
+        assert await revoke_token(file, data, one, clock=clock) is None
+        await revoke_application(file, data, "ward-tablet", clock=clock)
+        await running.foundation.revocations.refresh()
+        with pytest.raises(RevokedToken):
+            verifier.verify(another, clock.time())
+        if url.startswith("sqlite"):
+            assert verifier.verify(fast, clock.time())
+        else:
+            with pytest.raises(RevokedToken):
+                verifier.verify(fast, clock.time())
+        assert verifier.verify(faster, clock.time())
+        report = await verify(running.foundation.database, data)
+        assert report.ok, report.findings
+        async with running.foundation.database.read() as connection:
+            bodies = (await connection.execute(select(audit_events.c.body))).scalars().all()
+        told = [event for event in map(decode, bodies) if event.kind == "token.revoked"]
+        assert [event.application for event in told] == ["ward-tablet", "ward-tablet"]
+        assert {(event.details or {})["by"] for event in told} == {"operator"}
+    finally:
+        await running.close()

@@ -15,6 +15,11 @@ DataFolder = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Where rows, payloads and keys are. Default: data beside the file.")
 ]
 
+NodeName = Annotated[
+    str,
+    typer.Option("--node", envvar="FIVEWAYS_NODE", help="This node's name among those that share a store. Default: the host's."),
+]
+
 
 def deployment_file(given: Path) -> Path:
     """The deployment file named, or `deployment.yaml` in the folder named."""

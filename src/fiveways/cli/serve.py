@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +14,12 @@ import typer
 import uvloop
 from rich.console import Console
 
-from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file
+from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
 from fiveways.errors import DeploymentError
 from fiveways.platform import logs
 from fiveways.platform.listeners import Listener, must_be_free
 from fiveways.platform.model import load
+from fiveways.platform.node_metrics import Slot, run_folder
 from fiveways.platform.serve import ROLES, PidFile, serve
 from fiveways.platform.supervisor import Supervisor, arguments
 
@@ -33,14 +35,10 @@ def command(
     role: Annotated[list[str] | None, typer.Option("--role", help=f"Only this role (repeatable): {', '.join(ROLES)}.")] = None,
     processes: Annotated[bool, typer.Option("--processes", help="One process per role, supervised.")] = False,
     gateways: Annotated[int, typer.Option("--gateways", min=1, max=64, help="Gateway processes, with --processes.")] = 1,
-    node: Annotated[
-        str,
-        typer.Option(
-            "--node", envvar="FIVEWAYS_NODE", help="This node's name among those that share a store. Default: the host's."
-        ),
-    ] = "",
+    node: NodeName = "",
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
     child: Annotated[int | None, typer.Option("--child", hidden=True)] = None,
+    slot: Annotated[str | None, typer.Option("--slot", hidden=True)] = None,
 ) -> None:
     """Run the platform: every role in this process, until SIGTERM or Ctrl-C. SIGHUP reloads the deployment.
 
@@ -55,7 +53,9 @@ def command(
         raise DeploymentError(f"no role {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}")
     listeners = {"main": _listener(http)} if http is not None else None
     if child is not None:
-        run(serve(file, folder, listeners=listeners, roles=roles, shared=True, node=node, ready=lambda _: _tell_parent(child)))
+        place = Slot.parse(slot, folder) if slot is not None else None
+        ready = partial(_tell_parent, child)
+        run(serve(file, folder, listeners=listeners, roles=roles, shared=True, node=node, slot=place, ready=ready))
         return
     with PidFile(folder) as pids:
         if processes:
@@ -68,8 +68,9 @@ def command(
                     must_be_free(*listener.address)
                 except OSError as error:
                     raise DeploymentError(f"cannot listen on {listener.url}: something listens there already") from error
-            supervisor = Supervisor(arguments(file, folder, fixed, node), children, lambda: _ready(where), pids.write)
-            raise typer.Exit(run(supervisor.run()))
+            with run_folder(folder) as shared:
+                supervisor = Supervisor(arguments(file, folder, fixed, node), children, shared, lambda: _ready(where), pids.write)
+                raise typer.Exit(run(supervisor.run()))
         run(serve(file, folder, listeners=listeners, roles=roles, node=node, ready=_ready))
 
 
@@ -93,6 +94,6 @@ def _ready(listeners: Mapping[str, Listener]) -> None:
         console.print(f"ready: {listener.url}  ({name})")
 
 
-def _tell_parent(descriptor: int) -> None:
+def _tell_parent(descriptor: int, _: Mapping[str, Listener]) -> None:
     os.write(descriptor, b"1")
     os.close(descriptor)

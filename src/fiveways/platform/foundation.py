@@ -45,7 +45,7 @@ class Foundation:
             await migrate(database)
             payloads = open_payloads(deployment.store.payloads or f"file://{data / 'payloads'}")
             bus = await open_bus(deployment.store.bus)
-            ledger = await Ledger.open(data, database, payloads, bus, clock, node or machine.node() or "node", deployment.audit)
+            ledger = await Ledger.open(data, database, payloads, bus, clock, node_name(node), deployment.audit)
         except BaseException:
             await database.close()
             raise
@@ -75,6 +75,11 @@ class Foundation:
             await self.ledger.payloads.close()
             await self.bus.close()
             await self.database.close()
+
+
+def node_name(given: str) -> str:
+    """What a node is called in its audit: the name it was given, or the machine's."""
+    return given or machine.node() or "node"
 
 
 def open_database(store: Store, data: Path, base: Path, clock: Clock) -> Database:

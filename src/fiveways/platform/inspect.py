@@ -10,13 +10,13 @@ from fiveways.ledger.audit import AuditEvent
 from fiveways.ledger.audit import trace as timeline
 from fiveways.ledger.audit import verify as verification
 from fiveways.platform.foundation import open_database
-from fiveways.platform.model import load
+from fiveways.platform.model import Deployment, load
 from fiveways.store.database import Database
 
 
 async def audit_report(file: Path, data: Path, public_key: bytes | None, elsewhere: tuple[str, ...]) -> verification.Report:
     """What `fiveways audit verify` finds."""
-    database = _database(file, data)
+    database = existing_database(load(file)[0], file, data)
     try:
         return await verification.verify(database, data, public_key, elsewhere=elsewhere)
     finally:
@@ -25,15 +25,15 @@ async def audit_report(file: Path, data: Path, public_key: bytes | None, elsewhe
 
 async def trace(file: Path, data: Path, correlation: str) -> list[AuditEvent]:
     """The events under a correlation, request or message id, in order of time."""
-    database = _database(file, data)
+    database = existing_database(load(file)[0], file, data)
     try:
         return await timeline.trace(database, correlation)
     finally:
         await database.close()
 
 
-def _database(file: Path, data: Path) -> Database:
-    deployment, _ = load(file)
+def existing_database(deployment: Deployment, file: Path, data: Path) -> Database:
+    """The database of a deployment that has run; FivewaysError where it has not, with this data folder."""
     if not (data / "keys").exists() or (deployment.store.url is None and not (data / "fiveways.db").exists()):
         raise FivewaysError(f"nothing has been recorded in {data} yet: has `fiveways serve` run with this data folder?")
     return open_database(deployment.store, data, file.parent, SystemClock())

@@ -26,6 +26,7 @@ from fiveways.platform import directory
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
 from fiveways.platform.model import Deployment, load
+from fiveways.platform.node_metrics import NodeMetrics, Slot
 from fiveways.platform.telemetry import tracing
 from fiveways.platform.webhook import teller
 from fiveways.security.assertion import AssertionVerifier
@@ -52,7 +53,7 @@ class Running:
 class Platform:
     """A deployment, running in this process."""
 
-    def __init__(self, file: Path, foundation: Foundation, clock: Clock) -> None:
+    def __init__(self, file: Path, foundation: Foundation, clock: Clock, slot: Slot | None = None) -> None:
         self.file = file
         self.base = file.parent
         self.foundation = foundation
@@ -60,6 +61,7 @@ class Platform:
         self.clock = clock
         self.registry = CollectorRegistry()
         self._metrics = GatewayMetrics(self.registry)
+        self._node_metrics = NodeMetrics(self._metrics, slot, clock) if slot is not None else None
         self._key_sources: KeySources | None = None
         self._unfinished: set[asyncio.Task[Outcome]] = set()
         self._running: Running | None = None
@@ -67,18 +69,30 @@ class Platform:
         self._retiring: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, file: Path, data: Path, *, clock: Clock | None = None, work: bool = True, node: str = "") -> Platform:
+    async def open(
+        cls,
+        file: Path,
+        data: Path,
+        *,
+        clock: Clock | None = None,
+        work: bool = True,
+        node: str = "",
+        slot: Slot | None = None,
+    ) -> Platform:
         """Open the store and compile the deployment. `work`: do the work that is nobody's request here too.
 
         `node` names this node among those that share a store; the machine's name, where it is not given.
+        `slot` is this process's place among the gateway processes of the node, where there is a supervisor over them.
 
         DeploymentError or StoreError where that can't be done.
         """
         clock = clock or SystemClock()
         deployment, _ = load(file)
         foundation = await Foundation.open(deployment, data, file.parent, clock, node)
-        self = cls(file, foundation, clock)
+        self = cls(file, foundation, clock, slot)
         try:
+            if self._node_metrics is not None:
+                await self._node_metrics.resume()
             self._running = self._compile(deployment, None)
             await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         except BaseException:
@@ -118,6 +132,8 @@ class Platform:
     async def close(self) -> None:
         """Finish: no request is under way any more. Flushes and seals the audit."""
         await self._jobs.close()
+        if self._node_metrics is not None:
+            await self._node_metrics.close()
         await self.running.compiled.gateway.close()
         for upstream in self.running.compiled.upstreams.values():
             await upstream.close()
@@ -158,6 +174,7 @@ class Platform:
             running=self._unfinished,
             checks={"store": self.foundation.check},
             tracing=tracing(deployment.telemetry) if deployment.telemetry is not None else None,
+            gather_metrics=self._node_metrics.gather if self._node_metrics is not None else None,
         )
         compiled = compile_gateway(deployment.apis, who, services, previous)
         alerts = Alerts(
@@ -223,11 +240,14 @@ class Platform:
         await old.gateway.close()
 
     def _always(self) -> list[Job]:
-        """What every process does: look at its own counts, and learn what other nodes have revoked."""
-        return [
+        """What every process does: look at its own counts, leave them to the others, and learn what other nodes have revoked."""
+        jobs = [
             Job("alerts", 5.0, lambda: self.running.alerts.evaluate()),
             Job("revocations", 1.0, self.foundation.revocations.refresh),
         ]
+        if self._node_metrics is not None:
+            jobs.append(Job("metrics", 1.0, self._node_metrics.publish))
+        return jobs
 
     async def _purge(self) -> None:
         await self.ledger.purge(self.clock.now())

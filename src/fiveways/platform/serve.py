@@ -23,6 +23,7 @@ import structlog
 from fiveways.errors import DeploymentError, FivewaysError
 from fiveways.platform.app import app
 from fiveways.platform.listeners import Listener, Listening, listen
+from fiveways.platform.node_metrics import Slot
 from fiveways.platform.platform import Platform
 
 log = structlog.get_logger("fiveways.serve")
@@ -158,10 +159,12 @@ async def serve(
     roles: tuple[str, ...] = ROLES,
     shared: bool = False,
     node: str = "",
+    slot: Slot | None = None,
     ready: Ready | None = None,
 ) -> None:
-    """Serve the deployment in `file` until a signal says stop. `shared`: other processes listen on the same sockets."""
-    platform = await Platform.open(file, data, work="worker" in roles, node=node)
+    """Serve the deployment in `file` until a signal says stop. `shared`: other processes listen on the same sockets; `slot`: this
+    one's place among them."""
+    platform = await Platform.open(file, data, work="worker" in roles, node=node, slot=slot)
     wanted = dict(listeners or platform.deployment.listeners) if "gateway" in roles else {}
     serving = Serving(platform, wanted, data, shared=shared)
     try:

@@ -15,19 +15,29 @@ from pathlib import Path
 
 import structlog
 
+from fiveways.platform.node_metrics import Slot
+
 log = structlog.get_logger("fiveways.supervisor")
 
 LONGEST_WAIT = 30.0
 
 
 class Supervisor:
-    """Runs `fiveways serve` children: `roles` lists the role of each. `note` is told the children's process ids."""
+    """Runs `fiveways serve` children: `roles` lists the role of each. `note` is told the children's process ids. In `folder`
+    gateways leave each other what they have counted."""
 
     def __init__(
-        self, arguments: list[str], roles: list[str], ready: Callable[[], None], note: Callable[[Iterable[int]], None]
+        self,
+        arguments: list[str],
+        roles: list[str],
+        folder: Path,
+        ready: Callable[[], None],
+        note: Callable[[Iterable[int]], None],
     ) -> None:
         self._arguments = arguments
         self._roles = roles
+        gateways = [number for number, role in enumerate(roles) if role == "gateway"]
+        self._slots = {number: Slot(folder, place, len(gateways)) for place, number in enumerate(gateways)}
         self._ready = ready
         self._note = note
         self._children: dict[int, asyncio.subprocess.Process] = {}
@@ -69,6 +79,8 @@ class Supervisor:
     async def _once(self, number: int, role: str, started: asyncio.Event) -> tuple[int, bool]:
         reader, writer = os.pipe()
         command = [sys.executable, "-m", "fiveways", "serve", *self._arguments, "--role", role, "--child", str(writer)]
+        if number in self._slots:
+            command += ["--slot", str(self._slots[number])]
         child = await asyncio.create_subprocess_exec(*command, pass_fds=(writer,))
         os.close(writer)
         self._children[number] = child

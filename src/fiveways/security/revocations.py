@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fiveways.security.settings import LONGEST_LIFETIME
+
 if TYPE_CHECKING:
     from fiveways.security.tokens import Grant
 
@@ -23,6 +25,11 @@ class Revocation:
     until: float
     jti: str = ""
     issued_before: float = 0.0
+
+    @classmethod
+    def of_all(cls, application: str, issued_before: float) -> Revocation:
+        """Every token that `application` was issued before a moment, however long they were made to live."""
+        return cls(application, issued_before + LONGEST_LIFETIME.total_seconds(), issued_before=issued_before)
 
 
 class Revocations:

@@ -42,7 +42,7 @@ class StoredRevocations:
 
     def __init__(self, database: Database, group: GroupWriter, clock: Clock) -> None:
         self.memory = Revocations()
-        self._database = database
+        self.database = database
         self._group = group
         self._clock = clock
         self._looked = 0
@@ -74,14 +74,14 @@ class StoredRevocations:
 
     async def purge(self, now: datetime) -> int:
         """Delete what can cover no valid token any more; how many rows that were."""
-        async with self._database.write() as connection:
+        async with self.database.write() as connection:
             result = await connection.execute(delete(revocations).where(revocations.c.until < _micros(now.timestamp())))
         return result.rowcount
 
     async def _apply_since(self, since: int) -> None:
         now = _micros(self._clock.time())
         wanted = select(revocations).where(revocations.c.recorded_at >= since, revocations.c.until >= now)
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             rows = (await connection.execute(wanted)).all()
         for row in rows:
             self.memory.apply(Revocation(row.application, row.until / 1e6, row.jti, row.issued_before / 1e6))

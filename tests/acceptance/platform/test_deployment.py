@@ -93,7 +93,22 @@ def test_certs_keep_what_is_there_and_add_to_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "init", "certs", "serve", "check", "demo", "schema", "routes", "trace", "reload", "audit", "audit verify", "key new"],
+    [
+        "",
+        "init",
+        "certs",
+        "serve",
+        "check",
+        "demo",
+        "schema",
+        "routes",
+        "trace",
+        "reload",
+        "audit",
+        "audit verify",
+        "key new",
+        "token revoke",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     shown = fiveways(*command.split(), "--help")

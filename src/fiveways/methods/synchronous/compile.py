@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class Services:
     running: set[asyncio.Task[Outcome]]
     checks: Mapping[str, probes.Check]
     tracing: Policy | None = None
+    gather_metrics: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True)
@@ -159,7 +160,7 @@ class _Compiler:
         for name, handler in (
             ("_ping", probes.ping(services.release)),
             ("_status", probes.Status(services.release, services.status_keys, checks)),
-            ("metrics", probes.metrics(services.registry)),
+            ("metrics", probes.metrics(services.registry, services.gather_metrics)),
         ):
             api.matches.append(
                 Match("GET", template(f"/{name}"), Route(name, wrap(handler, *self._platform), self._platform_observers))

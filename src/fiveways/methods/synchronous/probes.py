@@ -85,13 +85,18 @@ def breaker(*breakers: Breaker) -> Check:
     return check
 
 
-def metrics(registry: CollectorRegistry) -> Handler:
-    """A handler for `/metrics`, in the Prometheus text format; only for callers on this machine."""
+def metrics(registry: CollectorRegistry, gather: Callable[[], Awaitable[None]] | None = None) -> Handler:
+    """A handler for `/metrics`, in the Prometheus text format; only for callers on this machine.
+
+    `gather` is awaited before: it brings in what the node's other processes have counted, where there are any.
+    """
 
     async def answer(interaction: Interaction) -> Outcome:
         client = interaction.scope.get("client")
         if client is None or not ipaddress.ip_address(client[0]).is_loopback:
             raise NotFound("No API is published at this path")
+        if gather is not None:
+            await gather()
         body = generate_latest(registry)
         return Outcome(200, [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"content-length", b"%d" % len(body))], body)
 

@@ -1,7 +1,7 @@
 """Metrics: how many, how long, and within the latency budget or not, by application, API and interaction (S15, S17, S43).
 
 The series are counted in plain lists and turned into Prometheus samples when they are asked for: a request costs a bisection.
-Alerting looks at the same counts.
+Alerting looks at the same counts. Where several processes serve one node, what they have counted is added up (`Figures`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _Key = tuple[str, str, str, int]
 
 
 class Counts(NamedTuple):
-    """An API's answers since the process began: all, those with status 5xx, and those over its latency budget."""
+    """An API's answers since counting began: all, those with status 5xx, and those over its latency budget."""
 
     total: int = 0
     errors: int = 0
@@ -43,13 +43,30 @@ class _Series:
         self.total = 0.0
 
 
+class Figures(NamedTuple):
+    """What a process has counted up to a moment.
+
+    `series` has application, API, interaction, class of status (2 for 2xx), how many in each bucket (`BUCKETS`, and above them
+    all), and the sum of durations in seconds; `over_budget` is by API; `breakers` says of each target whether one is not closed.
+    """
+
+    series: list[tuple[str, str, str, int, list[int], float]]
+    over_budget: dict[str, int]
+    breakers: dict[str, bool]
+
+
 class GatewayMetrics(Collector):
-    """The gateway's metric families; every label value comes from the deployment or a fixed list."""
+    """The gateway's metric families; every label value comes from the deployment or a fixed list.
+
+    `node` is what all processes of this node had counted when they were last added up, this one included; empty where there is
+    only this one, which then shows its counts as they stand.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.series: dict[_Key, _Series] = {}
         self.over_budget: dict[str, int] = {}
         self.breakers: tuple[Breaker, ...] = ()
+        self.node: tuple[Figures, ...] = ()
         registry.register(self)
 
     def counts(self) -> dict[str, Counts]:
@@ -61,33 +78,70 @@ class GatewayMetrics(Collector):
             counts[api] = Counts(total + answers, errors + (answers if status == 5 else 0), self.over_budget.get(api, 0))
         return counts
 
-    def collect(self) -> Iterable[Metric]:
-        """The samples as they stand."""
-        duration = HistogramMetricFamily(
-            "fiveways_gateway_request_duration_seconds",
-            "From the request's head read to the answer's head ready, by class of status",
-            labels=("application", "api", "interaction", "status"),
-        )
-        for (application, api, name, status), series in list(self.series.items()):
-            passed, buckets = 0, []
-            for bound, count in zip((*BUCKETS, float("inf")), list(series.counts), strict=True):
-                passed += count
-                buckets.append(("+Inf" if bound == float("inf") else str(bound), float(passed)))
-            duration.add_metric((application or "-", api or "-", name or "-", f"{status}xx"), buckets, series.total)
-        yield duration
-        over = CounterMetricFamily(
-            "fiveways_gateway_over_latency_budget", "Requests that took longer than the API's latency budget", labels=("api",)
-        )
-        for api, count in list(self.over_budget.items()):
-            over.add_metric((api,), count)
-        yield over
-        opened = GaugeMetricFamily("fiveways_gateway_breaker_open", "1 while a target's breaker is not closed", labels=("target",))
+    def figures(self) -> Figures:
+        """What this process has counted up to now."""
+        series = [(*key, list(each.counts), each.total) for key, each in self.series.items()]
         targets = {breaker.target: False for breaker in self.breakers}
         for breaker in self.breakers:
             targets[breaker.target] |= breaker.state != "closed"
+        return Figures(series, dict(self.over_budget), targets)
+
+    def go_on_from(self, figures: Figures) -> None:
+        """Count on from where an earlier process was. Its breakers are not ours."""
+        _add(self.series, self.over_budget, figures)
+
+    def collect(self) -> Iterable[Metric]:
+        """The samples: counts summed over the node's processes, and a breaker is open where it is in one of them."""
+        parts = self.node or (self.figures(),)
+        series: dict[_Key, _Series] = {}
+        over_budget: dict[str, int] = {}
+        targets: dict[str, bool] = {}
+        for figures in parts:
+            _add(series, over_budget, figures)
+            for target, is_open in figures.breakers.items():
+                targets[target] = targets.get(target, False) or is_open
+        yield _durations(series)
+        over = CounterMetricFamily(
+            "fiveways_gateway_over_latency_budget", "Requests that took longer than the API's latency budget", labels=("api",)
+        )
+        for api, count in over_budget.items():
+            over.add_metric((api,), count)
+        yield over
+        opened = GaugeMetricFamily("fiveways_gateway_breaker_open", "1 while a target's breaker is not closed", labels=("target",))
         for target, is_open in targets.items():
             opened.add_metric((target,), float(is_open))
         yield opened
+        processes = "fiveways_gateway_processes", "Gateway processes of this node whose counts are in these figures"
+        yield GaugeMetricFamily(*processes, value=len(parts))
+
+
+def _add(series: dict[_Key, _Series], over_budget: dict[str, int], figures: Figures) -> None:
+    """Add the counts of `figures` to `series` and `over_budget`."""
+    for application, api, name, status, counts, total in figures.series:
+        key = (application, api, name, status)
+        known = series.get(key)
+        if known is None:
+            known = series[key] = _Series()
+        for index, count in enumerate(counts):
+            known.counts[index] += count
+        known.total += total
+    for api, count in figures.over_budget.items():
+        over_budget[api] = over_budget.get(api, 0) + count
+
+
+def _durations(all_series: dict[_Key, _Series]) -> HistogramMetricFamily:
+    duration = HistogramMetricFamily(
+        "fiveways_gateway_request_duration_seconds",
+        "From the request's head read to the answer's head ready, by class of status",
+        labels=("application", "api", "interaction", "status"),
+    )
+    for (application, api, name, status), series in all_series.items():
+        passed, buckets = 0, []
+        for bound, count in zip((*BUCKETS, float("inf")), series.counts, strict=True):
+            passed += count
+            buckets.append(("+Inf" if bound == float("inf") else str(bound), float(passed)))
+        duration.add_metric((application or "-", api or "-", name or "-", f"{status}xx"), buckets, series.total)
+    return duration
 
 
 class Metrics:
