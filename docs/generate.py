@@ -143,9 +143,10 @@ def _metrics(_: Path) -> str:
     metrics.GatewayMetrics(registry)
     rows = []
     for family in registry.collect():
-        suffix = {"counter": "_total", "histogram": "_bucket, …_sum, …_count"}.get(family.type, "")
+        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
+        first, *others = (f"`{family.name if number == 0 else '…'}{suffix}`" for number, suffix in enumerate(suffixes))
         labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))
-        rows.append((f"`{family.name}{suffix}`", family.type, labels or "none", family.documentation))
+        rows.append((", ".join([first, *others]), family.type, labels or "none", family.documentation))
     return table(("Metric", "Type", "Labels", "Meaning"), rows)
 
 

@@ -118,7 +118,7 @@ def _command(path: str, command: Any) -> str:
     usage = " ".join([path, *(p.metavar if p.required else f"[{p.metavar}]" for p in arguments), "[OPTIONS]"])
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in command.help.split("\n\n"))
     parts = [f"## `{path}`", text, f"```console\n$ {usage}\n```"]
-    rows = [(f"`{_spelling(p)}`", _escape(p.help or ""), _given(p)) for p in shown if p.name != "help"]
+    rows = [(f"`{_spelling(p)}`", _meaning(p), _given(p)) for p in shown if p.name != "help"]
     if rows:
         parts.append(_table(("Argument or option", "Meaning", "Default"), rows))
     return "\n\n".join(parts)
@@ -130,6 +130,11 @@ def _spelling(parameter: Any) -> str:
     names, kind = ", ".join(parameter.opts), parameter.type_descriptor.annotation
     metavar = parameter.metavar or {Path: "PATH", int: "NUMBER"}.get(kind, "TEXT")
     return names if kind is bool else f"{names} {metavar}"
+
+
+def _meaning(parameter: Any) -> str:
+    variable = getattr(parameter, "envvar", None)
+    return _escape(parameter.help or "") + (f" Environment: `{variable}`." if variable else "")
 
 
 def _given(parameter: Any) -> str:

@@ -1,6 +1,7 @@
 """A consumer application in a page: makes its key pair, gets a token by signed JWT, and reads a patient through the gateway.
 
 python consumer.py keys ward-system                            a private key, and the public half to register
+python consumer.py token --key keys/ward-system.pem            an access token, for a curl of your own
 python consumer.py read 9990000018 --key keys/ward-system.pem  a token, then GET …/Patient/9990000018
 
 It needs httpx and joserfc, and nothing of Fiveways: any OAuth client that does private_key_jwt (RFC 7523) does the same.
@@ -60,18 +61,23 @@ def main() -> int:
     keys = commands.add_parser("keys")
     keys.add_argument("application")
     keys.add_argument("--folder", type=Path, default=Path("keys"))
-    reading = commands.add_parser("read")
+    asking, reading = commands.add_parser("token"), commands.add_parser("read")
     reading.add_argument("patient")
-    reading.add_argument("--url", default="http://127.0.0.1:8080")
-    reading.add_argument("--client-id", default="ward-system")
-    reading.add_argument("--key", type=Path, default=Path("keys/ward-system.pem"))
+    for command in (asking, reading):
+        command.add_argument("--url", default="http://127.0.0.1:8080")
+        command.add_argument("--client-id", default="ward-system")
+        command.add_argument("--key", type=Path, default=Path("keys/ward-system.pem"))
     arguments = parser.parse_args()
     if arguments.command == "keys":
         make_keys(arguments.application, arguments.folder)
         return 0
     try:
         with httpx.Client(base_url=arguments.url, timeout=10) as client:
-            answer = read(client, token(client, arguments.client_id, arguments.key), arguments.patient)
+            access_token = token(client, arguments.client_id, arguments.key)
+            if arguments.command == "token":
+                print(access_token)
+                return 0
+            answer = read(client, access_token, arguments.patient)
     except httpx.HTTPStatusError as refused:
         print(f"no token: {refused.response.status_code} {refused.response.text}", file=sys.stderr)
         return 1

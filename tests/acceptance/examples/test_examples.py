@@ -89,6 +89,11 @@ async def test_the_consumer_gets_a_token_and_reads_a_patient_through_the_example
             status, _, body = out.partition("\n")
             assert status.startswith("200  X-Correlation-ID: ")
             assert json.loads(body) == backend.patients[PATIENT]
+            code, out, errors = await run("consumer.py", "token", "--url", gateway, folder=folder)
+            assert (code, errors) == (0, "")
+            headers = {"Authorization": f"Bearer {out.strip()}"}
+            async with httpx.AsyncClient(base_url=gateway, headers=headers) as client:
+                assert (await client.get(f"/demographics/FHIR/R4/Patient/{PATIENT}")).status_code == 200
             missing, out, _ = await run("consumer.py", "read", "9990000000", "--url", gateway, folder=folder)
             assert (missing, out[:3]) == (1, "404")
         correlation = status.split()[-1]

@@ -26,6 +26,8 @@ from fiveways.platform.model import Deployment
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
+WIDEST = 80
+"""How many characters of code fit beside the table of contents of a page."""
 SVG = "{http://www.w3.org/2000/svg}"
 BLANK = ("commands",)
 """Whose tables may have a blank cell."""
@@ -148,7 +150,7 @@ def test_refusals_are_in_the_security_page_to_the_letter(docs: dict[str, ModuleT
 def test_metrics_are_named_as_prometheus_sees_them(docs: dict[str, ModuleType]) -> None:
     page = docs["generate"].PARTS["metrics"](DOCS)
     assert "`fiveways_gateway_over_latency_budget_total`" in page
-    assert "`fiveways_gateway_request_duration_seconds_bucket, …_sum, …_count` | histogram" in page
+    assert "`fiveways_gateway_request_duration_seconds_bucket`, `…_sum`, `…_count` | histogram" in page
 
 
 def test_every_marker_in_a_page_is_generated_and_everything_generated_is_used(docs: dict[str, ModuleType]) -> None:
@@ -292,6 +294,30 @@ def test_decisions_are_numbered_without_gaps_and_have_a_status(docs: dict[str, M
     (broken / "0001-record-decisions.md").write_text("# 1. Without a status\n")
     with pytest.raises(StopIteration):
         docs["generate"].PARTS["decisions"](tmp_path)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """A page's blocks of code: the language of each, and its text."""
+    yield from re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def test_code_fits_the_page_where_it_is_not_wrapped() -> None:
+    for page in DOCS.rglob("*.md"):
+        for language, text in blocks(page):
+            widest = max(map(len, text.splitlines()))
+            assert language in ("console", "text") or widest <= WIDEST, f"{page.name}: {widest} characters in {text}"
+
+
+def test_no_table_is_without_a_head() -> None:
+    for page in DOCS.rglob("*.md"):
+        assert not re.search(r"^[| ]+\n\|[ -|]+$", page.read_text(), flags=re.MULTILINE), page
+
+
+def test_every_variable_of_the_shell_is_set_before_it_is_used() -> None:
+    for page in (ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / "examples").rglob("*.md")):
+        typed = "".join(text for language, text in blocks(page) if language == "sh")
+        for use in re.finditer(r"\$([A-Z]+)\b", typed):
+            assert re.search(rf"^{use[1]}=", typed[: use.start()], flags=re.MULTILINE), f"{page}: {use[0]}"
 
 
 def test_links_in_the_readme_and_its_kin_lead_to_files() -> None:
