@@ -15,7 +15,7 @@ from pathlib import Path
 
 from drawing import benchmark_page, request_diagram
 from prometheus_client import CollectorRegistry
-from reference_pages import command_reference, deployment_reference, kinds_of_value, size, table
+from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
 
 from fiveways.errors import Fault
 from fiveways.fhir.outcome import party_code
@@ -126,7 +126,7 @@ def _faults(_: Path) -> str:
     rows = [
         (str(f.status), f"`{f.code}`<br>`{party_code(f())}`", f.party, f"`{f.issue}`", _first_line(f.__doc__)) for f in faults()
     ]
-    return table(("Status", "Code, party code", "Whose fault", "FHIR issue", "When"), rows)
+    return stacked(("Status", "Code, party code", "Whose fault", "FHIR issue", "When"), rows)
 
 
 def _refusals(_: Path) -> str:
@@ -146,8 +146,8 @@ def _metrics(_: Path) -> str:
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
         first, *others = (f"`{family.name if number == 0 else '…'}{suffix}`" for number, suffix in enumerate(suffixes))
         labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))
-        rows.append((", ".join([first, *others]), family.type, labels or "none", family.documentation))
-    return table(("Metric", "Type", "Labels", "Meaning"), rows)
+        rows.append((f"{', '.join([first, *others])}<br>{family.type}", labels or "none", family.documentation))
+    return stacked(("Metric", "Labels", "Meaning"), rows)
 
 
 def _buckets(_: Path) -> str:

@@ -40,9 +40,6 @@ _KINDS: dict[str, tuple[Any, str]] = {
 }
 """The kinds of value that settings are made of: what a reader calls them, and how they are written."""
 
-_STACKED = '<div class="settings" markdown>\n\n{}\n\n</div>'
-"""A table of settings, which on a narrow screen becomes a list."""
-
 _BY_PATTERN = {TypeAdapter(kind).json_schema()["pattern"]: name for name, (kind, _) in _KINDS.items()}
 
 
@@ -57,8 +54,8 @@ def deployment_reference() -> str:
     for model, path in models().items():
         title = f"`{path}`" if path else "The file"
         rows = [_row(model, name, field) for name, field in model.model_fields.items()]
-        table = _table(("Setting", "Value", "Default", "Meaning"), rows)
-        sections.append(f"## {title} {{ #{_anchor(model)} }}\n\n{document(model)}\n\n{_STACKED.format(table)}")
+        table = stacked(("Setting", "Value", "Default", "Meaning"), rows)
+        sections.append(f"## {title} {{ #{_anchor(model)} }}\n\n{document(model)}\n\n{table}")
     return "\n\n".join(sections)
 
 
@@ -242,6 +239,12 @@ def _anchor(model: type[BaseModel]) -> str:
 
 def _escape(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def stacked(head: tuple[str, ...], rows: Any) -> str:
+    """A table that on a narrow screen becomes a list, in which every cell between the first and the last has its column's name."""
+    names = "; ".join(f"--column-{number}: '{name}: '" for number, name in enumerate(head[1:-1], start=2))
+    return f'<div class="stacked" style="{names}" markdown>\n\n{_table(head, rows)}\n\n</div>'
 
 
 def _table(head: tuple[str, ...], rows: Any) -> str:

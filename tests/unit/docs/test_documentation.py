@@ -150,7 +150,7 @@ def test_refusals_are_in_the_security_page_to_the_letter(docs: dict[str, ModuleT
 def test_metrics_are_named_as_prometheus_sees_them(docs: dict[str, ModuleType]) -> None:
     page = docs["generate"].PARTS["metrics"](DOCS)
     assert "`fiveways_gateway_over_latency_budget_total`" in page
-    assert "`fiveways_gateway_request_duration_seconds_bucket`, `…_sum`, `…_count` | histogram" in page
+    assert "`fiveways_gateway_request_duration_seconds_bucket`, `…_sum`, `…_count`<br>histogram |" in page
 
 
 def test_every_marker_in_a_page_is_generated_and_everything_generated_is_used(docs: dict[str, ModuleType]) -> None:
