@@ -7,7 +7,7 @@ How a fault looks on the wire is the business of the route it happened on (Opera
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 Party = Literal["consumer", "platform", "provider"]
 
@@ -31,11 +31,11 @@ class Fault(FivewaysError):
     (FHIR issue-type). `diagnostics` is for the consumer's developer; `headers` go on the answer (Retry-After, …).
     """
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "UNKNOWN_ERROR"
-    party: ClassVar[Party] = "platform"
-    issue: ClassVar[str] = "unknown"
-    display: ClassVar[str] = "Unknown error"
+    status: int = 500
+    code: str = "UNKNOWN_ERROR"
+    party: Party = "platform"
+    issue: str = "unknown"
+    display: str = "Unknown error"
 
     def __init__(self, diagnostics: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(diagnostics or self.display)

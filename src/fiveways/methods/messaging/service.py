@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement
+from sqlalchemy import Select
 
 from fiveways.clock import Clock
 from fiveways.errors import Fault
@@ -178,11 +178,17 @@ class Messaging:
     # --- collecting ------------------------------------------------------------------------------------------------------
 
     async def waiting(
-        self, mailbox: str, claim: Claim | None, *, limit: int, behind: int = 0, condition: ColumnElement[bool] | None = None
+        self,
+        mailbox: str,
+        claim: Claim | None,
+        *,
+        limit: int,
+        behind: int = 0,
+        question: Select[Any] = records.all_waiting,
+        parameters: Mapping[str, Any] | None = None,
     ) -> Listing:
-        """What waits in an inbox behind a position, `limit` messages at most; `condition` is on `inbox.c.workflow`."""
-        question = records.all_waiting if condition is None else records.waiting(condition)
-        asked = {"b_mailbox": mailbox, "b_after": behind, "b_most": limit + 1}
+        """What waits in an inbox behind a position, `limit` messages at most; `question` may want less (`records.waiting`)."""
+        asked = {"b_mailbox": mailbox, "b_after": behind, "b_most": limit + 1, **(parameters or {})}
         rows = (await self._transact(claim, (question, asked)))[-1].rows
         page = rows[:limit]
         last = page[-1][0] if page else behind

@@ -1,0 +1,79 @@
+"""The NHSMESH authorization scheme: a token for one request, made of a password that never travels.
+
+    Authorization: NHSMESH mailbox:nonce:nonce-count:yyyyMMddHHmm:hex
+    hex = HMAC-SHA256(shared key, "mailbox:nonce:nonce-count:password:yyyyMMddHHmm")
+
+A token is good within two hours of its time (UTC), and once. mesh-client sends a request again, token and all, where it got no
+answer: so a token is taken again for the very same method, path and query, but never to send a message, which could then be
+there twice. What a token was used for is kept in the store: it holds across restarts and nodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from fiveways.clock import Clock
+from fiveways.ledger import replay
+from fiveways.methods.messaging.directory import Directory, Mailbox
+from fiveways.methods.messaging.mesh.faults import bad_header, forbidden, no_such_mailbox
+from fiveways.methods.messaging.service import Claim
+from fiveways.types import Interaction
+
+WINDOW = timedelta(hours=2)
+"""How far a token's time may be from ours, either way."""
+NAMESPACE = "mesh"
+_TOKEN = re.compile(rb"(?i:NHSMESH) +([^: ]*):([^:]*):([0-9]{1,20}):([0-9]{12}):([0-9a-fA-F]{64})")
+_MAILBOX = re.compile(rb"(?i:NHSMESH) +([^:]*):")
+_LONGEST = 1024
+
+
+class Proof(NamedTuple):
+    """Who calls, and the claim on the token that says so. `value` and `purpose`: the token, and what it is used for, hashed."""
+
+    mailbox: Mailbox
+    claim: Claim
+    value: bytes
+    purpose: bytes
+
+
+class Tokens:
+    """Checks tokens of the mailboxes of a directory."""
+
+    def __init__(self, directory: Directory, shared_key: bytes, clock: Clock) -> None:
+        self._directory = directory
+        self._key = shared_key
+        self._clock = clock
+
+    def check(self, interaction: Interaction, mailbox_id: str) -> Proof:
+        """Who calls for `mailbox_id` (upper case). Raises MeshFault; whether the token is new the store says, by the claim."""
+        sent = interaction.fields.get(b"authorization", b"").strip()
+        token = _TOKEN.fullmatch(sent) if len(sent) <= _LONGEST else None
+        if token is None:
+            named = _MAILBOX.match(sent)
+            if named is not None and named[1] != mailbox_id.encode():
+                raise forbidden("Mailbox id does not match token")
+            raise bad_header()
+        name, nonce, count, timestamp, digest = token.groups()
+        if name != mailbox_id.encode():
+            raise forbidden("Mailbox id does not match token")
+        try:
+            made = datetime.strptime(timestamp.decode(), "%Y%m%d%H%M").replace(tzinfo=UTC)
+        except ValueError:
+            raise bad_header() from None
+        mailbox = self._directory.mailbox(mailbox_id)
+        if mailbox is None:
+            raise no_such_mailbox()
+        text = b":".join((name, nonce, count, mailbox.password, timestamp))
+        if not hmac.compare_digest(hmac.digest(self._key, text, "sha256").hex(), digest.decode().lower()):
+            raise forbidden("Invalid Authentication Token")
+        if abs(self._clock.now() - made) > WINDOW:
+            raise forbidden("Invalid Authentication Token")
+        # Tokens of a minute lie together in the store; what is hashed does not depend on how the scheme or the hash are spelt.
+        value = timestamp + hashlib.sha256(text).digest()[:20]
+        purpose = hashlib.sha256(b"%b %b?%b" % (interaction.method.encode(), interaction.path, interaction.query)).digest()[:16]
+        until = made + WINDOW + timedelta(minutes=1)
+        return Proof(mailbox, (replay.claim, replay.use(NAMESPACE, value, until, purpose)), value, purpose)

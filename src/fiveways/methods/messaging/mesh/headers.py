@@ -1,0 +1,152 @@
+"""The fields of a message on the wire: what a sender says in them, and what a recipient is told."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault, bad_chunks
+from fiveways.methods.messaging.records import Details, Message
+from fiveways.methods.messaging.service import Draft
+from fiveways.methods.messaging.states import State
+from fiveways.types import Headers, Interaction
+
+_LONGEST = {
+    b"mex-to": 100, b"mex-workflowid": 300, b"mex-chunk-range": 20, b"mex-subject": 500, b"mex-localid": 300, b"mex-partnerid": 500,
+    b"mex-filename": 300, b"mex-content-encrypted": 20, b"mex-content-compressed": 20, b"mex-content-checksum": 100,
+    b"mex-content-type": 100,
+}  # fmt: skip
+_REQUIRED = (b"mex-to", b"mex-workflowid")
+_NO_ADDRESS = (b"mex-to", b"mex-workflowid", b"mex-content-checksum")
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_CHECKSUM = re.compile(r"[A-Za-z0-9\s:\-/]*")
+_YES = frozenset(("y", "yes", "t", "true", "on", "1"))
+
+
+def fields_of(interaction: Interaction) -> dict[bytes, str]:
+    """The request's fields by name, the last of each; UTF-8 where it is that, otherwise Latin-1."""
+    return {name: _text(value) for name, value in interaction.headers}
+
+
+def draft(sender: str, interaction: Interaction) -> Draft:
+    """What a sender hands in. Raises InvalidRequest for what is missing or too long, MeshFault for what must not be said so."""
+    fields = fields_of(interaction)
+    mistakes = [missing(name) for name in _REQUIRED if name not in fields]
+    mistakes += [_too_long(name, most) for name, most in _LONGEST.items() if len(fields.get(name, "")) > most]
+    if mistakes:
+        raise InvalidRequest(mistakes)
+    said = {name: fields.get(name, "") for name in _LONGEST}
+    bad = [name for name, value in said.items() if any(character < " " for character in value)]
+    bad += [name for name in _NO_ADDRESS if _ADDRESS.match(said[name])]
+    if bad:
+        raise MeshFault(400, "TRANSFER", "06", "MalformedControlFile")
+    if _CHECKSUM.fullmatch(said[b"mex-content-checksum"].strip()) is None:
+        raise MeshFault(400, "SEND", "Invalid checksum", "Invalid checksum")
+    if not said[b"mex-to"]:
+        raise MeshFault(400, "SEND", "08", "TO_DTS missing")
+    claimed = fields.get(b"mex-from", "").strip().upper()
+    if claimed and claimed != sender:
+        raise MeshFault(417, "SEND", "07", "Invalid From Address in the control file")
+    _, total = chunk_range(said[b"mex-chunk-range"], 1)
+    content_type = said[b"mex-content-type"] or _text(interaction.fields.get(b"content-type", b"")).strip().lower()
+    return Draft(
+        sender,
+        said[b"mex-to"].strip().upper(),
+        said[b"mex-workflowid"],
+        said[b"mex-localid"],
+        total,
+        Details(
+            subject=said[b"mex-subject"],
+            file_name=said[b"mex-filename"],
+            partner_id=said[b"mex-partnerid"],
+            checksum=said[b"mex-content-checksum"],
+            content_type=content_type,
+            content_encoding=content_encoding(fields),
+            encrypted=said[b"mex-content-encrypted"].strip().lower() in _YES,
+            compressed=said[b"mex-content-compressed"].strip().lower() in _YES,
+        ),
+        interaction.correlation.correlation_id.decode("latin-1"),
+    )
+
+
+def content_encoding(fields: dict[bytes, str]) -> str:
+    """`gzip` or '': content is kept as it was sent."""
+    encoding = fields.get(b"content-encoding", "").strip().lower()
+    if encoding not in ("", "gzip"):
+        raise MeshFault(422, "SEND", "UnsupportedContentEncoding", "Unsupported content encoding")
+    return encoding
+
+
+def chunk_range(value: str, number: int, message_id: str = "") -> tuple[int, int]:
+    """Chunk number and how many there are, of a Mex-Chunk-Range for chunk `number`. Without one, it is the only chunk."""
+    if not value.strip() and number == 1:
+        return 1, 1
+    found = re.fullmatch(r"\s*([0-9]{1,9})\s*:\s*([0-9]{1,9})\s*", value)
+    if found is None or not 0 < int(found[1]) <= int(found[2]) or int(found[1]) != number:
+        raise bad_chunks(message_id)
+    return int(found[1]), int(found[2])
+
+
+def collected(message: Message, number: int) -> Headers:
+    """The fields that go with a message, or a chunk of it; what nobody said is left out."""
+    details = message.details
+    fields: dict[str, str | None] = {
+        "mex-from": message.sender,
+        "mex-to": message.recipient,
+        "mex-workflowid": message.workflow,
+        "mex-chunk-range": f"{number}:{message.chunks}",
+        "mex-total-chunks": str(message.chunks),
+        "mex-addresstype": "ALL",
+        "mex-localid": message.local_id,
+        "mex-partnerid": details.partner_id,
+        "mex-filename": details.file_name or f"{message.id}.dat",
+        "mex-subject": details.subject,
+        "mex-version": "1.0",
+        "mex-messagetype": message.kind,
+        "mex-messageid": message.id,
+        **_status(message),
+        "mex-content-compressed": "Y" if details.compressed else None,
+        "mex-content-encrypted": "Y" if details.encrypted else None,
+        "mex-content-checksum": details.checksum,
+        "mex-content-type": details.content_type,
+        "last-modified": format_datetime(_moment(message.events[-1].at), usegmt=True),
+    }
+    return [(name.encode(), _bytes(value)) for name, value in fields.items() if value]
+
+
+def _status(message: Message) -> dict[str, str | None]:
+    accepted = message.reached(State.ACCEPTED) or message.at
+    if message.kind == "DATA":
+        told = {"code": "00", "event": "TRANSFER", "description": "Transferred to recipient mailbox", "success": "SUCCESS"}
+    else:
+        report = message.events[0]
+        told = {"code": report.code, "event": "SEND", "description": report.reason, "success": "ERROR"}
+    status: dict[str, str | None] = {f"mex-status{name}": value for name, value in told.items()}
+    return {**status, "mex-statustimestamp": f"{_moment(accepted):%Y%m%d%H%M%S}", "mex-linkedmsgid": message.details.linked}
+
+
+def _moment(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, UTC)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode()
+
+
+def missing(name: bytes) -> dict[str, Any]:
+    """What is said of a field that is not there."""
+    return {"type": "missing", "loc": ["header", name.decode()], "msg": "Field required", "input": None}
+
+
+def _too_long(name: bytes, most: int) -> dict[str, Any]:
+    message = f"String should have at most {most} characters"
+    return {"type": "string_too_long", "loc": ["header", name.decode()], "msg": message, "ctx": {"max_length": most}}

@@ -1,0 +1,305 @@
+"""MESH's paths: from a request to the service and back, in version 1 or 2 of its shapes."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+from urllib.parse import unquote
+
+from fiveways.errors import Fault, NotFound
+from fiveways.ledger.replay import purpose_of
+from fiveways.methods.messaging.directory import Directory
+from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters
+from fiveways.methods.messaging.mesh.authorization import NAMESPACE, Proof, Tokens
+from fiveways.methods.messaging.mesh.content import decompressed
+from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
+from fiveways.methods.messaging.mesh.filters import question
+from fiveways.methods.messaging.records import all_waiting
+from fiveways.methods.messaging.service import Claim, Messaging, Refusal, Reused
+from fiveways.methods.messaging.states import COLLECTABLE
+from fiveways.store.group import GroupWriter
+from fiveways.types import Consumer, Interaction, Outcome
+
+Result = TypeVar("Result")
+
+_VERSION = re.compile(r"application/vnd\.mesh\.v([0-9]{1,9})\+json")
+_CURSOR = re.compile(r"inbox:([0-9]{1,18}):-{0,64}")
+_HANDSHAKE = (b"mex-clientversion", b"mex-osname", b"mex-osversion")
+
+
+def version_of(accept: str) -> int:
+    """The version of the protocol that a client accepts (RFC 9110 §12.5.1): 1 where it does not say, 2 for all later ones."""
+    asked = [part.strip() for part in re.split("[,;]", accept) if "vnd.mesh" in part]
+    found = [_VERSION.fullmatch(part) for part in asked]
+    if None in found:
+        raise MeshFault(400, "", "", "Accept header api format incorrect")
+    return min(2, max((int(match[1]) for match in found if match is not None), default=1))
+
+
+class Mesh:
+    """Handles the requests of MESH's clients. Faults are answered here, in their words."""
+
+    def __init__(
+        self,
+        messaging: Messaging,
+        directory: Directory,
+        tokens: Tokens,
+        group: GroupWriter,
+        *,
+        environment: str,
+        build: str,
+        collect_within: timedelta,
+    ) -> None:
+        self._messaging = messaging
+        self._directory = directory
+        self._tokens = tokens
+        self._group = group
+        self._about = {"env": environment, "build_label": build, "status": "running", "outcome": "Yes"}
+        self._collect_within = collect_within
+
+    async def __call__(self, interaction: Interaction) -> Outcome:
+        """Answer a request."""
+        version = 1
+        try:
+            version = version_of(headers.fields_of(interaction).get(b"accept", ""))
+            outcome = await self._handle(interaction, version)
+        except Refusal as refusal:
+            outcome = faults.answer(faults.worded(refusal), version, interaction.id)
+        except Fault as fault:
+            outcome = faults.answer(fault, version, interaction.id)
+        return outcome
+
+    async def _handle(self, interaction: Interaction, version: int) -> Outcome:
+        method = interaction.method
+        segments = [unquote(segment.decode("latin-1")) for segment in interaction.path.split(b"/")[1:]]
+        match method, segments:
+            case "GET", ["messageexchange", "_ping"]:
+                return self._named(interaction, "ping", bodies.json(self._about))
+            case "GET", [_, "endpointlookup", ods_code, workflow]:
+                return self._named(interaction, "endpoint.lookup", self._lookup(ods_code, workflow, version))
+            case "GET", [_, "workflowsearch", workflow]:
+                found = self._directory.receivers(_not_blank(workflow, "workflow id missing"))
+                return self._named(interaction, "workflow.search", bodies.lookup(found, 2))
+            case "GET" | "POST", ["messageexchange", mailbox]:
+                return await self._handshake(interaction, mailbox, version)
+            case "GET", [_, mailbox, "inbox"]:
+                return await self._list(interaction, mailbox, version)
+            case "GET", [_, mailbox, "count"]:
+                return await self._count(interaction, mailbox, version)
+            case "HEAD", [_, mailbox, "inbox", message]:
+                return await self._head(interaction, mailbox, message)
+            case "GET", [_, mailbox, "inbox", message]:
+                return await self._collect(interaction, mailbox, message, "1", version)
+            case "GET", [_, mailbox, "inbox", message, number]:
+                return await self._collect(interaction, mailbox, message, number, version)
+            case "PUT", [_, mailbox, "inbox", message, "status", "acknowledged"]:
+                return await self._acknowledge(interaction, mailbox, message, version)
+            case "POST", [_, mailbox, "outbox"]:
+                return await self._send(interaction, mailbox, version)
+            case "GET", [_, mailbox, "outbox", "tracking"]:
+                return await self._track(interaction, mailbox, version)
+            case "GET", [_, mailbox, "outbox", "tracking", local_id]:
+                return await self._track_by_local_id(interaction, mailbox, local_id)
+            case "POST", [_, mailbox, "outbox", message, number]:
+                return await self._add_chunk(interaction, mailbox, message, number, version)
+        raise NotFound("There is nothing at this path")
+
+    # --- who calls -------------------------------------------------------------------------------------------------------
+
+    def _proof(self, interaction: Interaction, mailbox: str, name: str) -> Proof:
+        interaction.name = name
+        proof = self._tokens.check(interaction, mailbox.upper())
+        interaction.consumer = Consumer(proof.mailbox.id, proof.mailbox.ods_code, "nhsmesh")
+        return proof
+
+    async def _once(self, proof: Proof, work: Callable[[Claim | None], Awaitable[Result]], *, repeatable: bool = True) -> Result:
+        """Do `work` with the claim on the caller's token, or without it where this is the client's own repeat."""
+        try:
+            return await work(proof.claim)
+        except Reused:
+            rows = (await self._group.submit(purpose_of, {"b_namespace": NAMESPACE, "b_value": proof.value})).rows
+            if not repeatable or rows != [(proof.purpose,)]:
+                raise faults.forbidden("Error Duplicated Authentication Token") from None
+            return await work(None)
+
+    def _named(self, interaction: Interaction, name: str, outcome: Outcome) -> Outcome:
+        interaction.name = name
+        return outcome
+
+    # --- paths -----------------------------------------------------------------------------------------------------------
+
+    def _lookup(self, ods_code: str, workflow: str, version: int) -> Outcome:
+        found = self._directory.receivers(_not_blank(workflow, "workflow id missing"), _not_blank(ods_code, "ods code missing"))
+        return bodies.lookup(found, version)
+
+    async def _handshake(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "handshake")
+        fields = headers.fields_of(interaction)
+        missing = [headers.missing(name) for name in _HANDSHAKE if name not in fields]
+        if missing:
+            raise InvalidRequest(missing)
+        await self._once(proof, self._claimed)
+        return bodies.json({"mailboxId": proof.mailbox.id}) if version < 2 else bodies.empty()
+
+    async def _claimed(self, claim: Claim | None) -> None:
+        if claim is not None and not (await self._group.submit(*claim)).rowcount:
+            raise Reused
+
+    async def _list(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "inbox.list")
+        asked = parameters.query(interaction)
+        limit = parameters.bounded(asked, "max_results", 10, 5000, bodies.DEFAULT_RESULTS)
+        wanted = parameters.sized(asked, "workflow_filter", 2, 255)
+        behind = await self._behind(parameters.sized(asked, "continue_from", 24, 1000), version)
+        query, besides = question(wanted) if wanted.strip() else (all_waiting, {})
+        listing = await self._once(
+            proof,
+            lambda claim: self._messaging.waiting(
+                proof.mailbox.id, claim, limit=limit, behind=behind, question=query, parameters=besides
+            ),
+        )
+        if version < 2:
+            return bodies.json({"messages": listing.messages})
+        path = f"{proof.mailbox.id}/inbox"
+        said = {"max_results": limit if limit != bodies.DEFAULT_RESULTS else None, "workflow_filter": wanted}
+        links = {"self": bodies.link(path, **said)}
+        if listing.more:
+            links["next"] = bodies.link(path, **said, continue_from=_cursor(listing.last))
+        content = {"messages": listing.messages, "links": links, "approx_inbox_count": listing.count}
+        return bodies.json(content, kind=faults.V2)
+
+    async def _behind(self, continue_from: str, version: int) -> int:
+        """The position that a list goes on from: version 1 names the last message seen, version 2 has a cursor of ours."""
+        if not continue_from:
+            return 0
+        if version < 2:
+            return await self._messaging.position(continue_from.upper()) or 0
+        try:
+            found = _CURSOR.fullmatch(base64.urlsafe_b64decode(continue_from).decode())
+        except ValueError:
+            found = None
+        if found is None:
+            raise InvalidRequest([parameters.mistake("value_error", "continue_from", "Value is not one that a list has given")])
+        return int(found[1])
+
+    async def _count(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "inbox.count")
+        await self._once(proof, self._claimed)
+        return bodies.inbox_count(await self._messaging.count(proof.mailbox.id), version)
+
+    async def _head(self, interaction: Interaction, mailbox: str, message_id: str) -> Outcome:
+        proof = self._proof(interaction, mailbox, "message.head")
+        message = await self._once(proof, lambda claim: self._messaging.message(message_id.upper(), claim))
+        if message is None or proof.mailbox.id not in (message.recipient, message.sender):
+            raise faults.does_not_exist()
+        if message.recipient == proof.mailbox.id and message.state not in COLLECTABLE:
+            raise MeshFault(410, "SEND", "Message already accepted", "Message no longer available for download")
+        return Outcome(200, [*headers.collected(message, 1), (b"content-length", b"0")], b"")
+
+    async def _collect(self, interaction: Interaction, mailbox: str, message_id: str, part: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "message.collect")
+        number = parameters.chunk_number(part)
+        message, chunk = await self._once(
+            proof, lambda claim: self._messaging.collect(proof.mailbox.id, message_id.upper(), number, claim)
+        )
+        told = headers.collected(message, number)
+        if message.kind != "DATA":
+            return Outcome(200, [*told, (b"content-length", b"0")], b"")
+        if chunk is None:
+            raise faults.does_not_exist()
+        body: bytes | AsyncIterator[bytes] = self._messaging.content(chunk)
+        kind = "application/octet-stream"
+        if version >= 2 and message.chunks == 1 and message.details.content_type:
+            kind = message.details.content_type
+            kind += "; charset=utf-8" if kind.startswith("text/") and "charset" not in kind else ""
+        told.append((b"content-type", kind.encode()))
+        if message.details.content_encoding and "gzip" not in headers.fields_of(interaction).get(b"accept-encoding", "").lower():
+            body = decompressed(body)
+        else:
+            told.append((b"content-length", b"%d" % chunk.size))
+            if message.details.content_encoding:
+                told.append((b"content-encoding", b"gzip"))
+                told = [field for field in told if field[0] != b"mex-content-compressed"] + [(b"mex-content-compressed", b"Y")]
+        return Outcome(200 if number == message.chunks else 206, told, body)
+
+    async def _acknowledge(self, interaction: Interaction, mailbox: str, message_id: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "message.acknowledge")
+        message = await self._once(proof, lambda claim: self._messaging.acknowledge(proof.mailbox.id, message_id.upper(), claim))
+        return bodies.json({"messageId": message.id}) if version < 2 else bodies.empty()
+
+    async def _send(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "message.send")
+        draft = headers.draft(proof.mailbox.id, interaction)
+        if self._directory.mailbox(draft.recipient) is None:
+            raise faults.unregistered()
+        if not self._directory.may(draft.workflow, draft.sender, draft.recipient):
+            raise faults.not_registered_for_workflow()
+        body = await _content(interaction)
+        message_id = await self._once(proof, lambda claim: self._messaging.send(draft, body, claim), repeatable=False)
+        return bodies.json({"messageID" if version < 2 else "message_id": message_id}, status=202)
+
+    async def _add_chunk(self, interaction: Interaction, mailbox: str, message_id: str, part: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "message.chunk")
+        message_id, number = message_id.upper(), parameters.chunk_number(part, least=-(10**9))
+        fields = headers.fields_of(interaction)
+        _, total = headers.chunk_range(fields.get(b"mex-chunk-range", "") or "0:0", number, message_id)
+        encoding, body = headers.content_encoding(fields), await _content(interaction)
+        try:
+            await self._once(
+                proof,
+                lambda claim: self._messaging.add_chunk(proof.mailbox.id, message_id, number, total, encoding, body, claim),
+            )
+        except Refusal as refusal:
+            raise faults.worded(refusal, message_id) from refusal
+        return bodies.json({"messageID": message_id, "blockID": number} if version < 2 else {"message_id": message_id}, status=202)
+
+    async def _track(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
+        proof = self._proof(interaction, mailbox, "message.track")
+        message_id = parameters.query(interaction).get("messageID", "").upper()
+        if not message_id:
+            raise InvalidRequest([parameters.mistake("missing", "messageID", "Field required")])
+        message = await self._once(proof, lambda claim: self._messaging.message(message_id, claim))
+        if message is None or message.sender != proof.mailbox.id:  # not 403: nobody learns of others' messages
+            raise faults.does_not_exist()
+        size = await self._messaging.size(message.id) if version < 2 else 0
+        return bodies.tracking(message, size, self._directory, self._collect_within, version)
+
+    async def _track_by_local_id(self, interaction: Interaction, mailbox: str, local_id: str) -> Outcome:
+        proof = self._proof(interaction, mailbox, "message.track")
+        found = await self._once(proof, lambda claim: self._messaging.by_local_id(proof.mailbox.id, local_id, claim))
+        if not found:
+            raise faults.does_not_exist()
+        if len(found) > 1:
+            raise MeshFault(300, "", "", "More than one message has this local id")
+        size = await self._messaging.size(found[0].id)
+        return bodies.tracking(found[0], size, self._directory, self._collect_within, 1)
+
+
+async def _content(interaction: Interaction) -> AsyncIterator[bytes]:
+    """A request's content, which must be there."""
+    if interaction.body is None:
+        raise faults.missing_data()
+    first = await anext(interaction.body, b"")
+    if not first:
+        raise faults.missing_data()
+    return _with_first(first, interaction.body)
+
+
+async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _not_blank(value: str, otherwise: str) -> str:
+    if not value.strip():
+        raise MeshFault(400, "", "", otherwise)
+    return value
+
+
+def _cursor(position: int) -> str:
+    """What version 2 goes on from; of the length that its specification gives."""
+    return base64.urlsafe_b64encode(f"inbox:{position}:{'-' * 12}".encode()).decode()
