@@ -21,6 +21,7 @@ from fiveways.methods.synchronous.policies.breaker import Breaker, BreakerSettin
 from fiveways.methods.synchronous.policies.metrics import BUCKETS, GatewayMetrics, Metrics
 from fiveways.platform import node_metrics
 from fiveways.platform.node_metrics import LIMIT, NodeMetrics, Slot, Snapshot, run_folder
+from fiveways.platform.platform import Platform
 from fiveways.types import Consumer, Interaction, Outcome
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +142,21 @@ async def test_alerts_look_at_what_this_process_counted(start: Start) -> None:
     one.serve(1)
     await one.scrape()
     assert one.metrics.counts()["a"].total == 1
+
+
+async def test_a_process_that_goes_on_raises_no_alert_for_what_was_before(tmp_path: Path) -> None:
+    file, slot = tmp_path / "deployment.yaml", Slot(tmp_path / "data" / "run" / "r", 0, 1)
+    file.write_text('apis: {a: {pattern: pass-through, at: /a, target: {url: "http://127.0.0.1:9"}, security: [open]}}\n')
+    slot.folder.mkdir(parents=True)
+    failed = ["", "a", "GET", 5, [100] * (len(BUCKETS) + 1), 0.5]
+    slot.file(0).write_text(json.dumps(GOOD | {"series": [failed]}))
+    platform = await Platform.open(file, tmp_path / "data", slot=slot)
+    try:
+        await platform.running.alerts.evaluate()
+        assert platform.running.alerts.standing == {}
+        assert b'interaction="GET",status="5xx"} 1500.0' in generate_latest(platform.registry)
+    finally:
+        await platform.close()
 
 
 GOOD = {"at": 0.0, "series": [["ward", "a", "GET", 2, [1] * (len(BUCKETS) + 1), 0.5]], "over_budget": {"a": 1}, "breakers": {}}

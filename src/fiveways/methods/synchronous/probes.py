@@ -6,6 +6,7 @@ the back end for its `health` path where one is declared.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -97,7 +98,7 @@ def metrics(registry: CollectorRegistry, gather: Callable[[], Awaitable[None]] |
             raise NotFound("No API is published at this path")
         if gather is not None:
             await gather()
-        body = generate_latest(registry)
+        body = await asyncio.to_thread(generate_latest, registry)  # a thousand series take a sixth of a second
         return Outcome(200, [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"content-length", b"%d" % len(body))], body)
 
     return answer

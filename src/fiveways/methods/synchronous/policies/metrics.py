@@ -79,8 +79,8 @@ class GatewayMetrics(Collector):
         return counts
 
     def figures(self) -> Figures:
-        """What this process has counted up to now."""
-        series = [(*key, list(each.counts), each.total) for key, each in self.series.items()]
+        """What this process has counted up to now. May be asked in another thread."""
+        series = [(*key, list(each.counts), each.total) for key, each in list(self.series.items())]
         targets = {breaker.target: False for breaker in self.breakers}
         for breaker in self.breakers:
             targets[breaker.target] |= breaker.state != "closed"
