@@ -136,7 +136,9 @@ def _circumstances(result: dict[str, Any]) -> str:
     groups = [result.get(group, {}) for group in ("machine", "method", "versions")]
     parts += [", ".join(_FACTS.get(key, f"{key} {{}}").format(value) for key, value in group.items()) for group in groups if group]
     if "audit_events_equal_requests" in result:
-        parts.append(f"{result['audit_events_equal_requests']:,} requests with every policy on, and as many events in the audit")
+        parts.append(
+            f"{result['audit_events_equal_requests']:,} requests to Fiveways, warming up included, and as many events in its audit"
+        )
     return "; ".join(parts) + "." if parts else ""
 
 
