@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from fiveways.clock import ManualClock
 from fiveways.correlation import Correlation
 from fiveways.methods.synchronous.policies.breaker import Breaker, BreakerSettings
-from fiveways.methods.synchronous.policies.metrics import BUCKETS, GatewayMetrics, Metrics
+from fiveways.methods.synchronous.policies.metrics import BUCKETS, Figures, GatewayMetrics, Metrics
 from fiveways.platform import node_metrics
 from fiveways.platform.node_metrics import LIMIT, NodeMetrics, Slot, Snapshot, run_folder
 from fiveways.platform.platform import Platform
@@ -126,6 +126,21 @@ async def test_nothing_that_was_shown_is_lost_when_a_process_is_killed(start: St
     again.serve(1)
     assert await again.counted() == 11
     assert await two.counted() == 11
+
+
+async def test_what_is_counted_while_a_scrape_is_under_way_waits_for_the_next(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, write = start(0), NodeMetrics._write
+    one.serve(10)
+
+    def slowly(self: NodeMetrics, own: Figures) -> None:
+        write(self, own)
+        one.serve(5)
+
+    monkeypatch.setattr(NodeMetrics, "_write", slowly)
+    assert await one.counted() == 10, "the five are on no file yet"
+    assert await one.counted() == 15
 
 
 async def test_a_process_that_stops_leaves_everything(start: Start) -> None:
