@@ -28,7 +28,10 @@ async def _routes(file: Path) -> list[tuple[str, str, str, str]]:
             for api in platform.running.compiled.apis:
                 if api.name:
                     rows.append((api.name, api.base.decode(), "(all)", " → ".join(api.default.policies)))
-                    declared = [*api.named.items(), *((f"{m.method} {m.route.name}", m.route) for m in api.matches)]
+                    declared = [
+                        *api.named.items(),
+                        *((f"{m.method} {m.route.name.rpartition(' ')[2]}", m.route) for m in api.matches),
+                    ]
                     rows += [("", "", name, " → ".join(route.policies)) for name, route in declared if route.policies]
             return rows
         finally:

@@ -51,7 +51,7 @@ def command(
     unknown = set(roles) - set(ROLES)
     if unknown:
         raise DeploymentError(f"no role {', '.join(sorted(unknown))}: expected {', '.join(ROLES)}")
-    listeners = {"main": _listener(http)} if http is not None else None
+    listeners = {"main": listener_at(http)} if http is not None else None
     if child is not None:
         place = Slot.parse(slot, folder) if slot is not None else None
         ready = partial(_tell_parent, child)
@@ -79,7 +79,8 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work)
 
 
-def _listener(http: str) -> Listener:
+def listener_at(http: str) -> Listener:
+    """The listener at HOST:PORT; port 0 becomes a free one. DeploymentError for anything else."""
     host, _, port = http.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise DeploymentError(f"--http: found {http!r}, expected HOST:PORT such as 127.0.0.1:8080")

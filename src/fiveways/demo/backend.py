@@ -6,6 +6,7 @@ show that a repeat did not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -102,15 +103,17 @@ class Backend:
 
 
 def _matches(patient: dict[str, Any], wanted: Any) -> bool:
-    name = patient["name"][0]
-    identifiers = {patient["id"], *(identifier["value"] for identifier in patient["identifier"])}
-    return (
-        name["family"].lower().startswith(wanted.get("family", "").lower())
-        and any(given.lower().startswith(wanted.get("given", "").lower()) for given in name["given"])
-        and wanted.get("gender", patient["gender"]) == patient["gender"]
-        and wanted.get("birthdate", patient["birthDate"]) == patient["birthDate"]
-        and wanted.get("identifier", patient["id"]).rpartition("|")[2] in identifiers
-    )
+    """Whether a patient has everything that is wanted; what it does not say of itself, it has not."""
+    name = (patient.get("name") or [{}])[0]
+    identifiers = {patient["id"], *(identifier.get("value") for identifier in patient.get("identifier", ()))}
+    has: dict[str, Callable[[str], bool]] = {
+        "family": lambda value: str(name.get("family", "")).lower().startswith(value.lower()),
+        "given": lambda value: any(str(given).lower().startswith(value.lower()) for given in name.get("given", ())),
+        "gender": lambda value: bool(patient.get("gender") == value),
+        "birthdate": lambda value: bool(patient.get("birthDate") == value),
+        "identifier": lambda value: value.rpartition("|")[2] in identifiers,
+    }
+    return all(test(wanted[parameter]) for parameter, test in has.items() if parameter in wanted)
 
 
 def _fhir(resource: dict[str, Any], status: int = 200, **headers: str) -> Response:

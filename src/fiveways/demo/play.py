@@ -42,11 +42,16 @@ async def play(folder: Path, names: list[str], *, once: bool, console: Console) 
         return not stage.failed
 
 
+def _command() -> str:
+    """How this very program is called from anywhere."""
+    return "fiveways" if shutil.which("fiveways") else str(Path(sys.argv[0]).absolute())
+
+
 async def _stay(stage: Stage) -> None:
     token = (await stage.token("ward-system")).json["access_token"]
     patient = next(iter(stage.backend.patients))
     console, folder = stage.console, stage.folder
-    fiveways = "fiveways" if shutil.which("fiveways") else sys.argv[0]
+    fiveways = _command()
     console.print("\n[bold]The platform stays up. Try next, in another terminal:[/]\n")
     for line in (
         f"TOKEN={token}",

@@ -14,6 +14,7 @@ from fiveways.deployment import document
 from fiveways.deployment.document import Document, Mistake
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
 from fiveways.ledger.audit.settings import AuditSettings
+from fiveways.methods.messaging.directory import MailboxId, MailboxSettings, MessagingSettings, WorkflowId, WorkflowSettings
 from fiveways.methods.synchronous.alerting import AlertSettings
 from fiveways.methods.synchronous.settings import ApiSettings
 from fiveways.platform.listeners import Listener
@@ -24,7 +25,7 @@ from fiveways.store.settings import Store
 AttributeValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
 """What goes into a header field: printable ASCII."""
 
-RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status")
+RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status", "/messageexchange")
 """Paths that are the platform's own."""
 
 
@@ -124,6 +125,12 @@ class Deployment(Settings):
     """What applications subscribe to."""
     apis: dict[Name, ApiSettings] = Field(default_factory=dict)
     """The APIs published through the gateway."""
+    messaging: MessagingSettings = MessagingSettings()
+    """Messaging as a whole."""
+    mailboxes: dict[MailboxId, MailboxSettings] = Field(default_factory=dict)
+    """The mailboxes, by id."""
+    workflows: dict[WorkflowId, WorkflowSettings] = Field(default_factory=dict)
+    """What is sent between mailboxes, by workflow id."""
 
 
 def load(file: Path) -> tuple[Deployment, Document]:
@@ -156,6 +163,21 @@ def misfits(deployment: Deployment) -> Iterator[Mistake]:
                 yield Mistake(("products", name, "apis", index), f"found {api!r}, expected one of apis:")
     yield from _shared_identities(deployment)
     yield from _apis(deployment)
+    yield from _mailboxes(deployment)
+
+
+def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
+    for name, mailbox in deployment.mailboxes.items():
+        if mailbox.organisation not in deployment.organisations:
+            where = ("mailboxes", name, "organisation")
+            yield Mistake(where, f"found {mailbox.organisation!r}, expected one of organisations:")
+    for name, workflow in deployment.workflows.items():
+        for side, named in (("from", workflow.senders), ("to", workflow.receivers)):
+            for index, mailbox_id in enumerate(named):
+                if mailbox_id not in deployment.mailboxes:
+                    yield Mistake(("workflows", name, side, index), f"found {mailbox_id!r}, expected one of mailboxes:")
+    if deployment.mailboxes and deployment.messaging.shared_key is None:
+        yield Mistake(("mailboxes",), "the tokens of mailboxes need messaging: {shared_key: env:NAME or file:path}")
 
 
 def _shared_identities(deployment: Deployment) -> Iterator[Mistake]:

@@ -22,7 +22,7 @@ from fiveways.methods.synchronous.alerting import Alerts
 from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
 from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
-from fiveways.platform import directory
+from fiveways.platform import directory, mailboxes
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
 from fiveways.platform.model import Deployment, load
@@ -176,7 +176,8 @@ class Platform:
             tracing=tracing(deployment.telemetry) if deployment.telemetry is not None else None,
             gather_metrics=self._node_metrics.gather if self._node_metrics is not None else None,
         )
-        compiled = compile_gateway(deployment.apis, who, services, previous)
+        beside = mailboxes.mounted(deployment, self.ledger, self.clock, self.base)
+        compiled = compile_gateway(deployment.apis, who, services, previous, beside)
         alerts = Alerts(
             deployment.programme.alerts,
             self.clock,

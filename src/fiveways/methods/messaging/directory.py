@@ -45,6 +45,10 @@ class MessagingSettings(Settings):
     """How long a message waits to be collected before its sender is told that it was not."""
     keep: Duration = timedelta(days=30)
     """How long a message and what is known of it is kept."""
+    open_workflows: bool = False
+    """Whether a workflow that is not declared may be sent by everybody to everybody."""
+    sandbox: bool = False
+    """Test control over HTTP that asks for no password (reset, reports): for a sandbox, never where messages matter."""
     largest_request: int = Field(default=100 * 1024 * 1024, ge=1024)
     """Bytes of one request: a message, or one of its chunks."""
     largest_message: int = Field(default=20 * 1024**3, ge=1024)

@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as insert_new
 
 from fiveways.methods.messaging.states import PLACE, State
+from fiveways.store.database import Database
 from fiveways.store.tables import metadata
 
 _Position = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only in INTEGER
@@ -253,3 +254,17 @@ def messages_of(rows: list[tuple[Any, ...]]) -> list[Message]:
 
 
 _details = msgspec.json.Decoder(Details)
+
+
+async def forget(database: Database, recipient: str | None) -> list[str]:
+    """Remove all messages, or those of one recipient; the payloads that nothing refers to any more."""
+    gone = select(messages.c.id)
+    if recipient is not None:
+        gone = gone.where(messages.c.recipient == recipient)
+    async with database.write() as connection:
+        payloads = select(message_chunks.c.payload).where(message_chunks.c.payload.is_not(None), message_chunks.c.message.in_(gone))
+        found = list((await connection.scalars(payloads)).all())
+        for table in (message_chunks, message_events, inbox):
+            await connection.execute(delete(table).where(table.c.message.in_(gone)))
+        await connection.execute(delete(messages).where(messages.c.id.in_(gone)))
+    return found

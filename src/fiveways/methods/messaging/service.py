@@ -273,6 +273,12 @@ class Messaging:
         if known is not None:
             known.number += number
 
+    async def reset(self, mailbox: str | None = None) -> None:
+        """Forget every message, or all those for one mailbox: for a sandbox."""
+        for payload in await records.forget(self._ledger.database, mailbox):
+            await self._ledger.payloads.delete(payload)
+        self._counts.clear()
+
     # --- keeping ---------------------------------------------------------------------------------------------------------
 
     async def _transact(self, claim: Claim | None, *steps: _Step) -> list[Result]:

@@ -16,7 +16,7 @@ from fiveways.types import Handler, Interaction, Observer, Outcome, Policy, wrap
 class Route:
     """One operation of an API with the policies that apply to it already around its handler, and who observes its outcomes.
 
-    `policies` are their names, outermost first: what a person sees in `fiveways check --routes` is what runs.
+    `policies` are their names, outermost first: what a person sees in `fiveways routes` is what runs.
     """
 
     name: str

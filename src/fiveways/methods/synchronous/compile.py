@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,18 @@ class Services:
     gather_metrics: Callable[[], Awaitable[None]] | None = None
 
 
+@dataclass(slots=True, frozen=True)
+class Mounted:
+    """Another method's paths, served beside the APIs: its handler gets the policies around everything, and does the rest itself."""
+
+    name: str
+    at: str
+    handler: Handler
+    render: Render
+    body_limit: int
+    body_patience: float = 30.0
+
+
 @dataclass(slots=True)
 class Compiled:
     """A gateway with the parts that outlive a reload."""
@@ -91,11 +103,16 @@ class Compiled:
 
 
 def compile_gateway(
-    apis: Mapping[str, ApiSettings], directory: Directory, services: Services, previous: Compiled | None = None
+    apis: Mapping[str, ApiSettings],
+    directory: Directory,
+    services: Services,
+    previous: Compiled | None = None,
+    mounted: Iterable[Mounted] = (),
 ) -> Compiled:
-    """The gateway for `apis`, with whatever of `previous` has not changed."""
+    """The gateway for `apis` and what is `mounted` beside them, with whatever of `previous` has not changed."""
     compiler = _Compiler(directory, services, previous)
     compiled = [compiler.api(name, settings) for name, settings in apis.items()]
+    compiled += [compiler.mounted(each) for each in mounted]
     compiled.append(compiler.own())
     gateway = Gateway(compiled, compiler.platform, services.clock)
     services.metrics.breakers = tuple(compiler.breakers.values())
@@ -147,6 +164,24 @@ class _Compiler:
                 api.named[operation.match] = route
         _head_is_get(api)
         return api
+
+    def mounted(self, method: Mounted) -> Api:
+        """Another method's paths."""
+        outer = self._outer(method.render)
+        observers: tuple[Observer, ...] = (mirror, Metrics(self._services.metrics, self._services.clock, None))
+        policies = tuple(policy for _, policy in outer)
+        route = Route("", wrap(method.handler, *policies), observers, tuple(title for title, _ in outer))
+        return Api(
+            method.name,
+            method.at.encode(),
+            False,
+            route,
+            policies,
+            observers,
+            method.render,
+            body_limit=method.body_limit,
+            body_patience=method.body_patience,
+        )
 
     def own(self) -> Api:
         """What the platform itself answers, at the root: probes, metrics, and 404 for everything else."""

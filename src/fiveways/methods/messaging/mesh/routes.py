@@ -49,15 +49,14 @@ class Mesh:
         tokens: Tokens,
         group: GroupWriter,
         *,
-        environment: str,
-        build: str,
+        about: dict[str, str],
         collect_within: timedelta,
     ) -> None:
         self._messaging = messaging
         self._directory = directory
         self._tokens = tokens
         self._group = group
-        self._about = {"env": environment, "build_label": build, "status": "running", "outcome": "Yes"}
+        self._about = about
         self._collect_within = collect_within
 
     async def __call__(self, interaction: Interaction) -> Outcome:
