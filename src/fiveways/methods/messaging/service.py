@@ -39,7 +39,7 @@ class Reused(Exception):
 class Refusal(Fault):
     """What messaging refuses; the wire has words of its own for each (`mesh/faults.py`)."""
 
-    party = "consumer"
+    status, code, party = 400, "MESSAGE_REFUSED", "consumer"
 
 
 class Unknown(Refusal):

@@ -18,7 +18,7 @@ JSON = b"application/json"
 class MeshFault(Fault):
     """A refusal of the wire protocol. `event` says in which phase, `mesh_code` is the code of the protocol's table."""
 
-    party = "consumer"
+    status, code, party = 400, "MESH_REFUSED", "consumer"
 
     def __init__(self, status: int, event: str, code: str, text: str, *, message_id: str = "") -> None:
         super().__init__(text)

@@ -62,6 +62,8 @@ class Server:
         mine: dict[int, Stream] = {}
         writer.write(connection.data_to_send())
         while data := await reader.read(65536):
+            if connection.state_machine.state is h2.connection.ConnectionState.CLOSED:
+                continue  # h2 takes what comes after its own GOAWAY for an error
             for event in connection.receive_data(data):
                 self._take(connection, event, mine)
             writer.write(connection.data_to_send())
