@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -90,6 +90,33 @@ def bars(rows: Sequence[Bar], caption: str) -> str:
     drawn.append(f'<path d="M{left} 0 V{row * len(rows)}" stroke-opacity="0.6"/>')
     spoken = ", ".join(f"{bar.name} {bar.value:g}" for bar in rows)
     return _figure(width, row * len(rows) + 4, spoken, drawn, caption)
+
+
+def life(transitions: Mapping[tuple[str | None, str], str], places: Mapping[str | None, tuple[int, int]], caption: str) -> str:
+    """An SVG of states and what leads from one to another. `places` gives each its column and row; None is where a life begins."""
+    width, across, down, box = 16, 172, 64, 112
+    drawn, spoken = [], []
+
+    def corner(state: str | None) -> tuple[float, float]:
+        column, row = places[state]
+        return width + column * across - (box - 16 if column else 0), 8 + row * down
+
+    for (source, happening), target in transitions.items():
+        (x1, y1), (x2, y2) = corner(source), corner(target)
+        x1 += box if source is not None else 12
+        drawn.append(f'<path d="M{x1:g} {y1 + 12:g} L{x2 - 2:g} {y2 + 12:g}" stroke-opacity="0.7" marker-end="url(#arrow)"/>')
+        drawn.append(_text((x1 + x2) / 2, (y1 + y2) / 2 + 8, happening, "middle"))
+        spoken.append(f"{source or 'nothing'}, {happening}: {target}")
+    for state in places:
+        x, y = corner(state)
+        if state is None:
+            drawn.append(f'<circle cx="{x + 6:g}" cy="{y + 12:g}" r="5" fill="currentColor" stroke="none"/>')
+        else:
+            drawn.append(_box(x, y, box) + _text(x + box / 2, y + 17, state, "middle"))
+    arrow = '<marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+    drawn.insert(0, f'<defs>{arrow}<path d="M0 0 L8 4 L0 8" /></marker></defs>')
+    columns, rows = (max(place[axis] for place in places.values()) for axis in (0, 1))
+    return _figure(width + columns * across + 24, rows * down + 44, "; ".join(spoken), drawn, caption)
 
 
 def _figure(width: int, height: int, spoken: str, drawn: Sequence[str], caption: str) -> str:

@@ -13,13 +13,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from drawing import benchmark_page, request_diagram
+from drawing import benchmark_page, life, request_diagram
 from prometheus_client import CollectorRegistry
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
 
 from fiveways.errors import Fault
 from fiveways.fhir.outcome import party_code
 from fiveways.linter.lint import all_rules
+from fiveways.methods.messaging import states
 from fiveways.methods.synchronous import gateway, paths, policies, request
 from fiveways.methods.synchronous.policies import metrics
 from fiveways.platform.http1 import connection
@@ -196,6 +197,16 @@ def _decisions(docs: Path) -> str:
     return table(("#", "Decision", "Status"), rows)
 
 
+MESSAGE_PLACES: dict[str | None, tuple[int, int]] = {
+    None: (0, 1), "uploading": (1, 2), "accepted": (2, 0), "acknowledged": (3, 0), "undeliverable": (3, 1), "error": (3, 2),
+}  # fmt: skip
+
+
+def _message_life(_: Path) -> str:
+    table = {(source and str(source), happening): str(target) for (source, happening), target in states.TRANSITIONS.items()}
+    return life(table, MESSAGE_PLACES, "The life of a message. Every arrow is an event that is appended.")
+
+
 PARTS: dict[str, Callable[[Path], str]] = {
     "policies": _policies,
     "diagram": lambda _: request_diagram(policy_names()),
@@ -207,6 +218,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "limits": _limits,
     "dropped-headers": _dropped_headers,
     "decisions": _decisions,
+    "message-life": _message_life,
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),
