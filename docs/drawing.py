@@ -94,7 +94,7 @@ def bars(rows: Sequence[Bar], caption: str) -> str:
 
 def life(transitions: Mapping[tuple[str | None, str], str], places: Mapping[str | None, tuple[int, int]], caption: str) -> str:
     """An SVG of states and what leads from one to another. `places` gives each its column and row; None is where a life begins."""
-    width, across, down, box = 16, 172, 64, 112
+    width, across, down, box = 16, 222, 72, 112
     drawn, spoken = [], []
 
     def corner(state: str | None) -> tuple[float, float]:
@@ -105,7 +105,9 @@ def life(transitions: Mapping[tuple[str | None, str], str], places: Mapping[str 
         (x1, y1), (x2, y2) = corner(source), corner(target)
         x1 += box if source is not None else 12
         drawn.append(f'<path d="M{x1:g} {y1 + 12:g} L{x2 - 2:g} {y2 + 12:g}" stroke-opacity="0.7" marker-end="url(#arrow)"/>')
-        drawn.append(_text((x1 + x2) / 2, (y1 + y2) / 2 + 8, happening, "middle"))
+        along, below = (0.46, 7) if y1 == y2 else (0.62, 16)
+        name = _text(x1 + (x2 - x1) * along, y1 + (y2 - y1) * 0.62 + below, happening, "middle")
+        drawn.append(name.replace("<text ", '<text class="fiveways-halo" '))
         spoken.append(f"{source or 'nothing'}, {happening}: {target}")
     for state in places:
         x, y = corner(state)
