@@ -160,32 +160,40 @@ _id: BindParameter[str] = bindparam("b_id", type_=Text)
 _mailbox: BindParameter[str] = bindparam("b_mailbox", type_=Text)
 _chunk = insert_new(message_chunks)
 _chunks_here = select(func.count()).select_from(message_chunks).where(message_chunks.c.message == _id).scalar_subquery()
-_began = exists().where(and_(message_events.c.message == _id, message_events.c.place == PLACE[State.ACCEPTED]))
+_arrived = exists().where(and_(message_events.c.message == _id, message_events.c.place >= PLACE[State.ACCEPTED]))
+_complete = and_(messages.c.id == _id, messages.c.chunks == _chunks_here, ~_arrived)
 
 add_message = insert(messages)
 add_event = insert(message_events)
 add_chunk = insert(message_chunks)
 add_to_inbox = insert(inbox).values({name: bindparam(f"v_{name}", type_=Text) for name in ("mailbox", "message", "workflow")})
 
-hold_upload = update(messages).where(messages.c.id == _id, ~_began).values(chunks=messages.c.chunks)
-"""A claim on a message that is still arriving: two nodes that receive its last two chunks take turns, and one sees both."""
-put_chunk = _chunk.on_conflict_do_update(
+hold_upload = update(messages).where(messages.c.id == _id).values(chunks=messages.c.chunks)
+"""A claim on a message that is still arriving, before what is written of it below: nodes that receive its last two chunks take
+turns, and one sees both; nodes that receive its last chunk twice do, and one sees that it is whole; so do one that receives it and
+one that gives the upload up. Each statement that follows looks for itself whether the upload goes on: what was read along
+with the claim may be what was there before the wait for it (PostgreSQL)."""
+put_chunk = _chunk.from_select(
+    ["message", "number", "size", "sha256", "body", "payload"],
+    select(*(bindparam(f"v_{column.name}", type_=column.type) for column in message_chunks.columns)).where(~_arrived),
+).on_conflict_do_update(
     index_elements=[message_chunks.c.message, message_chunks.c.number],
     set_={name: _chunk.excluded[name] for name in ("size", "sha256", "body", "payload")},
 )
-accept_if_whole = (
-    insert_new(message_events)
-    .from_select(
-        ["message", "place", "state", "at", "code", "reason"],
-        select(messages.c.id, literal(PLACE[State.ACCEPTED]), literal(State.ACCEPTED.value), bindparam("b_at", type_=BigInteger),
-               literal(""), literal("")).where(messages.c.id == _id, messages.c.chunks == _chunks_here),
-    )
-    .on_conflict_do_nothing()
-)  # fmt: skip
-deliver_if_accepted = insert_new(inbox).from_select(
-    ["mailbox", "message", "workflow"],
-    select(messages.c.recipient, messages.c.id, messages.c.workflow).where(messages.c.id == _id, _began),
+deliver_if_whole = insert_new(inbox).from_select(
+    ["mailbox", "message", "workflow"], select(messages.c.recipient, messages.c.id, messages.c.workflow).where(_complete)
 )
+accept_if_whole = insert_new(message_events).from_select(
+    ["message", "place", "state", "at", "code", "reason"],
+    select(messages.c.id, literal(PLACE[State.ACCEPTED]), literal(State.ACCEPTED.value), bindparam("b_at", type_=BigInteger),
+           literal(""), literal("")).where(_complete),
+)  # fmt: skip
+abandon = insert_new(message_events).from_select(
+    ["message", "place", "state", "at", "code", "reason"],
+    select(messages.c.id, literal(PLACE[State.ERROR]), literal(State.ERROR.value), bindparam("b_at", type_=BigInteger),
+           literal(""), bindparam("b_reason", type_=Text)).where(messages.c.id == _id, ~_arrived),
+)  # fmt: skip
+"""The end of an upload that was never completed."""
 end = (
     insert_new(message_events)
     .from_select(

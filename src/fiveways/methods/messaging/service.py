@@ -149,6 +149,8 @@ class Messaging:
             raise Unknown("There is no such message")
         if message.sender != sender:
             raise NotYours("Only its sender may add to a message")
+        if message.state is State.ERROR:
+            raise Gone("The upload was given up")
         if message.state is not State.UPLOADING:
             raise Whole("The message is whole")
         if number > message.chunks or total != message.chunks or message.kind != "DATA":
@@ -159,18 +161,21 @@ class Messaging:
         try:
             results = await self._group.transact(
                 (records.hold_upload, {"b_id": message_id}),
-                (records.put_chunk, chunk),
+                (records.find_chunk, {"b_id": message_id, "b_number": number}),
+                (records.put_chunk, {"b_id": message_id, **{f"v_{name}": value for name, value in chunk.items()}}),
+                (records.deliver_if_whole, {"b_id": message_id}),
                 (records.accept_if_whole, {"b_id": message_id, "b_at": self._now()}),
-                (records.deliver_if_accepted, {"b_id": message_id}),
                 guarded=True,
             )
         except BaseException:
             await self._drop(chunk)
             raise
-        if len(results) == 1:
+        if len(results) == 1 or not results[2].rowcount:
             await self._drop(chunk)
             raise Whole("The message is whole")
-        if not results[3].rowcount:
+        for replaced in results[1].rows:
+            await self._drop({"payload": Chunk(*replaced).payload})
+        if not results[4].rowcount:
             return State.UPLOADING
         self._arrived(message.recipient, 1)
         return State.ACCEPTED
@@ -227,14 +232,14 @@ class Messaging:
         return chunk.body or b""
 
     async def acknowledge(self, mailbox: str, message_id: str, claim: Claim | None) -> Message:
-        """Its recipient has it: it leaves the inbox. Doing so again changes nothing."""
+        """Its recipient has it: it leaves the inbox. Doing so again changes nothing. Gone, where its life has ended otherwise."""
         event = {"b_state": State.ACKNOWLEDGED.value, "b_at": self._now(), "b_code": "", "b_reason": ""}
-        found, _, left = (
+        _, left, found = (
             await self._transact(
                 claim,
-                (records.find_message, {"b_id": message_id}),
                 (records.end, {"b_id": message_id, "b_mailbox": mailbox, **event}),
                 (records.leave_inbox, {"b_id": message_id, "b_mailbox": mailbox}),
+                (records.find_message, {"b_id": message_id}),
             )
         )[-3:]
         self._arrived(mailbox, -left.rowcount)
@@ -243,6 +248,8 @@ class Messaging:
         message = records.messages_of(found.rows)[0]
         if message.recipient != mailbox:
             raise NotYours("Only its recipient may acknowledge a message")
+        if message.state is not State.ACKNOWLEDGED:  # its sender is told that it was not collected, or will be
+            raise Gone("Message no longer available for acknowledgement")
         return message
 
     async def by_local_id(self, sender: str, local_id: str, claim: Claim | None) -> list[Message]:
