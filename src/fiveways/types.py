@@ -48,12 +48,14 @@ class Interaction:
     (names in lower case). `body` yields the request's bytes once, or is None where the request has none, and `length` is its
     declared length. `calls` counts the requests made to back ends for it, and `telling` are header fields to be added to the
     answer whatever it will be. `api` and `name` say which declared API and which of its interactions this is ('Patient.read');
-    `facts` collects what policies want the audit to remember (no bodies, no credentials, no patient identifiers).
+    `facts` collects what policies want the audit to remember (no bodies, no credentials, no patient identifiers). A handler that
+    writes may `attest` the status it is about to answer: the event of it is then durable in the very commit of the write, which
+    takes what `attest` returns (`GroupWriter.transact(…, settled=…)`); `attested` is that status.
     """
 
     __slots__ = (
-        "api", "below", "body", "calls", "consumer", "correlation", "facts", "fields", "headers", "id", "length", "method", "name",
-        "path", "query", "route", "scope", "started", "telling",
+        "api", "attest", "attested", "below", "body", "calls", "consumer", "correlation", "facts", "fields", "headers", "id",
+        "length", "method", "name", "path", "query", "route", "scope", "started", "telling",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +91,12 @@ class Interaction:
         self.route: Any = None
         self.consumer = ANONYMOUS
         self.facts: dict[str, Any] = {}
+        self.attest: Attest | None = None
+        self.attested = 0
+
+
+Attest = Callable[[Interaction, int], Callable[[bool], None]]
+"""Records a status that is about to be answered; returns what is to be told whether the write was made."""
 
 
 class Outcome:

@@ -18,8 +18,10 @@ from fiveways.correlation import new_id
 from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog, AuditSettings
 from fiveways.ledger.audit.chain import GENESIS, hash_event, prefix
+from fiveways.ledger.audit.event import Provisional
 from fiveways.ledger.audit.tables import audit_events
 from fiveways.ledger.audit.verify import verify
+from fiveways.ledger.replay import claim, use
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 
@@ -115,6 +117,23 @@ async def test_a_trace_finds_events_by_each_of_their_ids_in_order_of_time(databa
         assert await log.trace(ours[2].id) == [], "nobody is shown that of a success"
         assert await log.trace("nothing") == []
         assert await log.trace("") == []
+
+
+async def test_an_event_of_a_write_is_in_its_commit_and_says_whether_it_was_made(database: Database, tmp_path: Path) -> None:
+    async with running(database, tmp_path) as log:
+
+        async def told(value: bytes) -> None:
+            provisional = Provisional(event(1, correlation_id="done"), event(2, correlation_id="again"))
+            log.record(provisional)
+            step = claim, use("test", value, SystemClock().now())
+            await log._group.transact(step, guarded=True, settled=provisional.settle)
+
+        for value in (b"a", b"b", b"a"):
+            await told(value)
+            assert log._durable == log._accepted[0], "nothing had to be waited for"
+        await asyncio.gather(*(told(b"c") for _ in range(4)))
+        assert (len(await log.trace("done")), len(await log.trace("again"))) == (3, 4)
+    assert (await verify(database, tmp_path)).ok
 
 
 async def test_details_that_json_cannot_hold_do_not_stop_the_chain(database: Database, tmp_path: Path) -> None:

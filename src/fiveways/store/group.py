@@ -71,19 +71,29 @@ class Step(NamedTuple):
 class Write:
     """One submission: steps that are kept together or not at all.
 
-    `guarded`: where the first step touches no row, nothing else is done, and the first step's is the only result.
+    `guarded`: where the first step touches no row, nothing else is done, and the first step's is the only result. `settled` is
+    told whether all was done, where the group is written and before its sources are asked.
     """
 
-    __slots__ = ("future", "guarded", "steps")
+    __slots__ = ("future", "guarded", "settled", "steps")
 
-    def __init__(self, steps: Sequence[Step], future: asyncio.Future[list[Result]] | None = None, *, guarded: bool = False) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        future: asyncio.Future[list[Result]] | None = None,
+        *,
+        guarded: bool = False,
+        settled: Callable[[bool], None] | None = None,
+    ) -> None:
         self.steps = steps
         self.future = future
         self.guarded = guarded
+        self.settled = settled
 
 
 class Source(Protocol):
-    """Something that makes its own rows when a group is written: the audit hashes its events only then, in their final order.
+    """Something that makes its own rows when a group is written: the audit hashes its events only then, in their final order, and
+    when it is known what the group's writes came to.
 
     All but `settled` are called where the group is written (SQLite: the writer's thread), never two at a time.
     """
@@ -153,21 +163,25 @@ class GroupWriter:
         """
         return (await self.transact((statement, rows)))[0]
 
-    async def transact(self, *steps: tuple[Writing, Row | Sequence[Row]], guarded: bool = False) -> list[Result]:
+    async def transact(
+        self, *steps: tuple[Writing, Row | Sequence[Row]], guarded: bool = False, settled: Callable[[bool], None] | None = None
+    ) -> list[Result]:
         """Write several statements, in order and all or none; returns what each came to once all are durable.
 
-        `guarded`: the first is a claim. Where it touches no row nothing else is done, and its result is the only one.
+        `guarded`: the first is a claim. Where it touches no row nothing else is done, and its result is the only one. `settled`
+        is told whether all was done, in time for an audit event in the same commit to say so (`Provisional`); called where the
+        group is written, it must do no more than note it.
         """
         while len(self._queue) >= self._limit:
             await self.room()
         future: asyncio.Future[list[Result]] = self._loop.create_future()
-        self._append(steps, future, guarded=guarded)
+        self._append(steps, future, guarded, settled)
         self.hurry()
         return await future
 
     def enqueue(self, statement: Writing, rows: Row | Sequence[Row]) -> None:
         """Write `rows` soon, with nobody waiting; a failure is logged. Where `full` is true, await `room` first."""
-        self._append([(statement, rows)], None)
+        self._append([(statement, rows)], None, False, None)
         self.soon()
 
     @property
@@ -231,12 +245,13 @@ class GroupWriter:
         self,
         steps: Iterable[tuple[Writing, Row | Sequence[Row]]],
         future: asyncio.Future[list[Result]] | None,
-        *,
-        guarded: bool = False,
+        guarded: bool,
+        settled: Callable[[bool], None] | None,
     ) -> None:
         if self._closing:
             raise StoreError("the store is closing")
-        self._queue.append(Write([self._step(statement, rows) for statement, rows in steps], future, guarded=guarded))
+        made = [self._step(statement, rows) for statement, rows in steps]
+        self._queue.append(Write(made, future, guarded=guarded, settled=settled))
 
     def _step(self, statement: Writing, rows: Row | Sequence[Row]) -> Step:
         compiled = self._statements.get(statement)

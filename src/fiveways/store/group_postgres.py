@@ -74,16 +74,16 @@ class PostgresBackend:
         return [error] * len(writes), False
 
     async def _transaction(self, writes: Sequence[Write], sources: Sequence[Source]) -> Outcomes:
-        gathered = [(source, step) for source in sources if (step := source.gather()) is not None]
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self._dsn, timeout=10, command_timeout=30)
         connection = self._connection
         async with connection.transaction():
-            for _, step in gathered:
-                await connection.executemany(step.compiled.sql, step.parameters)
             outcomes: Outcomes = []
             for _, together in groupby(writes, key=lambda write: None if write.future else write.steps[0].compiled.sql):
                 outcomes += await self._execute(connection, list(together))
+            gathered = [(source, step) for source in sources if (step := source.gather()) is not None]
+            for _, step in gathered:
+                await connection.executemany(step.compiled.sql, step.parameters)
         for source, _ in gathered:
             source.committed()
         return outcomes
@@ -101,6 +101,8 @@ class PostgresBackend:
             results.append(await self._step(connection, step))
             if write.guarded and not results[0].rowcount:
                 break
+        if write.settled is not None:
+            write.settled(not write.guarded or results[0].rowcount > 0)
         return results
 
     async def _step(self, connection: Any, step: Step) -> Result:

@@ -83,14 +83,14 @@ class SqliteBackend:
         return outcomes, kept
 
     def _transaction(self, writes: Sequence[Write], sources: Sequence[Source]) -> Outcomes:
-        gathered = [(source, step) for source in sources if (step := source.gather()) is not None]
         try:
             connection = self._connected()
             _begin(connection)
             try:
+                results: Outcomes = [_execute(connection, write) for write in writes]
+                gathered = [(source, step) for source in sources if (step := source.gather()) is not None]
                 for _, step in gathered:
                     self._execute_bulk(connection, step)
-                results: Outcomes = [_execute(connection, write) for write in writes]
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -169,6 +169,8 @@ def _execute(connection: sqlite3.Connection, write: Write) -> list[Result]:
         results.append(_step(connection, step))
         if write.guarded and not results[0].rowcount:
             break
+    if write.settled is not None:
+        write.settled(not write.guarded or results[0].rowcount > 0)
     return results
 
 

@@ -52,6 +52,27 @@ class AuditEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, 
     details: dict[str, Any] | None = None
 
 
+class Provisional:
+    """An event recorded together with a write (`GroupWriter.transact(…, settled=…)`), and durable with it: it says `done` where the
+    write was made, and `otherwise` where it was not.
+    """
+
+    __slots__ = ("_done", "_kept", "_otherwise")
+
+    def __init__(self, done: AuditEvent, otherwise: AuditEvent) -> None:
+        self._done = done
+        self._otherwise = otherwise
+        self._kept = False
+
+    def settle(self, kept: bool) -> None:
+        """Take note of whether the write was made."""
+        self._kept = kept
+
+    def event(self) -> AuditEvent:
+        """What there is to tell."""
+        return self._done if self._kept else self._otherwise
+
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(AuditEvent)
 

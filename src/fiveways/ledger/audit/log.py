@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from fiveways.clock import Clock
 from fiveways.errors import StoreError
 from fiveways.ledger.audit.chain import GENESIS, Head, Line, Removal, Segment, digest_of, hash_event, prefix, sign_line
-from fiveways.ledger.audit.event import AuditEvent, encode
+from fiveways.ledger.audit.event import AuditEvent, Provisional, encode
 from fiveways.ledger.audit.files import ChainFiles, read_segments
 from fiveways.ledger.audit.recovery import Standing, recover
 from fiveways.ledger.audit.retention import SEGMENTS_REMOVED, Expired, expired, remove
@@ -63,7 +63,7 @@ class AuditLog:
         self._named = prefix(files.chain)
         self._compiled = Compiled(_insert, group.database.engine.dialect)
         self._accepted = files.accepted
-        self._events: deque[AuditEvent] = deque()
+        self._events: deque[AuditEvent | Provisional] = deque()
         self._rows: list[tuple[object, ...]] = []
         self._head = Head(files.chain, 0, GENESIS, 0, GENESIS)
         self._standing = Standing.fresh()
@@ -124,7 +124,7 @@ class AuditLog:
         """Whether the queue is at its limit: await `room` before taking on more."""
         return len(self._events) >= self._limit
 
-    def record(self, event: AuditEvent) -> None:
+    def record(self, event: AuditEvent | Provisional) -> None:
         """Append `event`; it is durable within `linger` and on a graceful close. Raises StoreError once closed."""
         if self._closed:
             raise StoreError("the audit is closed")
@@ -220,7 +220,8 @@ class AuditLog:
             return []
         rows: list[tuple[object, ...]] = []
         for _ in range(count):
-            event = events.popleft()
+            queued = events.popleft()
+            event = queued.event() if isinstance(queued, Provisional) else queued
             body = encode(event)
             link = hash_ = hash_event(link, named, seq, body)
             rows.append((chain, seq, event.at, *keys(seq, event), body, hash_, None))

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from msgspec.structs import replace
 
 from fiveways.clock import Clock
 from fiveways.correlation import is_guid
 from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog
-from fiveways.ledger.audit.event import INTERACTION
+from fiveways.ledger.audit.event import INTERACTION, Provisional
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.answer import when_over
 from fiveways.methods.synchronous.policies.faults import unrecorded
@@ -29,6 +31,8 @@ NHS_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{10}(?![0-9])")
 _IN_ID: Final = re.compile(rb"(?<![0-9])([0-9]{3})[-.]?([0-9]{3})[-.]?([0-9]{4})(?![0-9])")
 _CREDENTIAL: Final = re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}|fwk_[A-Za-z0-9_-]+")
 _READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+REPEATED: Final = "request.repeated"
+"""The kind of event of a write that was not made, because the request, or its credential, had been there before."""
 CLIENT_GONE: Final = 499
 """The status in the audit of an exchange whose client went away before the answer."""
 
@@ -47,6 +51,8 @@ class Audit:
         log = self._log
         if log.full:
             await log.room()
+        if interaction.method not in _READS:
+            interaction.attest = self._attest
         try:
             outcome = await handler(interaction)
         except (ClientGone, asyncio.CancelledError):
@@ -55,6 +61,8 @@ class Audit:
         fault = outcome.fault
         code, party = (fault.code, fault.party) if fault is not None else ("", "")
         body = outcome.body
+        if interaction.attested == outcome.status:
+            return outcome  # its event became durable with what it tells of
         if interaction.method not in _READS:
             whole = isinstance(body, bytes)
             event = self._event(interaction, outcome.status, code, party, len(body) if isinstance(body, bytes) else 0)
@@ -69,6 +77,14 @@ class Audit:
         else:
             when_over(outcome, lambda passed, error: self._over(interaction, outcome.status, passed, error))
         return outcome
+
+    def _attest(self, interaction: Interaction, status: int) -> Callable[[bool], None]:
+        """Record an outcome before it is one: should its write not be made, the event tells of a request that came again."""
+        event = self._event(interaction, status, "", "", 0)
+        provisional = Provisional(event, replace(event, kind=REPEATED, status=0))
+        self._log.record(provisional)
+        interaction.attested = status
+        return provisional.settle
 
     async def _unrecorded(self, interaction: Interaction, outcome: Outcome, error: StoreError) -> Outcome:
         """What cannot be recorded is not acknowledged (A10)."""
