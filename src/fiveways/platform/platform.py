@@ -17,6 +17,7 @@ from fiveways.correlation import new_id
 from fiveways.deployment.document import Document
 from fiveways.errors import DeploymentError
 from fiveways.ledger.audit import AuditEvent
+from fiveways.methods.messaging.worker import Worker
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.alerting import Alerts
 from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
@@ -256,9 +257,11 @@ class Platform:
 
     def _work(self) -> list[Job]:
         lifetime = self.deployment.identity.tokens.key_lifetime
+        messages = Worker(self.ledger, self.clock, lambda: self.deployment.messaging)
         return [
             *self._always(),
             Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),
             Job("expiry", 60.0, self._purge),
+            Job("messages", messages.every(), messages.round),
             Job("leftovers", 86_400.0, self.foundation.sweep),
         ]

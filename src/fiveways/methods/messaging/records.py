@@ -210,6 +210,7 @@ end = (
     .on_conflict_do_nothing()
 )
 """The end of a message that waits in an inbox, whichever it is."""
+remove_chunk = delete(message_chunks).where(message_chunks.c.message == _id, message_chunks.c.number == bindparam("b_number"))
 leave_inbox = delete(inbox).where(inbox.c.message == _id, inbox.c.mailbox == _mailbox)
 
 
@@ -252,6 +253,42 @@ def waiting(condition: ColumnElement[bool] | None = None) -> Select[Any]:
 all_waiting = waiting()
 
 
+_before: BindParameter[int] = bindparam("b_before", type_=BigInteger)
+_head = select(inbox.c.position, inbox.c.message).order_by(inbox.c.position).limit(_most).subquery()
+find_overdue = (
+    select(*(messages.c[name] for name in ("id", "sender", "recipient", "workflow", "local_id", "kind", "correlation", "details")))
+    .join(_head, _head.c.message == messages.c.id)
+    .join(message_events, and_(_life.message == messages.c.id, _life.place == PLACE[State.ACCEPTED]))
+    .where(_life.at <= _before)
+    .order_by(_head.c.position)
+)
+"""Of the `b_most` messages that have waited longest in any inbox, those that were accepted before a moment, in that order."""
+find_unfinished = (
+    select(messages.c.id, messages.c.at)
+    .where(messages.c.at > _after, messages.c.at <= _before, messages.c.chunks > 1)
+    .where(~exists().where(and_(_life.message == messages.c.id, _life.place >= PLACE[State.ACCEPTED])))
+    .order_by(messages.c.at)
+    .limit(_most)
+)
+"""Uploads that were begun between two moments and go on, oldest first."""
+find_old = (
+    select(messages.c.id)
+    .where(messages.c.at <= _before, exists().where(and_(_life.message == messages.c.id, _life.place == PLACE[State.ACKNOWLEDGED])))
+    .order_by(messages.c.at)
+    .limit(_most)
+    .with_for_update(of=messages, skip_locked=True)
+)
+"""Messages from before a moment whose life has ended, oldest first; those that another node is about to remove are left to it."""
+find_removed = (
+    select(message_chunks.c.message, message_chunks.c.number, message_chunks.c.payload)
+    .where(message_chunks.c.message < bindparam("b_id_before", type_=Text))
+    .where(~exists().where(messages.c.id == message_chunks.c.message))
+    .order_by(message_chunks.c.message, message_chunks.c.number)
+    .limit(_most)
+)
+"""Chunks of messages that are not there any more, of ids before one: their payloads are still to be removed."""
+
+
 def messages_of(rows: list[tuple[Any, ...]]) -> list[Message]:
     """The messages in rows of `find_message` or `find_by_local_id`, in their order."""
     lives: dict[str, tuple[tuple[Any, ...], list[Event]]] = {}
@@ -262,6 +299,20 @@ def messages_of(rows: list[tuple[Any, ...]]) -> list[Message]:
 
 
 _details = msgspec.json.Decoder(Details)
+
+
+async def remove_old(database: Database, before: int, most: int) -> int:
+    """Remove messages from before a moment whose life has ended, `most` at once; how many. Chunks with a payload stay behind."""
+    async with database.write() as connection:
+        found = await connection.scalars(find_old, {"b_before": before, "b_most": most})
+        ids = list(found.all())
+        if ids:
+            await connection.execute(
+                delete(message_chunks).where(message_chunks.c.message.in_(ids), message_chunks.c.payload.is_(None))
+            )
+            await connection.execute(delete(message_events).where(message_events.c.message.in_(ids)))
+            await connection.execute(delete(messages).where(messages.c.id.in_(ids)))
+    return len(ids)
 
 
 async def forget(database: Database, recipient: str | None) -> list[str]:

@@ -29,7 +29,7 @@ IN_ROW = 64 * 1024
 
 Claim = tuple[Writing, Mapping[str, Any]]
 """A write that must touch a row, or nothing is done (`GroupWriter.transact`)."""
-_Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
+Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
 
 
 class Reused(Exception):
@@ -113,7 +113,7 @@ class Messaging:
     async def send(self, draft: Draft, body: AsyncIterable[bytes] | bytes, claim: Claim | None) -> str:
         """Take a message, or its first chunk, in; its id, once all is durable. Raises Reused, and whatever `body` raises."""
         now = self._now()
-        id_ = _new_id(now)
+        id_ = new_id(now)
         chunk = await self._kept(id_, 1, body)
         row = {
             "id": id_, "sender": draft.sender, "recipient": draft.recipient, "workflow": draft.workflow, "local_id": draft.local_id,
@@ -121,7 +121,7 @@ class Messaging:
             "details": msgspec.json.encode(draft.details),
         }  # fmt: skip
         state = after(None, "send" if draft.chunks == 1 else "begin")
-        steps: list[_Step] = [(records.add_message, row), (records.add_chunk, chunk), (records.add_event, _event(id_, state, now))]
+        steps: list[Step] = [(records.add_message, row), (records.add_chunk, chunk), (records.add_event, _event(id_, state, now))]
         if state is State.ACCEPTED:
             steps.append((records.add_to_inbox, {"v_mailbox": draft.recipient, "v_message": id_, "v_workflow": draft.workflow}))
         try:
@@ -288,7 +288,7 @@ class Messaging:
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
 
-    async def _transact(self, claim: Claim | None, *steps: _Step) -> list[Result]:
+    async def _transact(self, claim: Claim | None, *steps: Step) -> list[Result]:
         if claim is None:
             return await self._group.transact(*steps)
         results = await self._group.transact(claim, *steps, guarded=True)
@@ -349,6 +349,11 @@ def _event(message: str, state: State, at: int) -> dict[str, Any]:
     return {"message": message, "place": PLACE[state], "state": state.value, "at": at, "code": "", "reason": ""}
 
 
-def _new_id(at: int) -> str:
+def new_id(at: int) -> str:
     """A message id in MESH's form: the moment to the microsecond, and 24 random bits."""
-    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y%m%d%H%M%S%f}_{secrets.token_hex(3).upper()}"
+    return f"{first_id(at)}_{secrets.token_hex(3).upper()}"
+
+
+def first_id(at: int) -> str:
+    """What comes before every id of a message from `at` (microseconds since the Unix epoch) on, and after all from before it."""
+    return f"{datetime.fromtimestamp(at // 10**6, UTC):%Y%m%d%H%M%S}{at % 10**6:06}"

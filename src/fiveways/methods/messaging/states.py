@@ -1,8 +1,8 @@
 """The life of a message, as a table; no I/O. Every transition is an event that is appended, and the state is read from the newest.
 
     ──begin──▶ uploading ──complete──▶ accepted ──acknowledge──▶ acknowledged
-        │          └──abandon──▶ error    ├──expire──▶ undeliverable
-        └────────────send────────────────▶└──fail────▶ error
+                   └──abandon──▶ error    ├──expire──▶ undeliverable
+    ──send──▶ accepted                    └──fail──▶ error
 
 An event's place in the life is part of its key in the store, so that of two nodes that would end a message only one does.
 """
@@ -24,7 +24,7 @@ class State(StrEnum):
     UNDELIVERABLE = "undeliverable"
     """Nobody collected it in time; its sender was told."""
     ERROR = "error"
-    """It could not be delivered; its sender was told."""
+    """It could not be delivered, and its sender was told; or its upload was never completed."""
 
 
 TRANSITIONS: dict[tuple[State | None, str], State] = {

@@ -1,0 +1,63 @@
+"""Reports: what the platform tells a sender of a message that did not get through, in the sender's own inbox (A45)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from fiveways.methods.messaging import records
+from fiveways.methods.messaging.records import Details
+from fiveways.methods.messaging.states import PLACE, State
+from fiveways.store.group import Writing
+
+NOT_COLLECTED = "14"
+"""MESH's code for a message that nobody collected in time."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sender is told. It waits for them as a message of kind REPORT without content, from nobody."""
+
+    recipient: str
+    """The mailbox that sent what the report is about."""
+    workflow: str
+    local_id: str
+    subject: str
+    """Of the message that the report is about."""
+    linked: str
+    """The message that the report is about."""
+    code: str
+    """MESH's, such as `14`."""
+    reason: str
+    correlation: str = ""
+
+    def steps(self, id_: str, at: int) -> list[tuple[Writing, Mapping[str, Any]]]:
+        """The rows of the report, to be written in the transaction of what it tells of. `at`: microseconds since the Unix epoch."""
+        details = Details(subject=f"NDR: {self.subject}" if self.subject else "NDR", linked=self.linked)
+        message = {
+            "id": id_, "sender": "", "recipient": self.recipient, "workflow": self.workflow, "local_id": self.local_id,
+            "kind": "REPORT", "chunks": 0, "at": at, "correlation": self.correlation, "details": msgspec.json.encode(details),
+        }  # fmt: skip
+        accepted = State.ACCEPTED
+        event = {"message": id_, "place": PLACE[accepted], "state": accepted.value, "at": at, "code": self.code}
+        waiting = {"v_mailbox": self.recipient, "v_message": id_, "v_workflow": self.workflow}
+        return [
+            (records.add_message, message),
+            (records.add_event, {**event, "reason": self.reason}),
+            (records.add_to_inbox, waiting),
+        ]
+
+
+def in_words(span: timedelta) -> str:
+    """A length of time as reports say it: `5 days`, `90 minutes`, `1 second`."""
+    microseconds = span // timedelta(microseconds=1)
+    for unit, length in _UNITS.items():
+        number, rest = divmod(microseconds, length)
+        if number and not rest:
+            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    return f"{span.total_seconds():g} seconds"
+
+
+_UNITS = {"day": 86_400_000_000, "hour": 3_600_000_000, "minute": 60_000_000, "second": 1_000_000}

@@ -1,0 +1,164 @@
+"""What befalls messages without anybody asking: they expire, uploads are given up, and what is old is removed.
+
+Any number of nodes may do this at once over one store, and none does what another has done:
+
+- **Expiry.** A message that has waited in an inbox for longer than `messaging.collect_within` is undeliverable. One transaction
+  writes that event, takes the message out of the inbox and puts the report into its sender's. The event is the claim: its place in
+  the message's life is a primary key, and it is written only where the message still waits. Of two nodes, or of a node and
+  the recipient's acknowledgement, one wins; for the others nothing happens. A crash leaves all of it or nothing, so that no report
+  is made twice. A report that is not collected expires without one of its own.
+- **Uploads** that were begun that long ago and never completed end as errors, and take no chunk any more.
+- **Retention.** A message older than `messaging.keep` whose life has ended is removed (what still waits is left to expiry, which
+  comes first). One transaction removes it with its events and small chunks; from then on it is unknown, and nobody can come to ask
+  for its payloads. The rows of its large chunks stay: they say which payloads are to be removed, which a later round does, each
+  payload before its row. So no message ever refers to a payload that is not there, and no payload is forgotten: after
+  a crash the next round of any node goes on, as removing a payload again is no error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Select
+
+from fiveways.clock import Clock
+from fiveways.correlation import new_id
+from fiveways.ledger.audit import AuditEvent
+from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging import records, service
+from fiveways.methods.messaging.directory import MessagingSettings
+from fiveways.methods.messaging.records import Details
+from fiveways.methods.messaging.reports import NOT_COLLECTED, Report, in_words
+from fiveways.methods.messaging.states import State
+
+AT_ONCE = 50
+"""Messages dealt with in one go: others' writes wait for so many."""
+_LONGEST_REQUEST = 3600 * 10**6
+"""Microseconds for which a first chunk may have been on its way in, between the moment that its message bears and its row."""
+
+_details = msgspec.json.Decoder(Details)
+
+
+class Worker:
+    """Lets messages expire and removes old ones. `settings` is asked at each round, as a reload may change them."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, settings: Callable[[], MessagingSettings]) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._settings = settings
+        self._no_uploads_before = 0
+
+    def every(self) -> float:
+        """Seconds between rounds: a minute, or a tenth of the shorter time that is set where that is less."""
+        settings = self._settings()
+        shortest = min(settings.collect_within, settings.keep).total_seconds()
+        return min(60.0, max(0.1, shortest / 10))
+
+    async def round(self) -> None:
+        """Do everything that is due; StoreError where the store fails, and then the rest is done in the next round."""
+        settings = self._settings()
+        expired, reported = await self._expire(settings.collect_within)
+        abandoned = await self._abandon(settings.collect_within)
+        await self._tell("messages.expired", undeliverable=expired, reports=reported, abandoned=abandoned)
+        payloads = await self._remove_payloads(settings.keep)
+        removed = await self._remove(settings.keep)
+        await self._tell("messages.purged", messages=removed, payloads=payloads)
+
+    # --- expiry ----------------------------------------------------------------------------------------------------------
+
+    async def _expire(self, within: timedelta) -> tuple[int, int]:
+        """End what has waited for too long; how many messages, and how many of their senders were told."""
+        expired = reported = 0
+        while True:
+            now = self._now()
+            overdue = await self._found(records.find_overdue, b_before=now - _micros(within), b_most=AT_ONCE)
+            if not overdue:
+                return expired, reported
+            # Each message is a transaction of its own; the group writer commits them together.
+            ends = await asyncio.gather(*(self._end(row, now + index, within) for index, row in enumerate(overdue)))
+            expired += sum(ends)
+            reported += sum(ended for ended, row in zip(ends, overdue, strict=True) if row.kind == "DATA")
+            if not any(ends):  # other nodes were quicker; should there be more, it is for them or the next round
+                return expired, reported
+
+    async def _end(self, row: Any, at: int, within: timedelta) -> bool:
+        """End a message that nobody has collected; False where it had ended in the meantime."""
+        reason = f"Message not collected by recipient after {in_words(within)}"
+        mine = {"b_id": row.id, "b_mailbox": row.recipient}
+        event = {"b_state": State.UNDELIVERABLE.value, "b_at": at, "b_code": NOT_COLLECTED, "b_reason": reason}
+        steps: list[service.Step] = [(records.end, {**mine, **event}), (records.leave_inbox, mine)]
+        if row.kind == "DATA":
+            report = Report(
+                recipient=row.sender,
+                workflow=row.workflow,
+                local_id=row.local_id,
+                subject=_details.decode(row.details).subject,
+                linked=row.id,
+                code=NOT_COLLECTED,
+                reason=reason,
+                correlation=row.correlation,
+            )
+            steps += report.steps(service.new_id(at), at)
+        return len(await self._ledger.group.transact(*steps, guarded=True)) > 1
+
+    async def _abandon(self, within: timedelta) -> int:
+        """End uploads that were begun too long ago; how many."""
+        abandoned = 0
+        until = self._now() - _micros(within)
+        reason = f"Upload not completed within {in_words(within)}"
+        while True:
+            since = self._no_uploads_before - _LONGEST_REQUEST
+            found = await self._found(records.find_unfinished, b_after=since, b_before=until, b_most=AT_ONCE)
+            for row in found:
+                event = {"b_id": row.id, "b_at": self._now(), "b_reason": reason}
+                results = await self._ledger.group.transact(
+                    (records.hold_upload, {"b_id": row.id}), (records.abandon, event), guarded=True
+                )
+                abandoned += len(results) > 1 and results[1].rowcount
+            if len(found) < AT_ONCE:
+                self._no_uploads_before = until
+                return abandoned
+
+    # --- retention -------------------------------------------------------------------------------------------------------
+
+    async def _remove(self, keep: timedelta) -> int:
+        """Remove messages that are older than they are kept; how many."""
+        removed = 0
+        before = self._now() - _micros(keep)
+        while count := await records.remove_old(self._ledger.database, before, AT_ONCE):
+            removed += count
+        return removed
+
+    async def _remove_payloads(self, keep: timedelta) -> int:
+        """Remove the payloads of messages that an earlier round has removed; how many."""
+        removed = 0
+        before = service.first_id(self._now() - _micros(keep) + 1)
+        while found := await self._found(records.find_removed, b_id_before=before, b_most=AT_ONCE):
+            for row in found:
+                if row.payload is not None:
+                    await self._ledger.payloads.delete(row.payload)
+            gone = [self._ledger.group.submit(records.remove_chunk, {"b_id": row.message, "b_number": row.number}) for row in found]
+            removed += sum(result.rowcount for result in await asyncio.gather(*gone))
+        return removed
+
+    # --- asking and telling ----------------------------------------------------------------------------------------------
+
+    async def _found(self, question: Select[Any], **parameters: object) -> list[Any]:
+        async with self._ledger.database.read() as connection:
+            return list((await connection.execute(question, parameters)).all())
+
+    async def _tell(self, kind: str, **counts: int) -> None:
+        """Leave in the audit how many messages something befell, where it was any; never which."""
+        if any(counts.values()):
+            await self._ledger.audit.durable(AuditEvent(at=self._now(), kind=kind, id=new_id(), details=counts))
+
+    def _now(self) -> int:
+        return int(self._clock.time() * 1e6)
+
+
+def _micros(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)

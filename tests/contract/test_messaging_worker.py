@@ -1,0 +1,441 @@
+"""Messages that nobody collects expire once, with one report; old ones leave nothing behind; whoever works, whoever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from fiveways.clock import ManualClock
+from fiveways.ledger.audit import event as audit_event
+from fiveways.ledger.audit.tables import audit_events
+from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging import records
+from fiveways.methods.messaging.directory import MessagingSettings
+from fiveways.methods.messaging.records import Details, Message
+from fiveways.methods.messaging.service import Draft, Gone, Messaging, Unknown, Whole
+from fiveways.methods.messaging.states import State
+from fiveways.methods.messaging.worker import AT_ONCE, Worker
+from fiveways.store.bus import LocalBus
+from fiveways.store.database import Database
+from fiveways.store.payloads import open_payloads
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = MessagingSettings()
+LARGE = bytes(70_000)
+
+
+class Node:
+    """A node: its own group writer, over the store that all share."""
+
+    def __init__(self, ledger: Ledger, clock: ManualClock) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.messaging = Messaging(ledger, clock)
+        self.worker = Worker(ledger, clock, lambda: SETTINGS)
+
+    async def payloads(self) -> list[str]:
+        return [ref async for ref in self.ledger.payloads.list()]
+
+    async def found(self, id_: str) -> Message:
+        message = await self.messaging.message(id_)
+        assert message is not None
+        return message
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def open_node(database: Database, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Callable[[str], Awaitable[Node]]]:
+    async with AsyncExitStack() as stack:
+
+        async def open_(name: str) -> Node:
+            payloads = open_payloads(f"file://{tmp_path}/payloads")
+            ledger = await Ledger.open(tmp_path / name, database, payloads, LocalBus(), clock, name)
+            stack.push_async_callback(ledger.close)
+            return Node(ledger, clock)
+
+        yield open_
+
+
+@pytest.fixture
+async def node(open_node: Callable[[str], Awaitable[Node]]) -> Node:
+    return await open_node("one")
+
+
+@pytest.fixture
+async def other(open_node: Callable[[str], Awaitable[Node]]) -> Node:
+    return await open_node("other")
+
+
+def draft(**more: Any) -> Draft:
+    fields = {"sender": "ALICE", "recipient": "BOB", "workflow": "NOTE", "local_id": "", "chunks": 1, "correlation": "c-1"}
+    return Draft(**{**fields, "details": Details(), **more})
+
+
+async def inbox(node: Node, mailbox: str) -> list[str]:
+    return (await node.messaging.waiting(mailbox, None, limit=5000)).messages
+
+
+async def send(node: Node, **more: Any) -> str:
+    """Send a message, a microsecond after what was sent before: ids of one moment differ in 24 random bits only."""
+    node.clock.advance(timedelta(microseconds=1))
+    return await node.messaging.send(draft(**more), b"x", None)
+
+
+async def sent(node: Node, number: int) -> list[str]:
+    return list(await asyncio.gather(*(send(node) for _ in range(number))))
+
+
+async def told_of(node: Node) -> list[str]:
+    """The messages that the reports in ALICE's inbox are about."""
+    reports = [await node.found(id_) for id_ in await inbox(node, "ALICE")]
+    assert {report.kind for report in reports} <= {"REPORT"}
+    return sorted(report.details.linked for report in reports)
+
+
+async def counts(database: Database, kind: str) -> dict[str, int]:
+    """What the audit says that befell messages, all entries together."""
+    async with database.read() as connection:
+        bodies = (await connection.scalars(select(audit_events.c.body))).all()
+    total: dict[str, int] = {}
+    for event in map(audit_event.decode, bodies):
+        if event.kind == kind:
+            for name, number in (event.details or {}).items():
+                total[name] = total.get(name, 0) + number
+    return total
+
+
+async def rows(database: Database) -> dict[str, int]:
+    async with database.read() as connection:
+        tables = (records.messages, records.message_events, records.message_chunks, records.inbox)
+        return {each.name: (await connection.scalar(select(func.count()).select_from(each))) or 0 for each in tables}
+
+
+# --- expiry ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_that_nobody_collects_comes_back_as_a_report(node: Node, database: Database, clock: ManualClock) -> None:
+    details = Details(subject="Discharge summary", file_name="a.xml")
+    id_ = await node.messaging.send(draft(local_id="mine", details=details), b"x", None)
+    clock.advance(timedelta(days=5) - timedelta(milliseconds=1))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == [id_], "it may be collected until the last moment"
+    clock.advance(timedelta(milliseconds=1))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == []
+    reason = "Message not collected by recipient after 5 days"
+    message = await node.found(id_)
+    assert message.state is State.UNDELIVERABLE
+    assert (message.events[-1].code, message.events[-1].reason) == ("14", reason)
+    with pytest.raises(Gone):
+        await node.messaging.collect("BOB", id_, 1, None)
+    (about,) = await inbox(node, "ALICE")
+    report, chunk = await node.messaging.collect("ALICE", about, 1, None)
+    assert chunk is None
+    assert (report.kind, report.chunks, report.sender, report.recipient) == ("REPORT", 0, "", "ALICE")
+    assert (report.workflow, report.local_id, report.correlation) == ("NOTE", "mine", "c-1")
+    assert report.details == Details(subject="NDR: Discharge summary", linked=id_)
+    assert (report.events[0].code, report.events[0].reason) == ("14", reason)
+    assert await node.messaging.by_local_id("ALICE", "mine", None) == [message], "the report is not what the sender has sent"
+    assert await counts(database, "messages.expired") == {"undeliverable": 1, "reports": 1, "abandoned": 0}
+
+
+async def test_a_report_that_nobody_collects_expires_without_another(node: Node, clock: ManualClock) -> None:
+    await sent(node, 1)
+    clock.advance(timedelta(days=5))
+    await node.worker.round()
+    (report,) = await inbox(node, "ALICE")
+    clock.advance(timedelta(days=5))
+    await node.worker.round()
+    assert await inbox(node, "ALICE") == []
+    assert await inbox(node, "") == []
+    assert (await node.found(report)).state is State.UNDELIVERABLE
+
+
+async def test_what_was_acknowledged_or_is_not_old_does_not_expire(node: Node, clock: ManualClock) -> None:
+    (acknowledged,) = await sent(node, 1)
+    await node.messaging.acknowledge("BOB", acknowledged, None)
+    clock.advance(timedelta(days=4))
+    (later,) = await sent(node, 1)
+    clock.advance(timedelta(days=2))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == [later]
+    assert await inbox(node, "ALICE") == []
+
+
+async def test_a_message_in_chunks_waits_from_when_it_is_whole(node: Node, clock: ManualClock) -> None:
+    id_ = await node.messaging.send(draft(chunks=2), b"1", None)
+    clock.advance(timedelta(days=4))
+    await node.messaging.add_chunk("ALICE", id_, 2, 2, "", b"2", None)
+    clock.advance(timedelta(days=4))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == [id_]
+
+
+async def test_two_workers_at_once_end_each_message_once(node: Node, other: Node, database: Database, clock: ManualClock) -> None:
+    ids = await sent(node, 3 * AT_ONCE + 7)
+    clock.advance(timedelta(days=6))
+    await asyncio.gather(node.worker.round(), other.worker.round(), node.worker.round())
+    await other.worker.round()
+    assert await told_of(node) == sorted(ids)
+    assert await counts(database, "messages.expired") == {"undeliverable": len(ids), "reports": len(ids), "abandoned": 0}
+
+
+async def test_an_acknowledgement_and_expiry_at_once_have_one_winner(node: Node, other: Node, clock: ManualClock) -> None:
+    ids = await sent(node, 2 * AT_ONCE)
+    clock.advance(timedelta(days=5))
+
+    async def acknowledged(id_: str) -> bool:
+        try:
+            await node.messaging.acknowledge("BOB", id_, None)
+        except Gone:
+            return False
+        return True
+
+    async def one_after_another() -> list[str]:
+        return [id_ for id_ in reversed(ids) if await acknowledged(id_)]
+
+    collected, _ = await asyncio.gather(one_after_another(), other.worker.round())
+    assert collected, "some were acknowledged before their turn came"
+    assert await told_of(node) == sorted(set(ids) - set(collected)), "a report or an acknowledgement, never both or neither"
+    assert await inbox(node, "BOB") == []
+    for id_ in ids:
+        message = await node.found(id_)
+        assert [event.state for event in message.events[:-1]] == [State.ACCEPTED]
+        assert message.state is (State.ACKNOWLEDGED if id_ in collected else State.UNDELIVERABLE)
+
+
+# --- uploads --------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_upload_that_is_never_completed_is_given_up(node: Node, database: Database, clock: ManualClock) -> None:
+    id_ = await node.messaging.send(draft(chunks=2), b"1", None)
+    clock.advance(timedelta(days=5) - timedelta(seconds=1))
+    await node.worker.round()
+    assert (await node.found(id_)).state is State.UPLOADING
+    clock.advance(timedelta(seconds=1))
+    await node.worker.round()
+    message = await node.found(id_)
+    assert (message.state, message.events[-1].reason) == (State.ERROR, "Upload not completed within 5 days")
+    with pytest.raises(Gone):
+        await node.messaging.add_chunk("ALICE", id_, 2, 2, "", b"2", None)
+    assert await inbox(node, "BOB") == []
+    assert await inbox(node, "ALICE") == []
+    assert (await counts(database, "messages.expired"))["abandoned"] == 1
+
+
+async def test_more_uploads_than_one_batch_are_given_up_in_one_round(node: Node, clock: ManualClock) -> None:
+    ids = await asyncio.gather(*(send(node, chunks=2) for _ in range(2 * AT_ONCE + 1)))
+    clock.advance(timedelta(days=6))
+    await node.worker.round()
+    assert {(await node.found(id_)).state for id_ in ids} == {State.ERROR}
+
+
+async def test_a_last_chunk_and_giving_up_at_once_have_one_winner(node: Node, other: Node, clock: ManualClock) -> None:
+    ids = await asyncio.gather(*(send(node, chunks=2) for _ in range(AT_ONCE)))
+    clock.advance(timedelta(days=5))
+
+    async def complete() -> list[str]:
+        done = []
+        for id_ in reversed(ids):
+            try:
+                await node.messaging.add_chunk("ALICE", id_, 2, 2, "", b"2", None)
+                done.append(id_)
+            except (Gone, Whole):
+                pass
+        return done
+
+    done, _ = await asyncio.gather(complete(), other.worker.round())
+    assert sorted(await inbox(node, "BOB")) == sorted(done)
+    for id_ in ids:
+        states = [event.state for event in (await node.found(id_)).events]
+        assert states == [State.UPLOADING, State.ACCEPTED if id_ in done else State.ERROR]
+
+
+async def test_a_last_chunk_that_two_nodes_receive_completes_the_message_once(node: Node, other: Node) -> None:
+    for _ in range(10):
+        id_ = await node.messaging.send(draft(chunks=2), b"1", None)
+        adding = [each.messaging.add_chunk("ALICE", id_, 2, 2, "", LARGE, None) for each in (node, other)]
+        first, second = await asyncio.gather(*adding, return_exceptions=True)
+        assert {type(first), type(second)} == {State, Whole}
+        assert (await inbox(node, "BOB")).count(id_) == 1
+    assert len(await node.payloads()) == 10, "what was not taken in is not kept"
+
+
+async def test_a_chunk_that_is_replaced_leaves_no_payload(node: Node) -> None:
+    id_ = await node.messaging.send(draft(chunks=3), b"1", None)
+    for _ in range(3):
+        await node.messaging.add_chunk("ALICE", id_, 2, 3, "", LARGE, None)
+    assert len(await node.payloads()) == 1
+
+
+# --- retention ------------------------------------------------------------------------------------------------------------
+
+
+async def every_kind(node: Node) -> list[str]:
+    """A message acknowledged, one never collected, one in chunks, and an upload never completed; with large chunks among them."""
+    acknowledged = await node.messaging.send(draft(), LARGE, None)
+    await node.messaging.acknowledge("BOB", acknowledged, None)
+    whole = await node.messaging.send(draft(chunks=2), LARGE, None)
+    await node.messaging.add_chunk("ALICE", whole, 2, 2, "", LARGE, None)
+    unfinished = await node.messaging.send(draft(chunks=2), LARGE, None)
+    return [acknowledged, *await sent(node, 2), whole, unfinished]
+
+
+async def test_what_is_old_leaves_nothing_behind(node: Node, database: Database, clock: ManualClock) -> None:
+    ids = await every_kind(node)
+    assert len(await node.payloads()) == 4
+    clock.advance(timedelta(days=5))
+    await node.worker.round()
+    clock.advance(timedelta(days=25) - timedelta(seconds=1))
+    (young,) = await sent(node, 1)
+    await node.worker.round()
+    for id_ in ids:
+        await node.found(id_)
+    clock.advance(timedelta(seconds=1))
+    for _ in range(2):
+        await node.worker.round()
+    for id_ in ids:
+        with pytest.raises(Unknown):
+            await node.messaging.collect("BOB", id_, 1, None)
+    assert await node.payloads() == []
+    clock.advance(timedelta(days=5))
+    await node.worker.round()
+    assert (await node.found(young)).state is State.UNDELIVERABLE
+    clock.advance(timedelta(days=30))
+    for _ in range(2):
+        await node.worker.round()
+    assert await rows(database) == {"messages": 0, "message_events": 0, "message_chunks": 0, "inbox": 0}
+    assert await counts(database, "messages.purged") == {"messages": len(ids) + 1 + 4, "payloads": 4}
+
+
+async def test_what_waits_expires_before_it_is_removed(node: Node, clock: ManualClock) -> None:
+    (id_,) = await sent(node, 1)
+    clock.advance(timedelta(days=60))
+    await node.worker.round()
+    assert await told_of(node) == [id_], "a platform that stood still for long still tells the sender"
+
+
+async def test_two_workers_at_once_remove_each_message_once(
+    node: Node, other: Node, database: Database, clock: ManualClock
+) -> None:
+    for id_ in await sent(node, 2 * AT_ONCE):
+        await node.messaging.acknowledge("BOB", id_, None)
+    await every_kind(node)
+    clock.advance(timedelta(days=5))
+    await node.worker.round()
+    clock.advance(timedelta(days=26))
+    await asyncio.gather(node.worker.round(), other.worker.round())
+    await asyncio.gather(node.worker.round(), other.worker.round())
+    assert await node.payloads() == []
+    assert await counts(database, "messages.purged") == {"messages": 2 * AT_ONCE + 5, "payloads": 4}
+    assert (await rows(database))["message_chunks"] == 0
+
+
+async def test_a_node_that_stops_between_rows_and_payloads_leaves_them_to_the_next(
+    node: Node, other: Node, database: Database, clock: ManualClock
+) -> None:
+    await every_kind(node)
+    clock.advance(timedelta(days=31))
+    await node.worker.round()
+    assert (await rows(database))["messages"] == 3, "but for the reports"
+    first, *_ = await node.payloads()
+    await node.ledger.payloads.delete(first)  # it stopped before it removed the row
+    await other.worker.round()
+    assert await other.payloads() == []
+    assert (await rows(database))["message_chunks"] == 0
+
+
+# --- processes ------------------------------------------------------------------------------------------------------------
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from fiveways.clock import SystemClock
+from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging.directory import MessagingSettings
+from fiveways.methods.messaging.worker import Worker
+from fiveways.store.bus import LocalBus
+from fiveways.store.database import Database
+from fiveways.store.payloads import open_payloads
+
+async def main():
+    url, folder, name = sys.argv[1:]
+    ledger = await Ledger.open(
+        Path(folder) / name, Database.open(url), open_payloads(f"file://{folder}/payloads"), LocalBus(), SystemClock(), name
+    )
+    print("ready", flush=True)
+    sys.stdin.readline()
+    worker = Worker(ledger, SystemClock(), lambda: MessagingSettings())
+    for _ in range(2):
+        await worker.round()
+    print("done", flush=True)
+    await ledger.close()
+    await ledger.database.close()
+
+asyncio.run(main())
+"""
+"""A node whose clock shows the present: to it, what the tests have sent at the beginning of 2026 is old."""
+
+
+async def began(child: Callable[..., Any], url: str, tmp_path: Path, name: str) -> Any:
+    process = await child(PROGRAM, url, str(tmp_path), name)
+    assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+def go(process: Any) -> None:
+    process.stdin.write(b"go\n")
+
+
+async def test_two_processes_at_once_make_one_report_of_each_message(
+    url: str, node: Node, database: Database, tmp_path: Path, child: Callable[..., Any]
+) -> None:
+    ids = await sent(node, 4 * AT_ONCE)
+    processes = [await began(child, url, tmp_path, f"node-{number}") for number in range(2)]
+    for process in processes:
+        go(process)
+    for process in processes:
+        assert await process.stdout.readline() == b"done\n"
+        await process.wait()
+    assert await told_of(node) == sorted(ids)
+    assert await inbox(node, "BOB") == []
+    assert (await counts(database, "messages.expired"))["reports"] == len(ids)
+    assert (await rows(database))["messages"] == len(ids), "the messages are old and gone; the reports are new"
+
+
+async def test_killed_in_the_middle_nothing_is_lost_and_nothing_doubled(
+    url: str, node: Node, database: Database, tmp_path: Path, child: Callable[..., Any]
+) -> None:
+    ids = await sent(node, 16 * AT_ONCE)
+    moments = random.Random(3)
+    left = len(ids)
+    for run in range(3):
+        process = await began(child, url, tmp_path, f"node-{run}")
+        go(process)
+        while (await rows(database))["messages"] + left == 2 * len(ids):  # no report has been added in this run
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(moments.uniform(0, 0.01))
+        process.kill()
+        await process.wait()
+        waiting, told = await inbox(node, "BOB"), await told_of(node)
+        assert sorted(waiting + told) == sorted(ids), "each waits or is told of: never both, never neither"
+        assert 0 < len(waiting) < left, "it was killed in the middle"
+        left = len(waiting)
+    process = await began(child, url, tmp_path, "node-last")
+    go(process)
+    assert await process.stdout.readline() == b"done\n"
+    assert await told_of(node) == sorted(ids)
+    assert await inbox(node, "BOB") == []
