@@ -61,6 +61,10 @@ def _is_plain_insert(statement: Writing) -> TypeGuard[Insert]:
     return isinstance(statement, Insert) and not statement._values and statement.select is None  # noqa: SLF001
 
 
+Settled = Callable[[list[Result]], None]
+"""Told the results of a submission before its commit."""
+
+
 class Step(NamedTuple):
     """A statement and the parameters of its rows."""
 
@@ -72,7 +76,7 @@ class Write:
     """One submission: steps that are kept together or not at all.
 
     `guarded`: where the first step touches no row, nothing else is done, and the first step's is the only result. `settled` is
-    told whether all was done, where the group is written and before its sources are asked.
+    told what was done, where the group is written and before its sources are asked.
     """
 
     __slots__ = ("future", "guarded", "settled", "steps")
@@ -83,7 +87,7 @@ class Write:
         future: asyncio.Future[list[Result]] | None = None,
         *,
         guarded: bool = False,
-        settled: Callable[[bool], None] | None = None,
+        settled: Settled | None = None,
     ) -> None:
         self.steps = steps
         self.future = future
@@ -164,13 +168,13 @@ class GroupWriter:
         return (await self.transact((statement, rows)))[0]
 
     async def transact(
-        self, *steps: tuple[Writing, Row | Sequence[Row]], guarded: bool = False, settled: Callable[[bool], None] | None = None
+        self, *steps: tuple[Writing, Row | Sequence[Row]], guarded: bool = False, settled: Settled | None = None
     ) -> list[Result]:
         """Write several statements, in order and all or none; returns what each came to once all are durable.
 
         `guarded`: the first is a claim. Where it touches no row nothing else is done, and its result is the only one. `settled`
-        is told whether all was done, in time for an audit event in the same commit to say so (`Provisional`); called where the
-        group is written, it must do no more than note it.
+        is told what was done, in time for an audit event in the same commit to say so (`Provisional`); called where the group is
+        written, it must do no more than note it.
         """
         while len(self._queue) >= self._limit:
             await self.room()
@@ -246,7 +250,7 @@ class GroupWriter:
         steps: Iterable[tuple[Writing, Row | Sequence[Row]]],
         future: asyncio.Future[list[Result]] | None,
         guarded: bool,
-        settled: Callable[[bool], None] | None,
+        settled: Settled | None,
     ) -> None:
         if self._closing:
             raise StoreError("the store is closing")

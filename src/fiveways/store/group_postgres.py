@@ -102,7 +102,7 @@ class PostgresBackend:
             if write.guarded and not results[0].rowcount:
                 break
         if write.settled is not None:
-            write.settled(not write.guarded or results[0].rowcount > 0)
+            write.settled(results)
         return results
 
     async def _step(self, connection: Any, step: Step) -> Result:

@@ -170,7 +170,7 @@ def _execute(connection: sqlite3.Connection, write: Write) -> list[Result]:
         if write.guarded and not results[0].rowcount:
             break
     if write.settled is not None:
-        write.settled(not write.guarded or results[0].rowcount > 0)
+        write.settled(results)
     return results
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
 from fiveways.methods.messaging.records import Chunk, Details, Message
 from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
-from fiveways.store.group import Result, Writing
+from fiveways.store.group import Result, Settled, Writing
 from fiveways.store.payloads import Payload
 
 IN_ROW = 64 * 1024
@@ -29,6 +29,9 @@ IN_ROW = 64 * 1024
 
 Claim = tuple[Writing, Mapping[str, Any]]
 """A write that must touch a row, or nothing is done (`GroupWriter.transact`)."""
+Attest = Callable[[], Callable[[bool], None]] | None
+"""Called just before a write: it records the audit event that is to be durable with it (`Interaction.attest`)."""
+Made = Callable[[list[Result]], bool]
 Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
 
 
@@ -110,7 +113,7 @@ class Messaging:
 
     # --- sending ---------------------------------------------------------------------------------------------------------
 
-    async def send(self, draft: Draft, body: AsyncIterable[bytes] | bytes, claim: Claim | None) -> str:
+    async def send(self, draft: Draft, body: AsyncIterable[bytes] | bytes, claim: Claim | None, attest: Attest = None) -> str:
         """Take a message, or its first chunk, in; its id, once all is durable. Raises Reused, and whatever `body` raises."""
         now = self._now()
         id_ = new_id(now)
@@ -125,7 +128,7 @@ class Messaging:
         if state is State.ACCEPTED:
             steps.append((records.add_to_inbox, {"v_mailbox": draft.recipient, "v_message": id_, "v_workflow": draft.workflow}))
         try:
-            await self._transact(claim, *steps)
+            await self._transact(claim, *steps, attest=attest)
         except BaseException:
             await self._drop(chunk)
             raise
@@ -142,6 +145,7 @@ class Messaging:
         encoding: str,
         body: AsyncIterable[bytes] | bytes,
         claim: Claim | None,
+        attest: Attest = None,
     ) -> State:
         """Take another chunk of a message in; the message is in its recipient's inbox once all chunks are here, in any order."""
         message = await self.message(message_id, claim)
@@ -166,6 +170,7 @@ class Messaging:
                 (records.deliver_if_whole, {"b_id": message_id}),
                 (records.accept_if_whole, {"b_id": message_id, "b_at": self._now()}),
                 guarded=True,
+                settled=_settling(attest, 4, None) if attest is not None else None,
             )
         except BaseException:
             await self._drop(chunk)
@@ -231,7 +236,7 @@ class Messaging:
             return self._ledger.payloads.open(chunk.payload)
         return chunk.body or b""
 
-    async def acknowledge(self, mailbox: str, message_id: str, claim: Claim | None) -> Message:
+    async def acknowledge(self, mailbox: str, message_id: str, claim: Claim | None, attest: Attest = None) -> Message:
         """Its recipient has it: it leaves the inbox. Doing so again changes nothing. Gone, where its life has ended otherwise."""
         event = {"b_state": State.ACKNOWLEDGED.value, "b_at": self._now(), "b_code": "", "b_reason": ""}
         _, left, found = (
@@ -280,18 +285,24 @@ class Messaging:
         if known is not None:
             known.number += number
 
+    def recount(self) -> None:
+        """Forget what inboxes were counted to hold: a tester has changed it."""
+        self._counts.clear()
+
     async def reset(self, mailbox: str | None = None) -> None:
         """Forget every message, or all those for one mailbox: for a sandbox."""
         for payload in await records.forget(self._ledger.database, mailbox):
             await self._ledger.payloads.delete(payload)
-        self._counts.clear()
+        self.recount()
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
 
-    async def _transact(self, claim: Claim | None, *steps: Step) -> list[Result]:
+    async def _transact(self, claim: Claim | None, *steps: Step, attest: Attest = None, made: Made | None = None) -> list[Result]:
+        """Write and ask, with the claim first; `made` reads in the results of `steps` whether what was attested came to be."""
+        settled = _settling(attest, len(steps), made) if attest is not None else None
         if claim is None:
-            return await self._group.transact(*steps)
-        results = await self._group.transact(claim, *steps, guarded=True)
+            return await self._group.transact(*steps, settled=settled)
+        results = await self._group.transact(claim, *steps, guarded=True, settled=settled)
         if len(results) == 1:
             raise Reused
         return results
@@ -343,6 +354,16 @@ async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
 def _chunk(message: str, number: int, kept: Payload, body: bytes | None) -> dict[str, Any]:
     where = {"body": body, "payload": kept.ref if body is None else None}
     return {"message": message, "number": number, "size": kept.size, "sha256": kept.sha256, **where}
+
+
+def _settling(attest: Callable[[], Callable[[bool], None]], steps: int, made: Made | None) -> Settled:
+    settle = attest()
+
+    def settled(results: list[Result]) -> None:
+        ours = results[-steps:]
+        settle(len(ours) == steps and (made is None or made(ours)))
+
+    return settled
 
 
 def _event(message: str, state: State, at: int) -> dict[str, Any]:

@@ -31,8 +31,8 @@ NHS_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{10}(?![0-9])")
 _IN_ID: Final = re.compile(rb"(?<![0-9])([0-9]{3})[-.]?([0-9]{3})[-.]?([0-9]{4})(?![0-9])")
 _CREDENTIAL: Final = re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}|fwk_[A-Za-z0-9_-]+")
 _READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-REPEATED: Final = "request.repeated"
-"""The kind of event of a write that was not made, because the request, or its credential, had been there before."""
+NOT_MADE: Final = "write.not_made"
+"""The kind of event of a write that was begun and not made (a claim that had been made before, say); another event says why."""
 CLIENT_GONE: Final = 499
 """The status in the audit of an exchange whose client went away before the answer."""
 
@@ -79,9 +79,9 @@ class Audit:
         return outcome
 
     def _attest(self, interaction: Interaction, status: int) -> Callable[[bool], None]:
-        """Record an outcome before it is one: should its write not be made, the event tells of a request that came again."""
+        """Record an outcome before it is one: should its write not be made, the event tells of that."""
         event = self._event(interaction, status, "", "", 0)
-        provisional = Provisional(event, replace(event, kind=REPEATED, status=0))
+        provisional = Provisional(event, replace(event, kind=NOT_MADE, status=0))
         self._log.record(provisional)
         interaction.attested = status
         return provisional.settle
