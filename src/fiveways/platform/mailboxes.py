@@ -8,7 +8,9 @@ import fiveways
 from fiveways.clock import Clock
 from fiveways.errors import Fault
 from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging.control import Control
 from fiveways.methods.messaging.directory import Directory, Mailbox, Workflow
+from fiveways.methods.messaging.history import History
 from fiveways.methods.messaging.mesh.authorization import Tokens
 from fiveways.methods.messaging.mesh.faults import answer
 from fiveways.methods.messaging.mesh.routes import Mesh
@@ -18,7 +20,7 @@ from fiveways.methods.synchronous.compile import Mounted
 from fiveways.platform.model import Deployment
 from fiveways.types import Outcome
 
-_CONTROL = ("/admin", "/health", "/healthcheck", "/messageexchange/admin", "/messageexchange/deepping")
+_CONTROL = ("/admin", "/health", "/healthcheck", "/messageexchange/admin", "/messageexchange/deepping", "/messageexchange/mailbox")
 
 
 def mounted(deployment: Deployment, ledger: Ledger, clock: Clock, base: Path) -> list[Mounted]:
@@ -35,12 +37,14 @@ def mounted(deployment: Deployment, ledger: Ledger, clock: Clock, base: Path) ->
         directory,
         Tokens(directory, settings.shared_key.resolve(base), clock),
         ledger.group,
+        history=History(ledger),
+        clock=clock,
         about=about,
         collect_within=settings.collect_within,
     )
     paths = [Mounted("messaging", "/messageexchange", mesh, _render, settings.largest_request)]
     if settings.sandbox:
-        control = Sandbox(messaging, directory, about)
+        control = Sandbox(messaging, Control(ledger, messaging, clock), directory, about, settings.collect_within)
         paths += [Mounted("sandbox", at, control, _render, 1024 * 1024) for at in _CONTROL]
     return paths
 

@@ -58,6 +58,8 @@ messages = Table(
 )
 Index("ix_messages_local_id", messages.c.sender, messages.c.local_id, sqlite_where=messages.c.local_id != "",
       postgresql_where=messages.c.local_id != "")  # fmt: skip
+Index("ix_messages_sender", messages.c.sender, messages.c.id)
+Index("ix_messages_recipient", messages.c.recipient, messages.c.id)
 
 message_events = Table(
     "message_events",
@@ -142,6 +144,11 @@ class Message(msgspec.Struct, frozen=True):
     def reached(self, state: State) -> int | None:
         """When it came to `state`, in microseconds; None where it did not."""
         return next((event.at for event in self.events if event.state is state), None)
+
+    @property
+    def failure(self) -> Event | None:
+        """How it came to nothing; None where it did not."""
+        return self.events[-1] if self.state in (State.ERROR, State.UNDELIVERABLE) else None
 
 
 class Chunk(msgspec.Struct, frozen=True):

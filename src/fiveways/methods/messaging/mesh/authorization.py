@@ -26,9 +26,11 @@ from fiveways.types import Interaction
 WINDOW = timedelta(hours=2)
 """How far a token's time may be from ours, either way."""
 NAMESPACE = "mesh"
-_TOKEN = re.compile(rb"(?i:NHSMESH) +([^: ]*):([^:]*):([0-9]{1,20}):([0-9]{12}):([0-9a-fA-F]{64})")
-_MAILBOX = re.compile(rb"(?i:NHSMESH) +([^:]*):")
+_SCHEME = re.compile(rb"(?i:NHSMESH) +(.*)", re.DOTALL)
+_COUNT = re.compile(rb"[0-9]{1,20}")
+_TIME = re.compile(rb"[0-9]{12}")
 _LONGEST = 1024
+_PARTS = 5
 
 
 class Proof(NamedTuple):
@@ -51,29 +53,35 @@ class Tokens:
     def check(self, interaction: Interaction, mailbox_id: str) -> Proof:
         """Who calls for `mailbox_id` (upper case). Raises MeshFault; whether the token is new the store says, by the claim."""
         sent = interaction.fields.get(b"authorization", b"").strip()
-        token = _TOKEN.fullmatch(sent) if len(sent) <= _LONGEST else None
+        token = _SCHEME.fullmatch(sent) if len(sent) <= _LONGEST else None
         if token is None:
-            named = _MAILBOX.match(sent)
-            if named is not None and named[1] != mailbox_id.encode():
-                raise forbidden("Mailbox id does not match token")
             raise bad_header()
-        name, nonce, count, timestamp, digest = token.groups()
-        if name != mailbox_id.encode():
+        parts = token[1].split(b":")
+        if parts[0] != mailbox_id.encode():
             raise forbidden("Mailbox id does not match token")
-        try:
-            made = datetime.strptime(timestamp.decode(), "%Y%m%d%H%M").replace(tzinfo=UTC)
-        except ValueError:
-            raise bad_header() from None
+        if len(parts) != _PARTS or _COUNT.fullmatch(parts[2]) is None:
+            raise bad_header()
+        name, nonce, count, timestamp, digest = parts
         mailbox = self._directory.mailbox(mailbox_id)
         if mailbox is None:
             raise no_such_mailbox()
         text = b":".join((name, nonce, count, mailbox.password, timestamp))
-        if not hmac.compare_digest(hmac.digest(self._key, text, "sha256").hex(), digest.decode().lower()):
+        if not hmac.compare_digest(hmac.digest(self._key, text, "sha256").hex().encode(), digest.lower()):
             raise forbidden("Invalid Authentication Token")
-        if abs(self._clock.now() - made) > WINDOW:
+        made = _moment(timestamp)
+        if made is None or abs(self._clock.now() - made) > WINDOW:
             raise forbidden("Invalid Authentication Token")
         # Tokens of a minute lie together in the store; what is hashed does not depend on how the scheme or the hash are spelt.
         value = timestamp + hashlib.sha256(text).digest()[:20]
         purpose = hashlib.sha256(b"%b %b?%b" % (interaction.method.encode(), interaction.path, interaction.query)).digest()[:16]
         until = made + WINDOW + timedelta(minutes=1)
         return Proof(mailbox, (replay.claim, replay.use(NAMESPACE, value, until, purpose)), value, purpose)
+
+
+def _moment(timestamp: bytes) -> datetime | None:
+    if _TIME.fullmatch(timestamp) is None:
+        return None
+    try:
+        return datetime.strptime(timestamp.decode(), "%Y%m%d%H%M").replace(tzinfo=UTC)
+    except ValueError:  # there is no such day
+        return None

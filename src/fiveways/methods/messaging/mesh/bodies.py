@@ -53,8 +53,8 @@ def lookup(mailboxes: Sequence[Mailbox], version: int) -> Outcome:
 
 def tracking(message: Message, size: int, directory: Directory, collect_within: timedelta, version: int) -> Outcome:
     """What became of a message, for its sender."""
-    expiry = _moment(message.at) + collect_within
-    failed = next((event for event in message.events if event.state in (State.ERROR, State.UNDELIVERABLE)), None)
+    expiry = moment(message.at) + collect_within
+    failed = message.failure
     details, recipient, sender = message.details, directory.named(message.recipient), directory.named(message.sender)
     if version >= 2:
         return json(
@@ -63,8 +63,8 @@ def tracking(message: Message, size: int, directory: Directory, collect_within: 
                 "local_id": message.local_id,
                 "workflow_id": message.workflow,
                 "filename": details.file_name or f"{message.id}.dat",
-                "expiry_time": _iso(expiry),
-                "upload_timestamp": _iso(_moment(message.at)),
+                "expiry_time": iso(expiry),
+                "upload_timestamp": iso(moment(message.at)),
                 "recipient": message.recipient,
                 "recipient_name": recipient.name,
                 "recipient_ods_code": recipient.ods_code,
@@ -118,16 +118,18 @@ def tracking(message: Message, size: int, directory: Directory, collect_within: 
 
 
 def _failure(code: str, reason: str, at: int) -> dict[str, str]:
-    return {"status_event": "SEND", "status_timestamp": _iso(_moment(at)), "status_description": reason, "status_code": code}
+    return {"status_event": "SEND", "status_timestamp": iso(moment(at)), "status_description": reason, "status_code": code}
 
 
-def _moment(at: int) -> datetime:
+def moment(at: int) -> datetime:
+    """A moment, given in microseconds since the Unix epoch."""
     return datetime.fromtimestamp(at / 1e6, UTC)
 
 
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def iso(at: datetime) -> str:
+    """A moment (UTC) as JSON has it."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _stamp(at: int | None) -> str:
-    return f"{_moment(at):%Y%m%d%H%M%S}" if at is not None else ""
+    return f"{moment(at):%Y%m%d%H%M%S}" if at is not None else ""

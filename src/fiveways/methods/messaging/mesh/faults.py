@@ -80,11 +80,11 @@ def does_not_exist() -> MeshFault:
 
 _REFUSALS: dict[type[service.Refusal], tuple[int, str, str, str]] = {
     service.Unknown: (404, "RECEIVE", "20", "Message does not exist"),
-    service.NotYours: (403, "", "", "Mailbox is not the sender or recipient of this message"),
+    service.NotYours: (403, "", "", "Forbidden"),
     service.Gone: (410, "SEND", "Message already accepted", "Message no longer available for download"),
     service.Whole: (423, "SEND", "", "Message is already complete"),
     service.TooManyChunks: (406, "SEND", "InvalidHeaderChunks", "Chunk is not one of those announced"),
-    service.EncodingChanged: (417, "SEND", "UnsupportedContentEncoding", "cannot change content encoding"),
+    service.EncodingChanged: (417, "", "", "cannot change content encoding"),
 }
 
 

@@ -34,7 +34,7 @@ def draft(sender: str, interaction: Interaction) -> Draft:
     """What a sender hands in. Raises InvalidRequest for what is missing or too long, MeshFault for what must not be said so."""
     fields = fields_of(interaction)
     mistakes = [missing(name) for name in _REQUIRED if name not in fields]
-    mistakes += [_too_long(name, most) for name, most in _LONGEST.items() if len(fields.get(name, "")) > most]
+    mistakes += [mistake for name in _LONGEST if (mistake := _too_long(name, fields)) is not None]
     if mistakes:
         raise InvalidRequest(mistakes)
     said = {name: fields.get(name, "") for name in _LONGEST}
@@ -63,7 +63,7 @@ def draft(sender: str, interaction: Interaction) -> Draft:
             partner_id=said[b"mex-partnerid"],
             checksum=said[b"mex-content-checksum"],
             content_type=content_type,
-            content_encoding=content_encoding(fields),
+            content_encoding=_supported(content_encoding(fields)),
             encrypted=said[b"mex-content-encrypted"].strip().lower() in _YES,
             compressed=said[b"mex-content-compressed"].strip().lower() in _YES,
         ),
@@ -72,11 +72,22 @@ def draft(sender: str, interaction: Interaction) -> Draft:
 
 
 def content_encoding(fields: dict[bytes, str]) -> str:
-    """`gzip` or '': content is kept as it was sent."""
-    encoding = fields.get(b"content-encoding", "").strip().lower()
+    """How content is encoded, as it will be kept; '' where it is not."""
+    return fields.get(b"content-encoding", "").strip().lower()
+
+
+def _supported(encoding: str) -> str:
     if encoding not in ("", "gzip"):
         raise MeshFault(422, "SEND", "UnsupportedContentEncoding", "Unsupported content encoding")
     return encoding
+
+
+def chunk_of(fields: dict[bytes, str], number: int, message_id: str) -> int:
+    """How many chunks there are, as the Mex-Chunk-Range of a chunk but the first says."""
+    mistake = _too_long(b"mex-chunk-range", fields)
+    if mistake is not None:
+        raise InvalidRequest([mistake])
+    return chunk_range(fields.get(b"mex-chunk-range", "") or "0:0", number, message_id)[1]
 
 
 def chunk_range(value: str, number: int, message_id: str = "") -> tuple[int, int]:
@@ -118,7 +129,10 @@ def collected(message: Message, number: int) -> Headers:
 
 def _status(message: Message) -> dict[str, str | None]:
     accepted = message.reached(State.ACCEPTED) or message.at
-    if message.kind == "DATA":
+    failed = message.failure
+    if failed is not None and message.kind == "DATA":
+        told = {"code": failed.code, "event": "SEND", "description": failed.reason, "success": "ERROR"}
+    elif message.kind == "DATA":
         told = {"code": "00", "event": "TRANSFER", "description": "Transferred to recipient mailbox", "success": "SUCCESS"}
     else:
         report = message.events[0]
@@ -144,9 +158,12 @@ def _bytes(value: str) -> bytes:
 
 def missing(name: bytes) -> dict[str, Any]:
     """What is said of a field that is not there."""
-    return {"type": "missing", "loc": ["header", name.decode()], "msg": "Field required", "input": None}
+    return {"type": "missing", "loc": ["header", name.decode()], "msg": "Field required"}
 
 
-def _too_long(name: bytes, most: int) -> dict[str, Any]:
+def _too_long(name: bytes, fields: dict[bytes, str]) -> dict[str, Any] | None:
+    said, most = fields.get(name, ""), _LONGEST[name]
+    if len(said) <= most:
+        return None
     message = f"String should have at most {most} characters"
-    return {"type": "string_too_long", "loc": ["header", name.decode()], "msg": message, "ctx": {"max_length": most}}
+    return {"type": "string_too_long", "loc": ["header", name.decode()], "msg": message, "input": said, "ctx": {"max_length": most}}

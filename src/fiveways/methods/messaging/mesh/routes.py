@@ -9,16 +9,18 @@ from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import unquote
 
-from fiveways.errors import Fault, NotFound
+from fiveways.clock import Clock
+from fiveways.errors import Fault
 from fiveways.ledger.replay import purpose_of
 from fiveways.methods.messaging.directory import Directory
-from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters
+from fiveways.methods.messaging.history import LAST, History
+from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters, views
 from fiveways.methods.messaging.mesh.authorization import NAMESPACE, Proof, Tokens
 from fiveways.methods.messaging.mesh.content import decompressed
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
 from fiveways.methods.messaging.mesh.filters import question
 from fiveways.methods.messaging.records import all_waiting
-from fiveways.methods.messaging.service import Claim, Messaging, Refusal, Reused
+from fiveways.methods.messaging.service import Attest, Claim, Messaging, Refusal, Reused
 from fiveways.methods.messaging.states import COLLECTABLE
 from fiveways.store.group import GroupWriter
 from fiveways.types import Consumer, Interaction, Outcome
@@ -27,6 +29,9 @@ Result = TypeVar("Result")
 
 _VERSION = re.compile(r"application/vnd\.mesh\.v([0-9]{1,9})\+json")
 _CURSOR = re.compile(r"inbox:([0-9]{1,18}):-{0,64}")
+_RICH_CURSOR = re.compile(r"rich:([0-9]{20}_[0-9A-F]{6})")
+_RICH = {"inbox": (1, 2000), "outbox": (10, 5000)}
+"""Bounds of `max_results` of rich lists."""
 _HANDSHAKE = (b"mex-clientversion", b"mex-osname", b"mex-osversion")
 
 
@@ -49,6 +54,8 @@ class Mesh:
         tokens: Tokens,
         group: GroupWriter,
         *,
+        history: History,
+        clock: Clock,
         about: dict[str, str],
         collect_within: timedelta,
     ) -> None:
@@ -56,6 +63,8 @@ class Mesh:
         self._directory = directory
         self._tokens = tokens
         self._group = group
+        self._history = history
+        self._clock = clock
         self._about = about
         self._collect_within = collect_within
 
@@ -86,6 +95,11 @@ class Mesh:
                 return await self._handshake(interaction, mailbox, version)
             case "GET", [_, mailbox, "inbox"]:
                 return await self._list(interaction, mailbox, version)
+            case "GET", [_, mailbox, ("inbox" | "outbox") as box, "rich"]:
+                return await self._rich(interaction, mailbox, box)
+            case "POST", [_, mailbox, "update"]:
+                await self._once(self._proof(interaction, mailbox, "update"), self._claimed)
+                return bodies.empty()
             case "GET", [_, mailbox, "count"]:
                 return await self._count(interaction, mailbox, version)
             case "HEAD", [_, mailbox, "inbox", message]:
@@ -104,7 +118,7 @@ class Mesh:
                 return await self._track_by_local_id(interaction, mailbox, local_id)
             case "POST", [_, mailbox, "outbox", message, number]:
                 return await self._add_chunk(interaction, mailbox, message, number, version)
-        raise NotFound("There is nothing at this path")
+        raise MeshFault(404, "", "", "There is nothing at this path")
 
     # --- who calls -------------------------------------------------------------------------------------------------------
 
@@ -176,18 +190,33 @@ class Mesh:
             return 0
         if version < 2:
             return await self._messaging.position(continue_from.upper()) or 0
-        try:
-            found = _CURSOR.fullmatch(base64.urlsafe_b64decode(continue_from).decode())
-        except ValueError:
-            found = None
-        if found is None:
-            raise InvalidRequest([parameters.mistake("value_error", "continue_from", "Value is not one that a list has given")])
-        return int(found[1])
+        return int(_from_cursor(_CURSOR, continue_from))
 
     async def _count(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "inbox.count")
         await self._once(proof, self._claimed)
         return bodies.inbox_count(await self._messaging.count(proof.mailbox.id), version)
+
+    async def _rich(self, interaction: Interaction, mailbox: str, box: str) -> Outcome:
+        """What the public sandbox has beside the specification: everything that a box has seen, newest first."""
+        proof = self._proof(interaction, mailbox, f"{box}.rich")
+        asked = parameters.query(interaction)
+        least, most = _RICH[box]
+        limit = parameters.bounded(asked, "max_results", least, most, 100)
+        if box == "outbox":
+            limit = min(limit, 100)
+        since = parameters.moment(asked, "start_time", self._clock.now() - timedelta(days=30))
+        behind = _message_behind(parameters.sized(asked, "continue_from", 24, 1000))
+        await self._once(proof, self._claimed)
+        found, more = await self._history.page(
+            box, proof.mailbox.id, since=int(since.timestamp() * 1e6), behind=behind, limit=limit
+        )
+        path, said = f"{proof.mailbox.id}/{box}/rich", {"start_time": bodies.iso(since), "max_results": limit}
+        links = {"self": bodies.link(path, **said)}
+        if more:
+            cursor = base64.urlsafe_b64encode(f"rich:{found[-1].id}".encode()).decode()
+            links["next"] = bodies.link(path, **said, continue_from=cursor)
+        return bodies.json(views.rich(box, found, links, self._directory, self._collect_within), kind=faults.V2)
 
     async def _head(self, interaction: Interaction, mailbox: str, message_id: str) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.head")
@@ -196,7 +225,8 @@ class Mesh:
             raise faults.does_not_exist()
         if message.recipient == proof.mailbox.id and message.state not in COLLECTABLE:
             raise MeshFault(410, "SEND", "Message already accepted", "Message no longer available for download")
-        return Outcome(200, [*headers.collected(message, 1), (b"content-length", b"0")], b"")
+        encoded = [(b"content-encoding", b"gzip")] if message.details.content_encoding else []
+        return Outcome(200, [*headers.collected(message, 1), *encoded, (b"content-length", b"0")], b"")
 
     async def _collect(self, interaction: Interaction, mailbox: str, message_id: str, part: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.collect")
@@ -226,7 +256,10 @@ class Mesh:
 
     async def _acknowledge(self, interaction: Interaction, mailbox: str, message_id: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.acknowledge")
-        message = await self._once(proof, lambda claim: self._messaging.acknowledge(proof.mailbox.id, message_id.upper(), claim))
+        attest = _attesting(interaction, 200)
+        message = await self._once(
+            proof, lambda claim: self._messaging.acknowledge(proof.mailbox.id, message_id.upper(), claim, attest)
+        )
         return bodies.json({"messageId": message.id}) if version < 2 else bodies.empty()
 
     async def _send(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
@@ -237,19 +270,21 @@ class Mesh:
         if not self._directory.may(draft.workflow, draft.sender, draft.recipient):
             raise faults.not_registered_for_workflow()
         body = await _content(interaction)
-        message_id = await self._once(proof, lambda claim: self._messaging.send(draft, body, claim), repeatable=False)
+        attest = _attesting(interaction, 202)
+        message_id = await self._once(proof, lambda claim: self._messaging.send(draft, body, claim, attest), repeatable=False)
         return bodies.json({"messageID" if version < 2 else "message_id": message_id}, status=202)
 
     async def _add_chunk(self, interaction: Interaction, mailbox: str, message_id: str, part: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.chunk")
         message_id, number = message_id.upper(), parameters.chunk_number(part, least=-(10**9))
         fields = headers.fields_of(interaction)
-        _, total = headers.chunk_range(fields.get(b"mex-chunk-range", "") or "0:0", number, message_id)
+        total = headers.chunk_of(fields, number, message_id)
         encoding, body = headers.content_encoding(fields), await _content(interaction)
+        attest = _attesting(interaction, 202)
         try:
             await self._once(
                 proof,
-                lambda claim: self._messaging.add_chunk(proof.mailbox.id, message_id, number, total, encoding, body, claim),
+                lambda claim: self._messaging.add_chunk(proof.mailbox.id, message_id, number, total, encoding, body, claim, attest),
             )
         except Refusal as refusal:
             raise faults.worded(refusal, message_id) from refusal
@@ -257,9 +292,10 @@ class Mesh:
 
     async def _track(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.track")
-        message_id = parameters.query(interaction).get("messageID", "").upper()
-        if not message_id:
+        asked = parameters.query(interaction)
+        if "messageID" not in asked:
             raise InvalidRequest([parameters.mistake("missing", "messageID", "Field required")])
+        message_id = parameters.sized(asked, "messageID", 1, 1000).upper()
         message = await self._once(proof, lambda claim: self._messaging.message(message_id, claim))
         if message is None or message.sender != proof.mailbox.id:  # not 403: nobody learns of others' messages
             raise faults.does_not_exist()
@@ -272,9 +308,15 @@ class Mesh:
         if not found:
             raise faults.does_not_exist()
         if len(found) > 1:
-            raise MeshFault(300, "", "", "More than one message has this local id")
+            raise MeshFault(300, "", "", "Multiple Choices")
         size = await self._messaging.size(found[0].id)
         return bodies.tracking(found[0], size, self._directory, self._collect_within, 1)
+
+
+def _attesting(interaction: Interaction, status: int) -> Attest:
+    """Has the outcome's event recorded in the commit of the write that it tells of, where there is an audit."""
+    attest = interaction.attest
+    return None if attest is None else lambda: attest(interaction, status)
 
 
 async def _content(interaction: Interaction) -> AsyncIterator[bytes]:
@@ -302,3 +344,18 @@ def _not_blank(value: str, otherwise: str) -> str:
 def _cursor(position: int) -> str:
     """What version 2 goes on from; of the length that its specification gives."""
     return base64.urlsafe_b64encode(f"inbox:{position}:{'-' * 12}".encode()).decode()
+
+
+def _message_behind(continue_from: str) -> str:
+    """The message that a rich list goes on from."""
+    return _from_cursor(_RICH_CURSOR, continue_from) if continue_from else LAST
+
+
+def _from_cursor(form: re.Pattern[str], cursor: str) -> str:
+    try:
+        found = form.fullmatch(base64.urlsafe_b64decode(cursor).decode())
+    except ValueError:
+        found = None
+    if found is None:
+        raise InvalidRequest([parameters.mistake("value_error", "continue_from", "Value is not one that a list has given", cursor)])
+    return found[1]
