@@ -19,10 +19,12 @@ from fiveways.ledger.audit.tables import audit_events
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
 from fiveways.methods.messaging.directory import MessagingSettings
+from fiveways.methods.messaging.mesh.headers import collected
 from fiveways.methods.messaging.records import Details, Message
 from fiveways.methods.messaging.service import Draft, Gone, Messaging, Unknown, Whole
 from fiveways.methods.messaging.states import State
 from fiveways.methods.messaging.worker import AT_ONCE, Worker
+from fiveways.platform.platform import Platform
 from fiveways.store.bus import LocalBus
 from fiveways.store.database import Database
 from fiveways.store.payloads import open_payloads
@@ -31,6 +33,12 @@ pytestmark = pytest.mark.anyio
 
 SETTINGS = MessagingSettings()
 LARGE = bytes(70_000)
+REPORT = {
+    b"mex-from": None, b"mex-to": b"ALICE", b"mex-workflowid": b"NOTE", b"mex-localid": b"mine", b"mex-messagetype": b"REPORT",
+    b"mex-chunk-range": b"1:0", b"mex-total-chunks": b"0", b"mex-statuscode": b"14", b"mex-statusevent": b"SEND",
+    b"mex-statussuccess": b"ERROR", b"mex-subject": b"NDR: Discharge summary",
+}  # fmt: skip
+"""What a report says on the wire of the message that the first test sends (MESH API specification, reports)."""
 
 
 class Node:
@@ -148,6 +156,9 @@ async def test_a_message_that_nobody_collects_comes_back_as_a_report(node: Node,
     assert (report.workflow, report.local_id, report.correlation) == ("NOTE", "mine", "c-1")
     assert report.details == Details(subject="NDR: Discharge summary", linked=id_)
     assert (report.events[0].code, report.events[0].reason) == ("14", reason)
+    wire = dict(collected(report, 1))
+    assert {name: wire.get(name) for name in REPORT} == REPORT
+    assert (wire[b"mex-linkedmsgid"], wire[b"mex-statusdescription"]) == (id_.encode(), reason.encode())
     assert await node.messaging.by_local_id("ALICE", "mine", None) == [message], "the report is not what the sender has sent"
     assert await counts(database, "messages.expired") == {"undeliverable": 1, "reports": 1, "abandoned": 0}
 
@@ -207,14 +218,14 @@ async def test_an_acknowledgement_and_expiry_at_once_have_one_winner(node: Node,
     async def one_after_another() -> list[str]:
         return [id_ for id_ in reversed(ids) if await acknowledged(id_)]
 
-    collected, _ = await asyncio.gather(one_after_another(), other.worker.round())
-    assert collected, "some were acknowledged before their turn came"
-    assert await told_of(node) == sorted(set(ids) - set(collected)), "a report or an acknowledgement, never both or neither"
+    acknowledgements, _ = await asyncio.gather(one_after_another(), other.worker.round())
+    assert acknowledgements, "some were acknowledged before their turn came"
+    assert await told_of(node) == sorted(set(ids) - set(acknowledgements)), "a report or an acknowledgement, never both or neither"
     assert await inbox(node, "BOB") == []
     for id_ in ids:
         message = await node.found(id_)
         assert [event.state for event in message.events[:-1]] == [State.ACCEPTED]
-        assert message.state is (State.ACKNOWLEDGED if id_ in collected else State.UNDELIVERABLE)
+        assert message.state is (State.ACKNOWLEDGED if id_ in acknowledgements else State.UNDELIVERABLE)
 
 
 # --- uploads --------------------------------------------------------------------------------------------------------------
@@ -356,6 +367,42 @@ async def test_a_node_that_stops_between_rows_and_payloads_leaves_them_to_the_ne
     await other.worker.round()
     assert await other.payloads() == []
     assert (await rows(database))["message_chunks"] == 0
+
+
+# --- the platform ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("collect_within", "keep", "every"),
+    [("5d", "30d", 60), ("10m", "30d", 60), ("1m", "1h", 6), ("5d", "20s", 2), ("1ms", "1ms", 0.1)],
+)
+async def test_rounds_are_a_minute_apart_or_less_where_times_are_short(
+    node: Node, clock: ManualClock, collect_within: str, keep: str, every: float
+) -> None:
+    settings = MessagingSettings.model_validate({"collect_within": collect_within, "keep": keep})
+    assert Worker(node.ledger, clock, lambda: settings).every() == every
+
+
+@pytest.mark.parametrize("sandbox", ["", ", sandbox: true"])
+async def test_a_platform_does_it_as_work_that_is_nobodys_request(tmp_path: Path, url: str, sandbox: str) -> None:
+    file = tmp_path / "deployment.yaml"
+    file.write_text(f"store: {{url: '{url}'}}\nmessaging: {{collect_within: 200ms, keep: 1s{sandbox}}}\n")
+    platform = await Platform.open(file, tmp_path / "data")
+    try:
+        messaging = Messaging(platform.ledger, platform.clock)
+        id_ = await messaging.send(draft(), LARGE, None)
+        async with asyncio.timeout(10):
+            while not (reports := (await messaging.waiting("ALICE", None, limit=5)).messages):
+                await asyncio.sleep(0.02)
+            report = await messaging.message(reports[0])
+            assert report is not None
+            assert report.details.linked == id_
+            assert report.events[0].reason == "Message not collected by recipient after 0.2 seconds"
+            while sum((await rows(platform.ledger.database)).values()):
+                await asyncio.sleep(0.02)
+        assert [ref async for ref in platform.ledger.payloads.list()] == []
+    finally:
+        await platform.close()
 
 
 # --- processes ------------------------------------------------------------------------------------------------------------
