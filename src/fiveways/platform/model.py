@@ -176,6 +176,8 @@ def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
             for index, mailbox_id in enumerate(named):
                 if mailbox_id not in deployment.mailboxes:
                     yield Mistake(("workflows", name, side, index), f"found {mailbox_id!r}, expected one of mailboxes:")
+    if deployment.messaging.keep < deployment.messaging.collect_within:
+        yield Mistake(("messaging", "keep"), "a message is kept at least as long as it may be collected (collect_within)")
     if deployment.mailboxes and deployment.messaging.shared_key is None:
         yield Mistake(("mailboxes",), "the tokens of mailboxes need messaging: {shared_key: env:NAME or file:path}")
 

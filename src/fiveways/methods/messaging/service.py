@@ -110,12 +110,14 @@ class Messaging:
         self._group = ledger.group
         self._clock = clock
         self._counts: dict[str, _Count] = {}
+        self._newest = 0
+        """The moment of the newest id: no two of this process have the same."""
 
     # --- sending ---------------------------------------------------------------------------------------------------------
 
     async def send(self, draft: Draft, body: AsyncIterable[bytes] | bytes, claim: Claim | None, attest: Attest = None) -> str:
         """Take a message, or its first chunk, in; its id, once all is durable. Raises Reused, and whatever `body` raises."""
-        now = self._now()
+        now = self._newest = max(self._now(), self._newest + 1)
         id_ = new_id(now)
         chunk = await self._kept(id_, 1, body)
         row = {
