@@ -26,7 +26,7 @@ _YES = frozenset(("y", "yes", "t", "true", "on", "1"))
 
 
 def fields_of(interaction: Interaction) -> dict[bytes, str]:
-    """The request's fields by name, the last of each; UTF-8 where it is that, otherwise Latin-1."""
+    """The request's fields by name, the last of each; each byte a character, so that a recipient gets the bytes that were sent."""
     return {name: _text(value) for name, value in interaction.headers}
 
 
@@ -146,14 +146,14 @@ def _moment(at: int) -> datetime:
 
 
 def _text(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+    return value.decode("latin-1")
 
 
 def _bytes(value: str) -> bytes:
-    return value.encode()
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:  # not from a field: a tester's report came in JSON
+        return value.encode()
 
 
 def missing(name: bytes) -> dict[str, Any]:
