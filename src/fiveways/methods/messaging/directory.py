@@ -51,8 +51,6 @@ class MessagingSettings(Settings):
     """Test control over HTTP that asks for no password (reset, reports): for a sandbox, never where messages matter."""
     largest_request: int = Field(default=100 * 1024 * 1024, ge=1024)
     """Bytes of one request: a message, or one of its chunks."""
-    largest_message: int = Field(default=20 * 1024**3, ge=1024)
-    """Bytes of a message, all chunks together."""
 
 
 class Mailbox:
