@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +177,35 @@ async def test_pages_show_everything_once_while_messages_are_acknowledged(messag
         await messaging.acknowledge("BOB", page.messages[0], None)
     assert sorted(seen) == sorted(ids)
     assert seen[0] == ids[0]
+
+
+class Witness:
+    """Stands for the audit: what it was told of each write that was attested."""
+
+    def __init__(self) -> None:
+        self.told: list[bool] = []
+
+    def __call__(self) -> Callable[[bool], None]:
+        return self.told.append
+
+
+async def test_what_is_attested_is_said_to_be_made_only_where_it_was(messaging: Messaging) -> None:
+    until = SystemClock().now()
+    mine = claim, use("test", b"token", until)
+    sending, acknowledging, adding = Witness(), Witness(), Witness()
+    id_ = await messaging.send(draft(), b"x", mine, sending)
+    with pytest.raises(Reused):
+        await messaging.send(draft(), b"x", mine, sending)
+    assert sending.told == [True, False]
+    with pytest.raises(NotYours):
+        await messaging.acknowledge("CAROL", id_, None, acknowledging)
+    with pytest.raises(Unknown):
+        await messaging.acknowledge("BOB", "NONE", None, acknowledging)
+    await messaging.acknowledge("BOB", id_, None, acknowledging)
+    await messaging.acknowledge("BOB", id_, None, acknowledging)
+    assert acknowledging.told == [False, False, True, True]
+    uploading = await messaging.send(draft(chunks=2), b"1", None)
+    last = [messaging.add_chunk("ALICE", uploading, 2, 2, "gzip", b"2", None, adding) for _ in range(2)]
+    came = await asyncio.gather(*last, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in came) == ["State", "Whole"]
+    assert sorted(adding.told) == [False, True]

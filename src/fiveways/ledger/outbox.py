@@ -19,7 +19,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, T
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.correlation import new_id
 from fiveways.store.bus import Bus
 from fiveways.store.database import Database
@@ -81,7 +81,7 @@ class Outbox:
         """Add an event in the caller's transaction: it exists if that commits. Then `wake` its consumers."""
         if self._database.kind == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _WRITERS})
-        at = int(self._clock.time() * 1e6)
+        at = micros(self._clock)
         await connection.execute(insert(outbox).values(topic=topic, key=key, body=body, at=at))
 
     async def wake(self, topic: str) -> None:

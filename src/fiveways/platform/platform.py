@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 import fiveways
-from fiveways.clock import Clock, SystemClock
+from fiveways.clock import Clock, SystemClock, micros
 from fiveways.correlation import new_id
 from fiveways.deployment.document import Document
 from fiveways.errors import DeploymentError
@@ -225,9 +225,7 @@ class Platform:
     ) -> None:
         kept = dict(details or {})
         message_id = str(kept.pop("message_id", "")) or new_id()
-        event = AuditEvent(
-            at=int(self.clock.time() * 1e6), kind=kind, id=message_id, application=application, outcome=outcome, details=kept
-        )
+        event = AuditEvent(at=micros(self.clock), kind=kind, id=message_id, application=application, outcome=outcome, details=kept)
         await self.ledger.audit.durable(event)
 
     async def _retire(self, old: Compiled, new: Compiled) -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fiveways.clock import Clock, SystemClock
+from fiveways.clock import Clock, SystemClock, micros
 from fiveways.correlation import new_id
 from fiveways.errors import FivewaysError
 from fiveways.ledger.audit import AuditEvent, AuditLog
@@ -82,7 +82,7 @@ class _Desk:
         await self.revocations.revoke(revocation)
         await self.audit.durable(
             AuditEvent(
-                at=int(self.clock.time() * 1e6),
+                at=micros(self.clock),
                 kind="token.revoked",
                 id=new_id(),
                 application=revocation.application,

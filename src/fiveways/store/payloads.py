@@ -18,6 +18,8 @@ from fiveways.errors import PayloadTooLarge, StoreError
 _REFERENCE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 CHUNK = 256 * 1024
 """Bytes that reading hands out at a time."""
+IN_ROW = 64 * 1024
+"""Bytes of content that are kept in a row; a payload of its own is for more."""
 
 
 class Payload(NamedTuple):
@@ -75,6 +77,24 @@ def open_payloads(url: str) -> Payloads:
 
         return ObjectPayloads.at(url)
     raise StoreError("no such payload store: expected file:///folder, memory:// or s3://bucket/prefix?endpoint=…")
+
+
+async def keep(payloads: Payloads, content: AsyncIterable[bytes] | bytes) -> bytes | Payload:
+    """Small content as it is, to be kept in a row; larger content put into `payloads`, durable on return."""
+    if isinstance(content, bytes):
+        return content if len(content) <= IN_ROW else await payloads.put(content)
+    start, rest = bytearray(), aiter(content)
+    async for piece in rest:
+        start += piece
+        if len(start) > IN_ROW:
+            return await payloads.put(_joined(bytes(start), rest))
+    return bytes(start)
+
+
+async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for piece in rest:
+        yield piece
 
 
 def checked(ref: str) -> str:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import case, null
 from sqlalchemy.dialects.postgresql import insert
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.errors import StoreError
 from fiveways.ledger.audit.chain import GENESIS, Head, Line, Removal, Segment, digest_of, hash_event, prefix, sign_line
 from fiveways.ledger.audit.event import AuditEvent, Provisional, encode
@@ -174,7 +174,7 @@ class AuditLog:
         await asyncio.to_thread(self._note_removal, found)
         rows = await remove(database, self.chain, found.last)
         details = {"segments": found.segments, "events": found.rows, "last": found.last}
-        await self.durable(AuditEvent(at=int(self._clock.time() * 1e6), kind=SEGMENTS_REMOVED, details=details))
+        await self.durable(AuditEvent(at=micros(self._clock), kind=SEGMENTS_REMOVED, details=details))
         return rows
 
     async def purge(self, now: datetime) -> int:
@@ -286,7 +286,7 @@ class AuditLog:
                 rows=standing.rows,
                 before=standing.before.hex(),
                 after=standing.link.hex(),
-                at=int(self._clock.time() * 1e6),
+                at=micros(self._clock),
                 previous=standing.digest.hex(),
             )
             standing.closed(self._append(segment))
@@ -301,7 +301,7 @@ class AuditLog:
                 last=found.last,
                 rows=found.rows,
                 after=found.after,
-                at=int(self._clock.time() * 1e6),
+                at=micros(self._clock),
                 previous=standing.digest.hex(),
             )
             standing.noted(self._append(removal))

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.errors import StoreError
 from fiveways.ledger.audit.chain import GENESIS, Head, Line, hash_event, head_of_row, holds, prefix
 from fiveways.ledger.audit.event import AuditEvent
@@ -95,13 +95,13 @@ async def recover(database: Database, files: ChainFiles, private: Ed25519Private
         standing.next = max(newest, accepted) + 1
         standing.first, standing.before, standing.rows = standing.next, standing.link, 0
         details: dict[str, Any] = {"after": tail.seq, "before": standing.link.hex(), "found": finding}
-        standing.event = AuditEvent(at=int(clock.time() * 1e6), kind=BROKEN, details=details)
+        standing.event = AuditEvent(at=micros(clock), kind=BROKEN, details=details)
     elif files.accepted[0] != tail.seq:
         standing.next = max(accepted, tail.seq) + 1
         details = {"after": tail.seq, "lost": standing.next - 1 - tail.seq}
         if files.accepted[0] < tail.seq:
             details["uncounted"] = True  # a power cut took the counter back: how many were lost is not known
-        standing.event = AuditEvent(at=int(clock.time() * 1e6), kind=RECOVERED, details=details)
+        standing.event = AuditEvent(at=micros(clock), kind=RECOVERED, details=details)
     files.accepted[0] = standing.next - 1
     return standing
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import BindParameter, Integer, Text, bindparam, delete, exists, insert, select
 
-import msgspec
-from sqlalchemy import BigInteger, BindParameter, Integer, Text, bindparam, delete, exists, insert, select
-
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
-from fiveways.methods.messaging.records import Details, inbox, message_events, messages
-from fiveways.methods.messaging.service import Messaging, Step, new_id
+from fiveways.methods.messaging.records import inbox, message_events, messages
+from fiveways.methods.messaging.reports import Report
+from fiveways.methods.messaging.service import Messaging, new_id
 from fiveways.methods.messaging.states import PLACE, State
 
 _id: BindParameter[str] = bindparam("b_id", type_=Text)
 _place: BindParameter[int] = bindparam("b_place", type_=Integer)
 _forget_later = delete(message_events).where(message_events.c.message == _id, message_events.c.place >= _place)
-_happen = insert(message_events).from_select(
-    ["message", "place", "state", "at", "code", "reason"],
-    select(
-        messages.c.id,
-        _place,
-        *(
-            bindparam(f"b_{name}", type_=kind)
-            for name, kind in (("state", Text), ("at", BigInteger), ("code", Text), ("reason", Text))
-        ),
-    ).where(messages.c.id == _id),
+_happen = records.append_event(
+    messages.c.id, _place, *(bindparam(f"b_{name}", type_=Text) for name in ("state", "code", "reason")), messages.c.id == _id
 )
 _wait = insert(inbox).from_select(
     ["mailbox", "message", "workflow"],
@@ -47,7 +37,7 @@ class Control:
 
     async def move(self, message_id: str, state: State, *, code: str = "", reason: str = "") -> bool:
         """Put a message into a state; whether there is such a message. What had followed that place in its life is forgotten."""
-        event = {"b_state": state.value, "b_at": self._now(), "b_code": code, "b_reason": reason}
+        event = {"b_state": state.value, "b_at": micros(self._clock), "b_code": code, "b_reason": reason}
         where = {"b_id": message_id, "b_place": PLACE[state]}
         _, happened, _ = await self._group.transact(
             (_forget_later, where),
@@ -57,20 +47,10 @@ class Control:
         self._messaging.recount()
         return happened.rowcount > 0
 
-    async def report(self, recipient: str, workflow: str, local_id: str, *, code: str, reason: str, details: Details) -> str:
+    async def report(self, report: Report) -> str:
         """Put a report into an inbox; its id."""
-        now = self._now()
+        now = micros(self._clock)
         id_ = new_id(now)
-        message: dict[str, Any] = {
-            "id": id_, "sender": "", "recipient": recipient, "workflow": workflow, "local_id": local_id, "kind": "REPORT",
-            "chunks": 0, "at": now, "correlation": "", "details": msgspec.json.encode(details),
-        }  # fmt: skip
-        accepted = State.ACCEPTED
-        event = {"message": id_, "place": PLACE[accepted], "state": accepted.value, "at": now, "code": code, "reason": reason}
-        steps: list[Step] = [(records.add_message, message), (records.add_event, event), (_wait, {"b_id": id_})]
-        await self._group.transact(*steps)
+        await self._group.transact(*report.steps(id_, now))
         self._messaging.recount()
         return id_
-
-    def _now(self) -> int:
-        return int(self._clock.time() * 1e6)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, BindParameter, Integer, Select, Text, bindparam, exists, select
 
 from fiveways.ledger.ledger import Ledger
-from fiveways.methods.messaging.records import Message, message_events, messages, messages_of
+from fiveways.methods.messaging.records import Message, message_events, messages, messages_of, with_life
 from fiveways.methods.messaging.states import PLACE, State
 
 FIRST, LAST = "", "~"
@@ -23,12 +23,7 @@ _whole_once = exists().where(_life.message == messages.c.id, _life.place == PLAC
 def _newest(*conditions: Any) -> Select[Any]:
     wanted = select(messages.c.id).where(*conditions, messages.c.id < _behind, messages.c.at > _since)
     page = wanted.order_by(messages.c.id.desc()).limit(_most).subquery()
-    return (
-        select(messages, _life.state, _life.at.label("happened"), _life.code, _life.reason)
-        .join(page, page.c.id == messages.c.id)
-        .join(message_events, _life.message == messages.c.id)
-        .order_by(messages.c.id.desc(), _life.place)
-    )
+    return with_life.join(page, page.c.id == messages.c.id).order_by(messages.c.id.desc(), _life.place)
 
 
 _QUESTIONS = {

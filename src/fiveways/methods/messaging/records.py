@@ -34,6 +34,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert as insert_new
 
 from fiveways.methods.messaging.states import PLACE, State
@@ -190,32 +191,33 @@ put_chunk = _chunk.from_select(
 deliver_if_whole = insert_new(inbox).from_select(
     ["mailbox", "message", "workflow"], select(messages.c.recipient, messages.c.id, messages.c.workflow).where(_complete)
 )
-accept_if_whole = insert_new(message_events).from_select(
-    ["message", "place", "state", "at", "code", "reason"],
-    select(messages.c.id, literal(PLACE[State.ACCEPTED]), literal(State.ACCEPTED.value), bindparam("b_at", type_=BigInteger),
-           literal(""), literal("")).where(_complete),
-)  # fmt: skip
-abandon = insert_new(message_events).from_select(
-    ["message", "place", "state", "at", "code", "reason"],
-    select(messages.c.id, literal(PLACE[State.ERROR]), literal(State.ERROR.value), bindparam("b_at", type_=BigInteger),
-           literal(""), bindparam("b_reason", type_=Text)).where(messages.c.id == _id, ~_arrived),
-)  # fmt: skip
-"""The end of an upload that was never completed."""
-end = (
-    insert_new(message_events)
-    .from_select(
-        ["message", "place", "state", "at", "code", "reason"],
-        select(
-            inbox.c.message,
-            literal(PLACE[State.ACKNOWLEDGED]),
-            *(
-                bindparam(f"b_{name}", type_=kind)
-                for name, kind in (("state", Text), ("at", BigInteger), ("code", Text), ("reason", Text))
-            ),
-        ).where(inbox.c.message == _id, inbox.c.mailbox == _mailbox),
-    )
-    .on_conflict_do_nothing()
+_at: BindParameter[int] = bindparam("b_at", type_=BigInteger)
+_reason: BindParameter[str] = bindparam("b_reason", type_=Text)
+
+
+def append_event(message: Any, place: Any, state: Any, code: Any, reason: Any, *conditions: Any) -> postgresql.Insert:
+    """A statement that appends an event (at `b_at`) to the message that `conditions` find, if any; values may be bound."""
+    event = select(message, place, state, _at, code, reason).where(*conditions)
+    return insert_new(message_events).from_select(["message", "place", "state", "at", "code", "reason"], event)
+
+
+_nothing = literal("")
+accept_if_whole = append_event(
+    messages.c.id, literal(PLACE[State.ACCEPTED]), literal(State.ACCEPTED.value), _nothing, _nothing, _complete
 )
+abandon = append_event(
+    messages.c.id, literal(PLACE[State.ERROR]), literal(State.ERROR.value), _nothing, _reason, messages.c.id == _id, ~_arrived
+)
+"""The end of an upload that was never completed."""
+end = append_event(
+    inbox.c.message,
+    literal(PLACE[State.ACKNOWLEDGED]),
+    bindparam("b_state", type_=Text),
+    bindparam("b_code", type_=Text),
+    _reason,
+    inbox.c.message == _id,
+    inbox.c.mailbox == _mailbox,
+).on_conflict_do_nothing()
 """The end of a message that waits in an inbox, whichever it is."""
 remove_chunk = delete(message_chunks).where(message_chunks.c.message == _id, message_chunks.c.number == bindparam("b_number"))
 leave_inbox = delete(inbox).where(inbox.c.message == _id, inbox.c.mailbox == _mailbox)
@@ -226,14 +228,14 @@ leave_inbox = delete(inbox).where(inbox.c.message == _id, inbox.c.mailbox == _ma
 _after: BindParameter[int] = bindparam("b_after", type_=BigInteger)
 _most: BindParameter[int] = bindparam("b_most", type_=Integer)
 _life = message_events.c
-_whole = select(messages, _life.state, _life.at.label("happened"), _life.code, _life.reason).join(
+with_life = select(messages, _life.state, _life.at.label("happened"), _life.code, _life.reason).join(
     message_events, _life.message == messages.c.id
 )
+"""A row for each event of each message; `messages_of` reads them."""
 
-find_message = _whole.where(messages.c.id == _id).order_by(_life.place)
-"""A row for each event of the message; `message_of` reads them."""
+find_message = with_life.where(messages.c.id == _id).order_by(_life.place)
 find_by_local_id = (
-    _whole.where(
+    with_life.where(
         messages.c.sender == bindparam("b_sender"), messages.c.local_id == bindparam("b_local_id"), messages.c.local_id != ""
     )
     .order_by(messages.c.id.desc(), _life.place)

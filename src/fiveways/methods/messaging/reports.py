@@ -24,21 +24,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The mailbox that sent what the report is about."""
     workflow: str
     local_id: str
-    subject: str
-    """Of the message that the report is about."""
-    linked: str
-    """The message that the report is about."""
     code: str
     """MESH's, such as `14`."""
     reason: str
+    details: Details
     correlation: str = ""
 
     def steps(self, id_: str, at: int) -> list[tuple[Writing, Mapping[str, Any]]]:
         """The rows of the report, to be written in the transaction of what it tells of. `at`: microseconds since the Unix epoch."""
-        details = Details(subject=f"NDR: {self.subject}" if self.subject else "NDR", linked=self.linked)
         message = {
             "id": id_, "sender": "", "recipient": self.recipient, "workflow": self.workflow, "local_id": self.local_id,
-            "kind": "REPORT", "chunks": 0, "at": at, "correlation": self.correlation, "details": msgspec.json.encode(details),
+            "kind": "REPORT", "chunks": 0, "at": at, "correlation": self.correlation, "details": msgspec.json.encode(self.details),
         }  # fmt: skip
         accepted = State.ACCEPTED
         event = {"message": id_, "place": PLACE[accepted], "state": accepted.value, "at": at, "code": self.code}
@@ -48,6 +44,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             (records.add_event, {**event, "reason": self.reason}),
             (records.add_to_inbox, waiting),
         ]
+
+
+def not_collected(within: timedelta) -> str:
+    """Why a message was not delivered that nobody collected within a time."""
+    return f"Message not collected by recipient after {in_words(within)}"
+
+
+def non_delivery(subject: str, linked: str) -> Details:
+    """What a report says of the message `linked`, whose subject was `subject`, that was not delivered."""
+    return Details(subject=f"NDR: {subject}" if subject else "NDR", linked=linked)
 
 
 def in_words(span: timedelta) -> str:

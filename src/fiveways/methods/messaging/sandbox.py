@@ -15,9 +15,10 @@ from fiveways.methods.messaging.control import Control
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.mesh import bodies, faults
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
+from fiveways.methods.messaging.mesh.parameters import mistake
 from fiveways.methods.messaging.mesh.views import message_details
 from fiveways.methods.messaging.records import Details
-from fiveways.methods.messaging.reports import NOT_COLLECTED, in_words
+from fiveways.methods.messaging.reports import NOT_COLLECTED, Report, non_delivery, not_collected
 from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.states import State
 from fiveways.types import Interaction, Outcome
@@ -127,12 +128,16 @@ class Sandbox:
             code, reason = new.code, new.description
             details = Details(subject=subject, file_name=new.file_name or "", linked=linked)
         else:
-            code, reason = NOT_COLLECTED, f"Message not collected by recipient after {in_words(self._collect_within)}"
-            details = Details(subject=f"NDR: {subject}" if subject else "NDR", linked=linked)
-        report = await self._control.report(
-            new.mailbox_id, new.workflow_id, new.local_id or "", code=code, reason=reason, details=details
+            code, reason, details = NOT_COLLECTED, not_collected(self._collect_within), non_delivery(subject, linked)
+        report = Report(
+            recipient=new.mailbox_id,
+            workflow=new.workflow_id,
+            local_id=new.local_id or "",
+            code=code,
+            reason=reason,
+            details=details,
         )
-        return bodies.json({"message_id": report})
+        return bodies.json({"message_id": await self._control.report(report)})
 
 
 def _not_found(text: str) -> MeshFault:
@@ -159,9 +164,7 @@ def _read(content: bytes, kind: type[Content]) -> Content:
         required = (field.encode_name for field in msgspec.structs.fields(kind) if field.required)  # type: ignore[arg-type]
         missing = [name for name in required if name not in said]
         if missing:
-            raise InvalidRequest(
-                [{"type": "missing", "loc": ["body", name], "msg": "Field required", "input": said} for name in missing]
-            )
+            raise InvalidRequest([mistake("missing", name, "Field required", where="body", input=said) for name in missing])
     try:
         return msgspec.convert(said, kind)
     except msgspec.ValidationError as error:

@@ -15,23 +15,21 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.errors import Fault
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
 from fiveways.methods.messaging.records import Chunk, Details, Message
 from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
 from fiveways.store.group import Result, Settled, Writing
-from fiveways.store.payloads import Payload
-
-IN_ROW = 64 * 1024
-"""Bytes of a chunk that are kept in its row; a larger one goes to the payload store."""
+from fiveways.store.payloads import keep
 
 Claim = tuple[Writing, Mapping[str, Any]]
 """A write that must touch a row, or nothing is done (`GroupWriter.transact`)."""
 Attest = Callable[[], Callable[[bool], None]] | None
 """Called just before a write: it records the audit event that is to be durable with it (`Interaction.attest`)."""
 Made = Callable[[list[Result]], bool]
+"""Whether the results of a submission are those of what was to be done."""
 Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
 
 
@@ -117,7 +115,7 @@ class Messaging:
 
     async def send(self, draft: Draft, body: AsyncIterable[bytes] | bytes, claim: Claim | None, attest: Attest = None) -> str:
         """Take a message, or its first chunk, in; its id, once all is durable. Raises Reused, and whatever `body` raises."""
-        now = self._newest = max(self._now(), self._newest + 1)
+        now = self._newest = max(micros(self._clock), self._newest + 1)
         id_ = new_id(now)
         chunk = await self._kept(id_, 1, body)
         row = {
@@ -170,14 +168,14 @@ class Messaging:
                 (records.find_chunk, {"b_id": message_id, "b_number": number}),
                 (records.put_chunk, {"b_id": message_id, **{f"v_{name}": value for name, value in chunk.items()}}),
                 (records.deliver_if_whole, {"b_id": message_id}),
-                (records.accept_if_whole, {"b_id": message_id, "b_at": self._now()}),
+                (records.accept_if_whole, {"b_id": message_id, "b_at": micros(self._clock)}),
                 guarded=True,
-                settled=_settling(attest, 4, None) if attest is not None else None,
+                settled=_settling(attest, _chunk_taken),
             )
         except BaseException:
             await self._drop(chunk)
             raise
-        if len(results) == 1 or not results[2].rowcount:
+        if not _chunk_taken(results):
             await self._drop(chunk)
             raise Whole("The message is whole")
         for replaced in results[1].rows:
@@ -240,13 +238,15 @@ class Messaging:
 
     async def acknowledge(self, mailbox: str, message_id: str, claim: Claim | None, attest: Attest = None) -> Message:
         """Its recipient has it: it leaves the inbox. Doing so again changes nothing. Gone, where its life has ended otherwise."""
-        event = {"b_state": State.ACKNOWLEDGED.value, "b_at": self._now(), "b_code": "", "b_reason": ""}
+        event = {"b_state": State.ACKNOWLEDGED.value, "b_at": micros(self._clock), "b_code": "", "b_reason": ""}
         _, left, found = (
             await self._transact(
                 claim,
                 (records.end, {"b_id": message_id, "b_mailbox": mailbox, **event}),
                 (records.leave_inbox, {"b_id": message_id, "b_mailbox": mailbox}),
                 (records.find_message, {"b_id": message_id}),
+                attest=attest,
+                made=lambda results: _is_acknowledged(results[-1], mailbox),
             )
         )[-3:]
         self._arrived(mailbox, -left.rowcount)
@@ -299,9 +299,12 @@ class Messaging:
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
 
-    async def _transact(self, claim: Claim | None, *steps: Step, attest: Attest = None, made: Made | None = None) -> list[Result]:
-        """Write and ask, with the claim first; `made` reads in the results of `steps` whether what was attested came to be."""
-        settled = _settling(attest, len(steps), made) if attest is not None else None
+    async def _transact(
+        self, claim: Claim | None, *steps: Step, attest: Attest = None, made: Made = lambda results: True
+    ) -> list[Result]:
+        """Write and ask, with the claim first. `made`: whether what is attested came to be, where the claim held."""
+        whole = len(steps) + (claim is not None)
+        settled = _settling(attest, lambda results: len(results) == whole and made(results))
         if claim is None:
             return await self._group.transact(*steps, settled=settled)
         results = await self._group.transact(claim, *steps, guarded=True, settled=settled)
@@ -311,28 +314,16 @@ class Messaging:
 
     async def _kept(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes) -> dict[str, Any]:
         """A row for a chunk; where the chunk is large, its bytes are in the payload store by now."""
-        start = bytearray()
-        rest: AsyncIterator[bytes] | None = None
-        if isinstance(body, bytes):
-            start += body
-        else:
-            rest = aiter(body)
-            async for piece in rest:
-                start += piece
-                if len(start) > IN_ROW:
-                    break
-        if len(start) <= IN_ROW:
-            return _chunk(message_id, number, Payload("", len(start), hashlib.sha256(start).hexdigest()), bytes(start))
-        payload = await self._ledger.payloads.put(_joined(bytes(start), rest) if rest is not None else bytes(start))
-        return _chunk(message_id, number, payload, None)
+        kept = await keep(self._ledger.payloads, body)
+        row = {"message": message_id, "number": number}
+        if isinstance(kept, bytes):
+            return {**row, "size": len(kept), "sha256": hashlib.sha256(kept).hexdigest(), "body": kept, "payload": None}
+        return {**row, "size": kept.size, "sha256": kept.sha256, "body": None, "payload": kept.ref}
 
     async def _drop(self, chunk: Mapping[str, Any]) -> None:
         """Remove the payload of a chunk that was not taken in after all."""
         if chunk["payload"] is not None:
             await self._ledger.payloads.delete(chunk["payload"])
-
-    def _now(self) -> int:
-        return int(self._clock.time() * 1e6)
 
 
 _RECOUNT = 5.0
@@ -347,25 +338,22 @@ class _Count:
         self.again = again
 
 
-async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield start
-    async for piece in rest:
-        yield piece
-
-
-def _chunk(message: str, number: int, kept: Payload, body: bytes | None) -> dict[str, Any]:
-    where = {"body": body, "payload": kept.ref if body is None else None}
-    return {"message": message, "number": number, "size": kept.size, "sha256": kept.sha256, **where}
-
-
-def _settling(attest: Callable[[], Callable[[bool], None]], steps: int, made: Made | None) -> Settled:
+def _settling(attest: Attest, made: Made) -> Settled | None:
+    """What tells the audit whether that was `made` which is attested; None where nothing is."""
+    if attest is None:
+        return None
     settle = attest()
+    return lambda results: settle(made(results))
 
-    def settled(results: list[Result]) -> None:
-        ours = results[-steps:]
-        settle(len(ours) == steps and (made is None or made(ours)))
 
-    return settled
+def _is_acknowledged(found: Result, mailbox: str) -> bool:
+    """Whether there is such a message, for `mailbox`, and it was acknowledged (`acknowledge`)."""
+    return any(message.recipient == mailbox and message.state is State.ACKNOWLEDGED for message in records.messages_of(found.rows))
+
+
+def _chunk_taken(results: list[Result]) -> bool:
+    """Whether the upload was still going on when its chunk came to be written (`add_chunk`)."""
+    return len(results) > 1 and results[2].rowcount > 0
 
 
 def _event(message: str, state: State, at: int) -> dict[str, Any]:

@@ -25,14 +25,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Select
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.correlation import new_id
 from fiveways.ledger.audit import AuditEvent
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records, service
 from fiveways.methods.messaging.directory import MessagingSettings
 from fiveways.methods.messaging.records import Details
-from fiveways.methods.messaging.reports import NOT_COLLECTED, Report, in_words
+from fiveways.methods.messaging.reports import NOT_COLLECTED, Report, in_words, non_delivery, not_collected
 from fiveways.methods.messaging.states import State
 
 AT_ONCE = 50
@@ -74,7 +74,7 @@ class Worker:
         """End what has waited for too long; how many messages, and how many of their senders were told."""
         expired = reported = 0
         while True:
-            now = self._now()
+            now = micros(self._clock)
             overdue = await self._found(records.find_overdue, b_before=now - _micros(within), b_most=AT_ONCE)
             if not overdue:
                 return expired, reported
@@ -87,7 +87,7 @@ class Worker:
 
     async def _end(self, row: Any, at: int, within: timedelta) -> bool:
         """End a message that nobody has collected; False where it had ended in the meantime."""
-        reason = f"Message not collected by recipient after {in_words(within)}"
+        reason = not_collected(within)
         mine = {"b_id": row.id, "b_mailbox": row.recipient}
         event = {"b_state": State.UNDELIVERABLE.value, "b_at": at, "b_code": NOT_COLLECTED, "b_reason": reason}
         steps: list[service.Step] = [(records.end, {**mine, **event}), (records.leave_inbox, mine)]
@@ -96,10 +96,9 @@ class Worker:
                 recipient=row.sender,
                 workflow=row.workflow,
                 local_id=row.local_id,
-                subject=_details.decode(row.details).subject,
-                linked=row.id,
                 code=NOT_COLLECTED,
                 reason=reason,
+                details=non_delivery(_details.decode(row.details).subject, row.id),
                 correlation=row.correlation,
             )
             steps += report.steps(service.new_id(at), at)
@@ -108,13 +107,13 @@ class Worker:
     async def _abandon(self, within: timedelta) -> int:
         """End uploads that were begun too long ago; how many."""
         abandoned = 0
-        until = self._now() - _micros(within)
+        until = micros(self._clock) - _micros(within)
         reason = f"Upload not completed within {in_words(within)}"
         while True:
             since = self._no_uploads_before - _LONGEST_REQUEST
             found = await self._found(records.find_unfinished, b_after=since, b_before=until, b_most=AT_ONCE)
             for row in found:
-                event = {"b_id": row.id, "b_at": self._now(), "b_reason": reason}
+                event = {"b_id": row.id, "b_at": micros(self._clock), "b_reason": reason}
                 results = await self._ledger.group.transact(
                     (records.hold_upload, {"b_id": row.id}), (records.abandon, event), guarded=True
                 )
@@ -128,7 +127,7 @@ class Worker:
     async def _remove(self, keep: timedelta) -> int:
         """Remove messages that are older than they are kept; how many."""
         removed = 0
-        before = self._now() - _micros(keep)
+        before = micros(self._clock) - _micros(keep)
         while count := await records.remove_old(self._ledger.database, before, AT_ONCE):
             removed += count
         return removed
@@ -136,7 +135,7 @@ class Worker:
     async def _remove_payloads(self, keep: timedelta) -> int:
         """Remove the payloads of messages that an earlier round has removed; how many."""
         removed = 0
-        before = service.first_id(self._now() - _micros(keep) + 1)
+        before = service.first_id(micros(self._clock) - _micros(keep) + 1)
         while found := await self._found(records.find_removed, b_id_before=before, b_most=AT_ONCE):
             for row in found:
                 if row.payload is not None:
@@ -154,10 +153,7 @@ class Worker:
     async def _tell(self, kind: str, **counts: int) -> None:
         """Leave in the audit how many messages something befell, where it was any; never which."""
         if any(counts.values()):
-            await self._ledger.audit.durable(AuditEvent(at=self._now(), kind=kind, id=new_id(), details=counts))
-
-    def _now(self) -> int:
-        return int(self._clock.time() * 1e6)
+            await self._ledger.audit.durable(AuditEvent(at=micros(self._clock), kind=kind, id=new_id(), details=counts))
 
 
 def _micros(span: timedelta) -> int:

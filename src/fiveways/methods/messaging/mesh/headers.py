@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
 
+from fiveways.methods.messaging.mesh.bodies import moment
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault, bad_chunks
+from fiveways.methods.messaging.mesh.parameters import mistake, too_long
 from fiveways.methods.messaging.records import Details, Message
 from fiveways.methods.messaging.service import Draft
 from fiveways.methods.messaging.states import State
@@ -25,6 +25,11 @@ _CHECKSUM = re.compile(r"[A-Za-z0-9\s:\-/]*")
 _YES = frozenset(("y", "yes", "t", "true", "on", "1"))
 
 
+def field(interaction: Interaction, name: bytes) -> str:
+    """One of the request's fields, or ''."""
+    return next((_text(value) for known, value in reversed(interaction.headers) if known == name), "")
+
+
 def fields_of(interaction: Interaction) -> dict[bytes, str]:
     """The request's fields by name, the last of each; each byte a character, so that a recipient gets the bytes that were sent."""
     return {name: _text(value) for name, value in interaction.headers}
@@ -34,7 +39,7 @@ def draft(sender: str, interaction: Interaction) -> Draft:
     """What a sender hands in. Raises InvalidRequest for what is missing or too long, MeshFault for what must not be said so."""
     fields = fields_of(interaction)
     mistakes = [missing(name) for name in _REQUIRED if name not in fields]
-    mistakes += [mistake for name in _LONGEST if (mistake := _too_long(name, fields)) is not None]
+    mistakes += [found for name in _LONGEST if (found := _too_long(name, fields)) is not None]
     if mistakes:
         raise InvalidRequest(mistakes)
     said = {name: fields.get(name, "") for name in _LONGEST}
@@ -84,9 +89,9 @@ def _supported(encoding: str) -> str:
 
 def chunk_of(fields: dict[bytes, str], number: int, message_id: str) -> int:
     """How many chunks there are, as the Mex-Chunk-Range of a chunk but the first says."""
-    mistake = _too_long(b"mex-chunk-range", fields)
-    if mistake is not None:
-        raise InvalidRequest([mistake])
+    found = _too_long(b"mex-chunk-range", fields)
+    if found is not None:
+        raise InvalidRequest([found])
     return chunk_range(fields.get(b"mex-chunk-range", "") or "0:0", number, message_id)[1]
 
 
@@ -122,7 +127,7 @@ def collected(message: Message, number: int) -> Headers:
         "mex-content-encrypted": "Y" if details.encrypted else None,
         "mex-content-checksum": details.checksum,
         "mex-content-type": details.content_type,
-        "last-modified": format_datetime(_moment(message.events[-1].at), usegmt=True),
+        "last-modified": format_datetime(moment(message.events[-1].at), usegmt=True),
     }
     return [(name.encode(), _bytes(value)) for name, value in fields.items() if value]
 
@@ -138,11 +143,7 @@ def _status(message: Message) -> dict[str, str | None]:
         report = message.events[0]
         told = {"code": report.code, "event": "SEND", "description": report.reason, "success": "ERROR"}
     status: dict[str, str | None] = {f"mex-status{name}": value for name, value in told.items()}
-    return {**status, "mex-statustimestamp": f"{_moment(accepted):%Y%m%d%H%M%S}", "mex-linkedmsgid": message.details.linked}
-
-
-def _moment(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1e6, UTC)
+    return {**status, "mex-statustimestamp": f"{moment(accepted):%Y%m%d%H%M%S}", "mex-linkedmsgid": message.details.linked}
 
 
 def _text(value: bytes) -> str:
@@ -156,14 +157,11 @@ def _bytes(value: str) -> bytes:
         return value.encode()
 
 
-def missing(name: bytes) -> dict[str, Any]:
+def missing(name: bytes) -> dict[str, object]:
     """What is said of a field that is not there."""
-    return {"type": "missing", "loc": ["header", name.decode()], "msg": "Field required"}
+    return mistake("missing", name.decode(), "Field required", where="header")
 
 
-def _too_long(name: bytes, fields: dict[bytes, str]) -> dict[str, Any] | None:
+def _too_long(name: bytes, fields: dict[bytes, str]) -> dict[str, object] | None:
     said, most = fields.get(name, ""), _LONGEST[name]
-    if len(said) <= most:
-        return None
-    message = f"String should have at most {most} characters"
-    return {"type": "string_too_long", "loc": ["header", name.decode()], "msg": message, "input": said, "ctx": {"max_length": most}}
+    return too_long(name.decode(), said, most, where="header") if len(said) > most else None

@@ -44,8 +44,7 @@ def sized(asked: dict[str, str], name: str, least: int, most: int) -> str:
         message = f"String should have at least {least} character{'s' if least > 1 else ''}"
         raise InvalidRequest([mistake("string_too_short", name, message, value, ctx={"min_length": least})])
     if len(value) > most:
-        message = f"String should have at most {most} characters"
-        raise InvalidRequest([mistake("string_too_long", name, message, value, ctx={"max_length": most})])
+        raise InvalidRequest([too_long(name, value, most)])
     return value
 
 
@@ -76,6 +75,12 @@ def mistake(
     """What is said of a value that is not as it must be; `where` it stands."""
     said = {} if value is None else {"input": value}
     return {"type": kind, "loc": [where, name], "msg": message, **said, **besides}
+
+
+def too_long(name: str, value: str, most: int, *, where: str = "query") -> dict[str, object]:
+    """What is said of a text over its length."""
+    message = f"String should have at most {most} characters"
+    return mistake("string_too_long", name, message, value, where=where, ctx={"max_length": most})
 
 
 def _at_least(name: str, value: str, least: int, where: str = "query") -> dict[str, object]:

@@ -72,7 +72,7 @@ class Mesh:
         """Answer a request."""
         version = 1
         try:
-            version = version_of(headers.fields_of(interaction).get(b"accept", ""))
+            version = version_of(headers.field(interaction, b"accept"))
             outcome = await self._handle(interaction, version)
         except Refusal as refusal:
             outcome = faults.answer(faults.worded(refusal), version, interaction.id)
@@ -85,12 +85,14 @@ class Mesh:
         segments = [unquote(segment.decode("latin-1")) for segment in interaction.path.split(b"/")[1:]]
         match method, segments:
             case "GET", ["messageexchange", "_ping"]:
-                return self._named(interaction, "ping", bodies.json(self._about))
+                interaction.name = "ping"
+                return bodies.json(self._about)
             case "GET", [_, "endpointlookup", ods_code, workflow]:
-                return self._named(interaction, "endpoint.lookup", self._lookup(ods_code, workflow, version))
+                interaction.name = "endpoint.lookup"
+                return self._lookup(ods_code, workflow, version)
             case "GET", [_, "workflowsearch", workflow]:
-                found = self._directory.receivers(_not_blank(workflow, "workflow id missing"))
-                return self._named(interaction, "workflow.search", bodies.lookup(found, 2))
+                interaction.name = "workflow.search"
+                return bodies.lookup(self._directory.receivers(_not_blank(workflow, "workflow id missing")), 2)
             case "GET" | "POST", ["messageexchange", mailbox]:
                 return await self._handshake(interaction, mailbox, version)
             case "GET", [_, mailbox, "inbox"]:
@@ -137,10 +139,6 @@ class Mesh:
             if not repeatable or rows != [(proof.purpose,)]:
                 raise faults.forbidden("Error Duplicated Authentication Token") from None
             return await work(None)
-
-    def _named(self, interaction: Interaction, name: str, outcome: Outcome) -> Outcome:
-        interaction.name = name
-        return outcome
 
     # --- paths -----------------------------------------------------------------------------------------------------------
 
@@ -245,7 +243,7 @@ class Mesh:
             kind = message.details.content_type
             kind += "; charset=utf-8" if kind.startswith("text/") and "charset" not in kind else ""
         told.append((b"content-type", kind.encode()))
-        if message.details.content_encoding and "gzip" not in headers.fields_of(interaction).get(b"accept-encoding", "").lower():
+        if message.details.content_encoding and "gzip" not in headers.field(interaction, b"accept-encoding").lower():
             body = decompressed(body)
         else:
             told.append((b"content-length", b"%d" % chunk.size))

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from msgspec.structs import replace
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.correlation import is_guid
 from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog
@@ -113,7 +113,7 @@ class Audit:
         if ids.correlation_id is not ids.request_id:
             correlation_id = self._kept(ids.correlation_id)
         return AuditEvent(
-            at=int(self._clock.time() * 1_000_000),
+            at=micros(self._clock),
             kind=INTERACTION,
             id=interaction.id,
             request_id=request_id,

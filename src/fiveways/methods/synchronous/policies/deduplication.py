@@ -26,11 +26,9 @@ from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.rendering import Render
 from fiveways.methods.synchronous.request import ClientGone
 from fiveways.methods.synchronous.upstream.faults import UpstreamFault
-from fiveways.store.payloads import Payloads
+from fiveways.store.payloads import Payloads, keep
 from fiveways.types import Handler, Interaction, Outcome
 
-IN_ROW = 64 * 1024
-"""Bytes of an answer that are kept in its row; a larger one goes to the payload store."""
 _LOOK = 0.1
 """Seconds between looks at whether another process has finished the first request."""
 
@@ -136,13 +134,8 @@ class Deduplication:
 
     async def _store(self, claim: Claim, digest: _Digest, outcome: Outcome) -> Answered:
         memory = self._memory
-        body, payload = outcome.body, None
-        if not isinstance(body, bytes):
-            body, rest = await _first_bytes(body)
-            if rest is not None:
-                payload, body = (await memory.payloads.put(rest)).ref, b""
-        elif len(body) > IN_ROW:
-            payload, body = (await memory.payloads.put(body)).ref, b""
+        kept = await keep(memory.payloads, outcome.body)
+        body, payload = (kept, None) if isinstance(kept, bytes) else (b"", kept.ref)
         await digest.drain()
         expires, fingerprint = memory.clock.now() + self._settings.keep, digest.value()
         answer = Answer(outcome.status, outcome.headers, body, payload)
@@ -155,22 +148,6 @@ class Deduplication:
         headers = [*answer.headers, (b"idempotency-expires", expires)]
         body = self._memory.payloads.open(answer.payload) if answer.payload is not None else answer.body
         return Outcome(answer.status, headers, body)
-
-
-async def _first_bytes(body: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes] | None]:
-    """A body whole, where it is small; otherwise what it began with and a stream of all of it."""
-    start = bytearray()
-    async for chunk in body:
-        start += chunk
-        if len(start) > IN_ROW:
-            return b"", _joined(bytes(start), body)
-    return bytes(start), None
-
-
-async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield start
-    async for chunk in rest:
-        yield chunk
 
 
 async def _next(body: AsyncIterator[bytes]) -> bytes | None:

@@ -5,8 +5,7 @@
                                 └──header section──▶ BODY ───────┘ last byte, connection persistent and request all sent
     any state ──failure, abort, end of a connection that does not persist──▶ CLOSED
 
-There are no timers here: `check`, called every now and then by the pool, stamps what it sees and ends what has taken too long.
-That keeps the clock off the path of a request.
+There are no timers here: the pool calls `check` every now and then (`bounds.Watch`).
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from enum import Enum
 from typing import Final, Protocol, cast
 
 from fiveways.methods.synchronous.upstream.body import StreamedBody
-from fiveways.methods.synchronous.upstream.bounds import Bounds
+from fiveways.methods.synchronous.upstream.bounds import Bounds, Watch
 from fiveways.methods.synchronous.upstream.chunked import ChunkedDecoder
-from fiveways.methods.synchronous.upstream.faults import Phase, UpstreamFaulty, UpstreamTimeout
+from fiveways.methods.synchronous.upstream.faults import Phase, UpstreamFaulty
 from fiveways.methods.synchronous.upstream.message import UpstreamAnswer
 from fiveways.methods.synchronous.upstream.response_head import (
     CHUNKED,
@@ -65,9 +64,9 @@ class Connection(asyncio.Protocol):
     """A connection. `stale` is True where it had been used before and closed without a byte of answer to this request."""
 
     __slots__ = (
-        "_body", "_bodyless", "_bounds", "_decoder", "_drained", "_keep", "_loop", "_moved", "_owner", "_parser", "_partial",
-        "_pending", "_poll", "_reading_paused", "_remaining", "_sender", "_since", "_started", "_tunnel", "_used", "_waiter",
-        "_write_paused", "generation", "sent", "stale", "state", "transport",
+        "_body", "_bodyless", "_bounds", "_decoder", "_drained", "_keep", "_loop", "_owner", "_parser", "_partial", "_poll",
+        "_reading_paused", "_remaining", "_sender", "_tunnel", "_used", "_waiter", "_watch", "_write_paused",
+        "generation", "sent", "stale", "state", "transport",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, bounds: Bounds, parser: ResponseHeadParser, generation: int) -> None:
@@ -92,10 +91,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._write_paused = False
         self._reading_paused = False
-        self._moved = False
-        self._pending = 0
-        self._started: float | None = None
-        self._since: float | None = None
+        self._watch = Watch(bounds)
         self._poll: select.poll | None = None
 
     # --- sending --------------------------------------------------------------------------------------------------------
@@ -108,8 +104,7 @@ class Connection(asyncio.Protocol):
         self.state = _AWAITING
         self._bodyless = bodyless
         self._tunnel = tunnel
-        self._started = self._since = None
-        self._moved = False
+        self._watch.begin()
         waiter = self._waiter = self._loop.create_future()
         self.transport.write(data)
         return waiter
@@ -168,7 +163,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the back end."""
-        self._moved = True
+        self._watch.moved = True
         try:
             if self.state is _AWAITING:
                 self._read_head(data)
@@ -190,7 +185,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, in whatever way."""
         if self.state is _AWAITING:
-            self.stale = self._used and not self._moved
+            self.stale = self._used and not self._watch.moved
             self.fail(UpstreamFaulty("The back end closed the connection before answering.", phase="first_byte", reached=True))
         elif self.state is _BODY:
             self.fail(UpstreamFaulty("The back end broke its answer off.", phase="body", reached=True))
@@ -251,7 +246,7 @@ class Connection(asyncio.Protocol):
             self._remaining = UNTIL_CLOSE
         body = self._body = StreamedBody(self)
         self.state = _BODY
-        self._since = None
+        self._watch.turn()
         self._deliver(UpstreamAnswer(status, headers, body), complete=False)
         for piece in pieces:
             body.feed(piece)
@@ -303,7 +298,8 @@ class Connection(asyncio.Protocol):
         else:
             self.state = _IDLE
             self._used = True
-            self._sender = self._since = None
+            self._sender = None
+            self._watch.turn()
             if self._reading_paused:
                 self.resume_reading()
             self._owner.released(self)
@@ -359,45 +355,20 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> bool:
         """End what has taken too long at `now` (seconds); whether an exchange is still going on."""
-        state = self.state
+        state, watch = self.state, self._watch
         if state is _IDLE:
-            if self._waited(now) >= self._bounds.idle:
+            if watch.rested(now):
                 self.close()
             return False
         if state is _CLOSED:
             return False
-        if self._started is None:
-            self._started = now
-        elif now - self._started >= self._bounds.total:
-            self._time_out("total", "The exchange with the back end took too long.")
-        elif state is _BODY:
-            self._check_body(now)
-        else:
-            self._check_answer(now)
+        if watch.first(now):
+            return True
+        late = watch.overdue(now)
+        if late is None and state is _BODY:
+            late = watch.reading(now, paused=self._reading_paused)
+        elif late is None:
+            late = watch.awaiting(now, self.transport.get_write_buffer_size(), sent=self.sent)
+        if late is not None:
+            self.fail(late)
         return self.state is not _CLOSED
-
-    def _check_answer(self, now: float) -> None:
-        pending = self.transport.get_write_buffer_size()
-        if pending != self._pending or not (pending or self.sent):  # bytes leave, or the sender has none to give yet
-            self._pending = pending
-            self._since = now
-        elif self._waited(now) >= (self._bounds.progress if pending else self._bounds.first_byte):
-            if pending:
-                self._time_out("request", "The back end stopped taking the request.")
-            else:
-                self._time_out("first_byte", "The back end did not answer in time.")
-
-    def _check_body(self, now: float) -> None:
-        if self._moved or self._reading_paused:
-            self._moved = False
-            self._since = now
-        elif self._waited(now) >= self._bounds.progress:
-            self._time_out("body", "The back end stopped in the middle of its answer.")
-
-    def _waited(self, now: float) -> float:
-        if self._since is None:
-            self._since = now
-        return now - self._since
-
-    def _time_out(self, phase: Phase, diagnostics: str) -> None:
-        self.fail(UpstreamTimeout(diagnostics, phase=phase, reached=True))
