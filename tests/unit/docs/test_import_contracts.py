@@ -43,6 +43,7 @@ def test_the_house_breaks_no_contract(house: Path) -> None:
         ("utils/__init__.py", "", "Imports run one way"),
         ("methods/messaging/__init__.py", "import fiveways.methods.synchronous.api", "No method imports another"),
         ("methods/synchronous/upstream/tls.py", "import fiveways.ledger.keys", "The connection to a back end"),
+        ("client/__init__.py", "import fiveways.store.tables", "The consumer's half"),
         ("linter/rules/sy05.py", "import fiveways.linter.rules.fh01", "No lint rule imports another"),
         ("demo/stories/messaging.py", "import fiveways.demo.stories.gateway", "No story of the demo imports another"),
     ],

@@ -1,0 +1,14 @@
+"""`fiveways mailbox`: mailboxes, from the side of whoever has one."""
+
+from __future__ import annotations
+
+import typer
+
+commands = typer.Typer(
+    help="Mailboxes: listen to one, exchange files through one, see what is still unanswered.", no_args_is_help=True
+)
+
+
+@commands.callback()
+def _mailbox() -> None:
+    pass
