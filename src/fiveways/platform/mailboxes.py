@@ -35,7 +35,7 @@ def mounted(deployment: Deployment, ledger: Ledger, clock: Clock, base: Path) ->
     mesh = Mesh(
         messaging,
         directory,
-        Tokens(directory, settings.shared_key.resolve(base), clock),
+        Tokens(directory, settings.shared_key.resolve(base), clock, certified=settings.client_certificates == "required"),
         ledger.group,
         history=History(ledger),
         clock=clock,
@@ -58,6 +58,7 @@ def _directory(deployment: Deployment, base: Path) -> Directory:
             org_name=deployment.organisations[each.organisation].name,
             password=each.password.resolve(base),
             active=each.active,
+            certificates=each.certificates,
         )
         for id_, each in deployment.mailboxes.items()
     ]

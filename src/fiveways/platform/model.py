@@ -180,6 +180,23 @@ def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
         yield Mistake(("messaging", "keep"), "a message is kept at least as long as it may be collected (collect_within)")
     if deployment.mailboxes and deployment.messaging.shared_key is None:
         yield Mistake(("mailboxes",), "the tokens of mailboxes need messaging: {shared_key: env:NAME or file:path}")
+    yield from _certificates(deployment)
+
+
+_NOBODY_ASKS = "no listener asks for client certificates: listeners: {…: {client_certificates: {ca: file:…}}}"
+
+
+def _certificates(deployment: Deployment) -> Iterator[Mistake]:
+    """Mailboxes that nobody could use, as the certificate they demand is never asked for, or not said."""
+    asked_for = any(listener.client_certificates is not None for listener in deployment.listeners.values())
+    required = deployment.messaging.client_certificates == "required"
+    if required and not asked_for:
+        yield Mistake(("messaging", "client_certificates"), f"found 'required', and {_NOBODY_ASKS}")
+    for name, mailbox in deployment.mailboxes.items():
+        if mailbox.certificates and not asked_for:
+            yield Mistake(("mailboxes", name, "certificates"), _NOBODY_ASKS)
+        if required and not mailbox.certificates:
+            yield Mistake(("mailboxes", name), "names no certificates:, and messaging.client_certificates is 'required'")
 
 
 def _shared_identities(deployment: Deployment) -> Iterator[Mistake]:

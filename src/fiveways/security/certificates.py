@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from fiveways.clock import Clock
 from fiveways.errors import DeploymentError
 from fiveways.security.settings import ClientCertificate
+from fiveways.types import Interaction
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 _BACKDATED = timedelta(minutes=5)
@@ -110,6 +111,13 @@ def identify(certificate: bytes | x509.Certificate) -> CertificateIdentity:
     except x509.ExtensionNotFound:
         dns, uris = frozenset(), frozenset()
     return CertificateIdentity(parsed.subject.rfc4514_string(), dns, uris, parsed.fingerprint(hashes.SHA256()).hex())
+
+
+def presented(interaction: Interaction) -> CertificateIdentity | None:
+    """Whose certificate a request came with; None where its listener asked for none, or the client had none."""
+    tls = (interaction.scope or {}).get("extensions", {}).get("tls", {})
+    found: CertificateIdentity | None = tls.get("fiveways.identity")
+    return found
 
 
 class ClientCertificates:

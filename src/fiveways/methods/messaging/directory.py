@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fiveways.deployment.settings import Duration, OdsCode, Reference, Settings
+from fiveways.security.certificates import CertificateIdentity, ClientCertificates
+from fiveways.security.settings import ClientCertificate
 
 MailboxId = Annotated[str, Field(pattern=r"^[A-Z0-9_-]{1,100}$")]
 WorkflowId = Annotated[str, Field(pattern=r"^[!-~]{1,300}$")]
 
 
-class MailboxSettings(Settings):
-    """A mailbox: whose it is, and how its owner proves to be that."""
+class MailboxProfile(Settings):
+    """A mailbox: whose it is, and how it may be used."""
 
     organisation: OdsCode
     """The organisation whose mailbox it is."""
     name: str = ""
     """What people call it."""
-    password: Reference
-    """Its password, from the environment or a file: `env:NAME`, `file:path`."""
     active: bool = True
     """Whether it may be used at all."""
+    certificates: tuple[ClientCertificate, ...] = ()
+    """Client certificates of which a request must bear one, besides its token. Several mailboxes may name the same."""
+
+
+class MailboxSettings(MailboxProfile):
+    """A mailbox: whose it is, and how its owner proves to be that."""
+
+    password: Reference
+    """Its password, from the environment or a file: `env:NAME`, `file:path`."""
 
 
 class WorkflowSettings(Settings):
@@ -45,6 +54,8 @@ class MessagingSettings(Settings):
     """How long a message waits to be collected before its sender is told that it was not."""
     keep: Duration = timedelta(days=30)
     """How long a message and what is known of it is kept."""
+    client_certificates: Literal["required", "optional"] = "optional"
+    """Whether a request for any mailbox must bear a client certificate that the mailbox names, or for those that name some."""
     open_workflows: bool = False
     """Whether a workflow that is not declared may be sent by everybody to everybody."""
     sandbox: bool = False
@@ -56,15 +67,31 @@ class MessagingSettings(Settings):
 class Mailbox:
     """A mailbox as it runs."""
 
-    __slots__ = ("active", "id", "name", "ods_code", "org_name", "password")
+    __slots__ = ("_known", "active", "certificates", "id", "name", "ods_code", "org_name", "password")
 
-    def __init__(self, id: str, *, ods_code: str, name: str = "", org_name: str = "", password: bytes, active: bool = True) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        *,
+        ods_code: str,
+        name: str = "",
+        org_name: str = "",
+        password: bytes,
+        active: bool = True,
+        certificates: Sequence[ClientCertificate] = (),
+    ) -> None:
         self.id = id
         self.name = name
         self.ods_code = ods_code
         self.org_name = org_name
         self.password = password
         self.active = active
+        self.certificates = tuple(certificates)
+        self._known = ClientCertificates((certificate, id) for certificate in certificates)
+
+    def names(self, identity: CertificateIdentity | None) -> bool:
+        """Whether a client's certificate (None: it has shown none) is one of those that this mailbox names."""
+        return identity is not None and self._known.find(identity) is not None
 
 
 class Workflow:

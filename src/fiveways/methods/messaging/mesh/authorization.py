@@ -6,6 +6,9 @@
 A token is good within two hours of its time (UTC), and once. mesh-client sends a request again, token and all, where it got no
 answer: so a token is taken again for the very same method, path and query, but never to send a message, which could then be
 there twice. What a token was used for is kept in the store: it holds across restarts and nodes.
+
+A mailbox may demand a client certificate besides. It is looked at once the token has proved good: who has no password learns
+nothing of what else a mailbox asks for.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from fiveways.ledger import replay
 from fiveways.methods.messaging.directory import Directory, Mailbox
 from fiveways.methods.messaging.mesh.faults import bad_header, forbidden, no_such_mailbox
 from fiveways.methods.messaging.service import Claim
+from fiveways.security.certificates import presented
 from fiveways.types import Interaction
 
 WINDOW = timedelta(hours=2)
@@ -43,12 +47,16 @@ class Proof(NamedTuple):
 
 
 class Tokens:
-    """Checks tokens of the mailboxes of a directory."""
+    """Checks tokens of the mailboxes of a directory, and the client certificates that mailboxes name.
 
-    def __init__(self, directory: Directory, shared_key: bytes, clock: Clock) -> None:
+    `certified`: every mailbox demands a certificate; one that names none is then nobody's.
+    """
+
+    def __init__(self, directory: Directory, shared_key: bytes, clock: Clock, *, certified: bool = False) -> None:
         self._directory = directory
         self._key = shared_key
         self._clock = clock
+        self._certified = certified
 
     def check(self, interaction: Interaction, mailbox_id: str) -> Proof:
         """Who calls for `mailbox_id` (upper case). Raises MeshFault; whether the token is new the store says, by the claim."""
@@ -71,6 +79,8 @@ class Tokens:
         made = _moment(timestamp)
         if made is None or abs(self._clock.now() - made) > WINDOW:
             raise forbidden("Invalid Authentication Token")
+        if (self._certified or mailbox.certificates) and not mailbox.names(presented(interaction)):
+            raise forbidden("Client certificate is missing or not one of the mailbox's")
         # Tokens of a minute lie together in the store; what is hashed does not depend on how the scheme or the hash are spelt.
         value = timestamp + hashlib.sha256(text).digest()[:20]
         purpose = hashlib.sha256(b"%b %b?%b" % (interaction.method.encode(), interaction.path, interaction.query)).digest()[:16]
