@@ -7,12 +7,13 @@ import sqlite3
 
 import pytest
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, insert, select, text, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import insert as insert_new
 
 from fiveways.clock import SystemClock
 from fiveways.errors import StoreError
 from fiveways.store.database import Database
-from fiveways.store.group import GroupWriter
+from fiveways.store.group import Compiled, GroupWriter, Step
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +114,42 @@ async def test_what_was_enqueued_goes_along_with_what_somebody_waits_for(databas
     await writer.submit(add, {"id": 2, "text": ""})
     assert await ids(database) == [1, 2]
     await writer.close()
+
+
+class Lingering:
+    """A source whose rows nobody waits for."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self._row = Step(Compiled(add, sqlite.dialect()), ())
+
+    def pending(self) -> bool:
+        return not self.taken
+
+    def gather(self) -> Step:
+        self.taken += 1
+        return self._row
+
+    def committed(self) -> None: ...
+
+    def failed(self, error: StoreError) -> None: ...
+
+    def settled(self) -> None: ...
+
+
+async def test_what_need_not_be_synced_is_seen_by_all_and_keeps_nothing_that_lingers_from_being_written(
+    database: Database, group: GroupWriter
+) -> None:
+    lingering = Lingering()
+    group.attach(lingering)
+    await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 2, "text": ""}), guarded=True, synced=False)
+    assert await ids(database) == [1, 2]
+    assert lingering.taken == 0, "a group that is not synced takes nothing along that is to be durable"
+    group.soon()
+    async with asyncio.timeout(5):
+        while not lingering.taken:
+            results = await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 3, "text": ""}), guarded=True, synced=False)
+            assert len(results) == 1
 
 
 async def test_a_full_queue_makes_callers_wait_and_loses_nothing(database: Database) -> None:

@@ -14,18 +14,9 @@ from hypothesis import strategies as st
 from fiveways.clock import SystemClock
 from fiveways.ledger.ledger import Ledger
 from fiveways.ledger.replay import claim, use
-from fiveways.methods.messaging.records import Details
-from fiveways.methods.messaging.service import (
-    Draft,
-    EncodingChanged,
-    Gone,
-    Messaging,
-    NotYours,
-    Reused,
-    TooManyChunks,
-    Unknown,
-    Whole,
-)
+from fiveways.methods.messaging.records import Details, Draft
+from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, NotYours, Reused, TooManyChunks, Unknown, Whole
+from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.states import State
 from fiveways.store.bus import LocalBus
 from fiveways.store.database import Database
@@ -59,7 +50,7 @@ async def inbox(messaging: Messaging, mailbox: str = "BOB") -> list[str]:
     return (await messaging.waiting(mailbox, None, limit=500)).messages
 
 
-@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])
+@pytest.mark.parametrize("size", [1, 65536, 65537, 3_000_000])
 async def test_what_is_sent_waits_is_collected_whole_and_leaves_when_acknowledged(messaging: Messaging, size: int) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, size, 50_000):
@@ -77,6 +68,19 @@ async def test_what_is_sent_waits_is_collected_whole_and_leaves_when_acknowledge
     assert [event.state for event in message.events] == [State.ACCEPTED, State.ACKNOWLEDGED]
     assert await content(messaging, "BOB", first) == bytes(size), "it may be read again"
     assert await messaging.by_local_id("ALICE", "mine", None) == [message]
+
+
+async def test_a_message_without_content_is_none(messaging: Messaging) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        for _ in range(0):
+            yield b""
+
+    with pytest.raises(Empty):
+        await messaging.send(draft(), nothing(), None)
+    upload = await messaging.send(draft(chunks=2), b"one", None)
+    with pytest.raises(Empty):
+        await messaging.add_chunk("ALICE", upload, 2, 2, "gzip", nothing(), None)
+    assert await inbox(messaging) == []
 
 
 async def test_acknowledging_again_changes_nothing(messaging: Messaging) -> None:
@@ -166,7 +170,7 @@ async def test_a_claim_is_made_once_whatever_is_asked_with_it(messaging: Messagi
 async def test_pages_show_everything_once_while_messages_are_acknowledged(messaging: Messaging, pages: list[int]) -> None:
     for waiting in await inbox(messaging):
         await messaging.acknowledge("BOB", waiting, None)
-    ids = list(await asyncio.gather(*(messaging.send(draft(), b"", None) for _ in range(12))))
+    ids = list(await asyncio.gather(*(messaging.send(draft(), b"x", None) for _ in range(12))))
     seen: list[str] = []
     behind, more = 0, True
     for limit in [*pages, *[3] * 12]:

@@ -20,8 +20,9 @@ from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
 from fiveways.methods.messaging.directory import MessagingSettings
 from fiveways.methods.messaging.mesh.headers import collected
-from fiveways.methods.messaging.records import Details, Message
-from fiveways.methods.messaging.service import Draft, Gone, Messaging, Unknown, Whole
+from fiveways.methods.messaging.records import Details, Draft, Message
+from fiveways.methods.messaging.refusals import Gone, Unknown, Whole
+from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.states import State
 from fiveways.methods.messaging.worker import AT_ONCE, Worker
 from fiveways.platform.platform import Platform

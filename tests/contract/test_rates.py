@@ -23,9 +23,9 @@ class Counting(GroupWriter):
 
     asked = 0
 
-    async def submit(self, statement: Any, rows: Any) -> Any:
+    async def submit(self, statement: Any, rows: Any, *, synced: bool = True) -> Any:
         self.asked += 1
-        return await super().submit(statement, rows)
+        return await super().submit(statement, rows, synced=synced)
 
 
 @pytest.fixture

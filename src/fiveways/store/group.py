@@ -76,10 +76,10 @@ class Write:
     """One submission: steps that are kept together or not at all.
 
     `guarded`: where the first step touches no row, nothing else is done, and the first step's is the only result. `settled` is
-    told what was done, where the group is written and before its sources are asked.
+    told what was done, where the group is written and before its sources are asked. `synced`: on disk when it is told of.
     """
 
-    __slots__ = ("future", "guarded", "settled", "steps")
+    __slots__ = ("future", "guarded", "settled", "steps", "synced")
 
     def __init__(
         self,
@@ -88,11 +88,13 @@ class Write:
         *,
         guarded: bool = False,
         settled: Settled | None = None,
+        synced: bool = True,
     ) -> None:
         self.steps = steps
         self.future = future
         self.guarded = guarded
         self.settled = settled
+        self.synced = synced
 
 
 class Source(Protocol):
@@ -127,11 +129,15 @@ Outcomes = list[list[Result] | StoreError]
 """For each write of a group, in order, what its steps came to or why none was kept."""
 
 
+Done = Callable[[Outcomes, bool], None]
+
+
 class Backend(Protocol):
     """Writes groups on a raw connection, one at a time."""
 
-    def start(self, writes: Sequence[Write], sources: Sequence[Source], done: Callable[[Outcomes, bool], None]) -> None:
-        """Write a group; `done(outcomes, sources_kept)` is called in the event loop."""
+    def start(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool, done: Done) -> None:
+        """Write a group; `done(outcomes, sources_kept)` is called in the event loop, once all is on disk or, where the group need
+        not be `synced`, committed."""
         ...
 
     async def close(self) -> None:
@@ -154,38 +160,50 @@ class GroupWriter:
         self._statements: dict[Writing, Compiled] = {}
         self._running = False
         self._now = False
+        self._synced = False
+        """Whether the next group is to be on disk, whatever is in it."""
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closing = False
         self._closed = False
         self._failures = 0
 
-    async def submit(self, statement: Writing, rows: Row | Sequence[Row]) -> Result:
-        """Write `rows` with `statement`; returns once they are durable. Raises StoreError, and then none of them was kept.
+    async def submit(self, statement: Writing, rows: Row | Sequence[Row], *, synced: bool = True) -> Result:
+        """Write `rows` with `statement`; returns once they are durable (`synced`: see `transact`). Raises StoreError, and then
+        none of them was kept.
 
         `statement` should be a constant of its module: it is compiled once. Its rows are kept all or none.
         """
-        return (await self.transact((statement, rows)))[0]
+        return (await self.transact((statement, rows), synced=synced))[0]
 
     async def transact(
-        self, *steps: tuple[Writing, Row | Sequence[Row]], guarded: bool = False, settled: Settled | None = None
+        self,
+        *steps: tuple[Writing, Row | Sequence[Row]],
+        guarded: bool = False,
+        settled: Settled | None = None,
+        synced: bool = True,
     ) -> list[Result]:
         """Write several statements, in order and all or none; returns what each came to once all are durable.
 
         `guarded`: the first is a claim. Where it touches no row nothing else is done, and its result is the only one. `settled`
         is told what was done, in time for an audit event in the same commit to say so (`Provisional`); called where the group is
-        written, it must do no more than note it.
+        written, it must do no more than note it. `synced=False`, for what a power cut may take away: it returns once all is
+        committed, which every process sees and a crash of this one does not undo, and all is on disk with the next group that is
+        synced, a moment later.
         """
         while len(self._queue) >= self._limit:
             await self.room()
         future: asyncio.Future[list[Result]] = self._loop.create_future()
-        self._append(steps, future, guarded, settled)
-        self.hurry()
+        self._append(steps, future, guarded, settled, synced)
+        if synced:
+            self.hurry()
+        else:
+            self._hasten()
         return await future
 
     def enqueue(self, statement: Writing, rows: Row | Sequence[Row]) -> None:
         """Write `rows` soon, with nobody waiting; a failure is logged. Where `full` is true, await `room` first."""
-        self._append([(statement, rows)], None, False, None)
+        self._append([(statement, rows)], None, False, None, True)
         self.soon()
 
     @property
@@ -211,15 +229,23 @@ class GroupWriter:
 
     def soon(self) -> None:
         """Something is pending that can wait a little."""
-        if self._timer is None and not self._running:
-            self._timer = self._loop.call_later(self._linger, self._start)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._linger, self._lingered)
 
     def hurry(self) -> None:
         """Something is pending that somebody waits for."""
+        self._synced = True
+        self._hasten()
+
+    def _hasten(self) -> None:
         if not self._now:
             self._now = True
             if not self._running:
                 self._loop.call_soon(self._start)
+
+    def _lingered(self) -> None:
+        self._timer = None
+        self.hurry()
 
     async def flush(self) -> None:
         """Return once everything pending now has been tried."""
@@ -241,8 +267,7 @@ class GroupWriter:
             await self.flush()
         finally:
             self._closed = True
-            if self._timer is not None:
-                self._timer.cancel()
+            self._stop_timer()
             await self._backend.close()
 
     def _append(
@@ -251,11 +276,12 @@ class GroupWriter:
         future: asyncio.Future[list[Result]] | None,
         guarded: bool,
         settled: Settled | None,
+        synced: bool,
     ) -> None:
         if self._closing:
             raise StoreError("the store is closing")
         made = [self._step(statement, rows) for statement, rows in steps]
-        self._queue.append(Write(made, future, guarded=guarded, settled=settled))
+        self._queue.append(Write(made, future, guarded=guarded, settled=settled, synced=synced))
 
     def _step(self, statement: Writing, rows: Row | Sequence[Row]) -> Step:
         compiled = self._statements.get(statement)
@@ -264,19 +290,21 @@ class GroupWriter:
             if len(self._statements) >= 512:
                 self._statements.clear()
             self._statements[statement] = compiled
-        parameters = compiled.parameters
+        if isinstance(rows, dict):
+            return Step(compiled, (compiled.parameters(rows),))
         many: Iterable[Row] = (rows,) if isinstance(rows, Mapping) else rows
-        return Step(compiled, [parameters(row) for row in many])
+        return Step(compiled, [compiled.parameters(row) for row in many])
 
     def _start(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._running or self._closed:
             return
         self._now = False
         writes = list(self._queue)
-        sources = [source for source in self._sources if source.pending()]
+        synced = self._synced or any(write.synced for write in writes)
+        sources = [source for source in self._sources if source.pending()] if synced else []
+        if synced:
+            self._synced = False
+            self._stop_timer()
         if not writes and not sources:
             self._wake()
             return
@@ -286,7 +314,12 @@ class GroupWriter:
         def done(outcomes: Outcomes, kept: bool) -> None:
             self._finish(writes, sources, outcomes, kept)
 
-        self._backend.start(writes, sources, done)
+        self._backend.start(writes, sources, synced, done)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _finish(self, writes: Sequence[Write], sources: Sequence[Source], outcomes: Outcomes, kept: bool) -> None:
         self._running = False
@@ -306,10 +339,10 @@ class GroupWriter:
         if self._running:
             return
         if not self._queue and not any(source.pending() for source in self._sources):
-            self._now = False  # what was in a hurry came into this very group while it was being written
+            self._now = self._synced = False  # what was in a hurry came into this very group while it was being written
             return
         if not kept:
-            self._timer = self._timer or self._loop.call_later(min(1.0, 0.05 * 2 ** min(self._failures, 6)), self._start)
+            self._timer = self._timer or self._loop.call_later(min(1.0, 0.05 * 2 ** min(self._failures, 6)), self._lingered)
         elif self._now:
             self._loop.call_soon(self._start)
         else:

@@ -7,7 +7,7 @@ stand that nobody holds (its outcome is then unknown, and it is not carried out 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -15,9 +15,7 @@ import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.engine import URL
 
 from fiveways.errors import StoreError
-from fiveways.store.group import Outcomes, Result, Source, Step, Write
-
-_Done = Callable[[Outcomes, bool], None]
+from fiveways.store.group import Done, Outcomes, Result, Source, Step, Write
 
 
 class StoreFailed(Exception):
@@ -32,9 +30,9 @@ class PostgresBackend:
         self._connection: Any = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, writes: Sequence[Write], sources: Sequence[Source], done: _Done) -> None:
+    def start(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool, done: Done) -> None:
         """Write a group; `done` is called when it is finished."""
-        self._task = asyncio.get_running_loop().create_task(self._run(writes, sources, done))
+        self._task = asyncio.get_running_loop().create_task(self._run(writes, sources, synced, done))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -42,13 +40,13 @@ class PostgresBackend:
             await self._connection.close()
             self._connection = None
 
-    async def _run(self, writes: Sequence[Write], sources: Sequence[Source], done: _Done) -> None:
-        outcomes, kept = await self._group(writes, sources)
+    async def _run(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool, done: Done) -> None:
+        outcomes, kept = await self._group(writes, sources, synced)
         done(outcomes, kept)
 
-    async def _group(self, writes: Sequence[Write], sources: Sequence[Source]) -> tuple[Outcomes, bool]:
+    async def _group(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool) -> tuple[Outcomes, bool]:
         try:
-            return await self._transaction(writes, sources), True
+            return await self._transaction(writes, sources, synced), True
         except (StoreFailed, OSError, TimeoutError, asyncpg.InterfaceError) as error:
             await self._abandon()
             return self._all_failed(writes, sources, StoreError(f"the database failed: {error or type(error).__name__}"))
@@ -63,9 +61,9 @@ class PostgresBackend:
         outcomes: Outcomes = []
         kept = True
         for write in writes:
-            outcomes += (await self._group((write,), ()))[0]
+            outcomes += (await self._group((write,), (), synced))[0]
         for source in sources:
-            kept &= (await self._group((), (source,)))[1]
+            kept &= (await self._group((), (source,), synced))[1]
         return outcomes, kept
 
     def _all_failed(self, writes: Sequence[Write], sources: Sequence[Source], error: StoreError) -> tuple[Outcomes, bool]:
@@ -73,11 +71,13 @@ class PostgresBackend:
             source.failed(error)
         return [error] * len(writes), False
 
-    async def _transaction(self, writes: Sequence[Write], sources: Sequence[Source]) -> Outcomes:
+    async def _transaction(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool) -> Outcomes:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self._dsn, timeout=10, command_timeout=30)
         connection = self._connection
         async with connection.transaction():
+            if not synced:
+                await connection.execute("SET LOCAL synchronous_commit TO off")
             outcomes: Outcomes = []
             for _, together in groupby(writes, key=lambda write: None if write.future else write.steps[0].compiled.sql):
                 outcomes += await self._execute(connection, list(together))

@@ -8,7 +8,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -16,15 +16,14 @@ from typing import Any
 
 from fiveways.errors import StoreError
 from fiveways.store.database import BUSY_PATIENCE, BUSY_RETRY, SQLITE_PRAGMAS
-from fiveways.store.group import Compiled, Outcomes, Result, Source, Step, Write
+from fiveways.store.group import Compiled, Done, Outcomes, Result, Source, Step, Write
 
 log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = (256, 64, 16, 4, 1)
 """Rows in one INSERT: each statement hands the interpreter's lock over once, and one row each would wait for it every time."""
 
-_Done = Callable[[Outcomes, bool], None]
-_Job = tuple[Sequence[Write], Sequence[Source], _Done]
+_Job = tuple[Sequence[Write], Sequence[Source], bool, Done]
 
 
 class SqliteBackend:
@@ -36,12 +35,13 @@ class SqliteBackend:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._bulk: dict[tuple[str, int], str] = {}
+        self._synced = True
         self._thread = threading.Thread(target=self._run, name="group-writer", daemon=True)
         self._thread.start()
 
-    def start(self, writes: Sequence[Write], sources: Sequence[Source], done: _Done) -> None:
+    def start(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool, done: Done) -> None:
         """Write a group; `done` is called in the event loop."""
-        self._jobs.put((writes, sources, done))
+        self._jobs.put((writes, sources, synced, done))
 
     async def close(self) -> None:
         """Close the connection and end the thread."""
@@ -50,8 +50,9 @@ class SqliteBackend:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            writes, sources, done = job
+            writes, sources, synced, done = job
             try:
+                self._sync(synced)
                 outcomes, kept = self._group(writes, sources)
             except Exception:
                 log.exception("the group writer failed")
@@ -105,6 +106,12 @@ class SqliteBackend:
         for source, _ in gathered:
             source.committed()
         return results
+
+    def _sync(self, synced: bool) -> None:
+        """What is committed from now on is on disk (SQLite syncs what came before with it), or is left to the next that is."""
+        if synced is not self._synced:
+            self._connected().execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:

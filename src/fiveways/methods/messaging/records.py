@@ -162,6 +162,27 @@ class Chunk(msgspec.Struct, frozen=True):
     payload: str | None
 
 
+class Draft(msgspec.Struct):
+    """A message as its sender hands it in: to whom, what it is, and how many chunks there will be."""
+
+    sender: str
+    recipient: str
+    workflow: str
+    local_id: str
+    chunks: int
+    details: Details
+    correlation: str
+
+
+class Listing(msgspec.Struct):
+    """What waits in an inbox: message ids in order of arrival, the position to go on from, is there more, how many in all."""
+
+    messages: list[str]
+    last: int
+    more: bool
+    count: int
+
+
 # --- statements -----------------------------------------------------------------------------------------------------------
 
 _id: BindParameter[str] = bindparam("b_id", type_=Text)

@@ -16,10 +16,10 @@ import msgspec
 from sqlalchemy import Select
 
 from fiveways.clock import Clock, micros
-from fiveways.errors import Fault
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
-from fiveways.methods.messaging.records import Chunk, Details, Message
+from fiveways.methods.messaging.records import Chunk, Draft, Listing, Message
+from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, NotYours, Reused, TooManyChunks, Unknown, Whole
 from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
 from fiveways.store.group import Result, Settled, Writing
 from fiveways.store.payloads import keep
@@ -31,73 +31,6 @@ Attest = Callable[[], Callable[[bool], None]] | None
 Made = Callable[[list[Result]], bool]
 """Whether the results of a submission are those of what was to be done."""
 Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
-
-
-class Reused(Exception):
-    """The claim had been made before: nothing was done."""
-
-
-class Refusal(Fault):
-    """What messaging refuses; the wire has words of its own for each (`mesh/faults.py`)."""
-
-    status, code, party = 400, "MESSAGE_REFUSED", "consumer"
-
-
-class Unknown(Refusal):
-    """There is no such message, or none that the caller may know of."""
-
-    status, code = 404, "MESSAGE_UNKNOWN"
-
-
-class NotYours(Refusal):
-    """The message is somebody else's."""
-
-    status, code = 403, "MESSAGE_NOT_YOURS"
-
-
-class Gone(Refusal):
-    """The message cannot be collected: it is not whole yet, or its life has ended."""
-
-    status, code = 410, "MESSAGE_GONE"
-
-
-class Whole(Refusal):
-    """The message is whole: no chunk is taken any more."""
-
-    status, code = 423, "MESSAGE_WHOLE"
-
-
-class TooManyChunks(Refusal):
-    """The message was announced with fewer chunks."""
-
-    status, code = 406, "MESSAGE_CHUNKS"
-
-
-class EncodingChanged(Refusal):
-    """Chunks of one message have one content encoding."""
-
-    status, code = 417, "MESSAGE_ENCODING"
-
-
-class Draft(msgspec.Struct):
-    """A message as its sender hands it in: to whom, what it is, and how many chunks there will be."""
-
-    sender: str
-    recipient: str
-    workflow: str
-    local_id: str
-    chunks: int
-    details: Details
-    correlation: str
-
-
-class Listing(msgspec.Struct):
-    """What waits in an inbox: message ids in order of arrival, the position to go on from, is there more, how many in all."""
-
-    messages: list[str]
-    last: int
-    more: bool
-    count: int
 
 
 class Messaging:
@@ -199,25 +132,25 @@ class Messaging:
     ) -> Listing:
         """What waits in an inbox behind a position, `limit` messages at most; `question` may want less (`records.waiting`)."""
         asked = {"b_mailbox": mailbox, "b_after": behind, "b_most": limit + 1, **(parameters or {})}
-        rows = (await self._transact(claim, (question, asked)))[-1].rows
+        rows = (await self._ask(claim, (question, asked)))[-1].rows
         page = rows[:limit]
         last = page[-1][0] if page else behind
         return Listing([row[1] for row in page], last, len(rows) > limit, await self.count(mailbox))
 
     async def position(self, message_id: str) -> int | None:
         """Where a message stands in its inbox; None where it does not wait any more."""
-        rows = (await self._group.submit(records.position_of, {"b_id": message_id})).rows
+        rows = (await self._group.submit(records.position_of, {"b_id": message_id}, synced=False)).rows
         return rows[0][0] if rows else None
 
     async def message(self, message_id: str, claim: Claim | None = None) -> Message | None:
         """A message and its life so far, or None."""
-        rows = (await self._transact(claim, (records.find_message, {"b_id": message_id})))[-1].rows
+        rows = (await self._ask(claim, (records.find_message, {"b_id": message_id})))[-1].rows
         return records.messages_of(rows)[0] if rows else None
 
     async def collect(self, mailbox: str, message_id: str, number: int, claim: Claim | None) -> tuple[Message, Chunk | None]:
         """A message for its recipient, with the chunk asked for; None for a report, and for a chunk that is not there."""
         found, pieces = (
-            await self._transact(
+            await self._ask(
                 claim, (records.find_message, {"b_id": message_id}), (records.find_chunk, {"b_id": message_id, "b_number": number})
             )
         )[-2:]
@@ -262,11 +195,11 @@ class Messaging:
     async def by_local_id(self, sender: str, local_id: str, claim: Claim | None) -> list[Message]:
         """The newest messages that `sender` has given `local_id`: two at most, as more than one is ambiguous."""
         asked = {"b_sender": sender, "b_local_id": local_id}
-        return records.messages_of((await self._transact(claim, (records.find_by_local_id, asked)))[-1].rows)
+        return records.messages_of((await self._ask(claim, (records.find_by_local_id, asked)))[-1].rows)
 
     async def size(self, message_id: str) -> int:
         """The bytes of a message's content, all chunks together."""
-        return int((await self._group.submit(records.total_size, {"b_id": message_id})).rows[0][0])
+        return int((await self._group.submit(records.total_size, {"b_id": message_id}, synced=False)).rows[0][0])
 
     async def count(self, mailbox: str) -> int:
         """How many messages wait in an inbox: counted now and then, so seldom that it takes a thousandth of the time.
@@ -276,7 +209,7 @@ class Messaging:
         known = self._counts.get(mailbox)
         now = self._clock.monotonic()
         if known is None or now >= known.again:
-            number = (await self._group.submit(records.count, {"b_mailbox": mailbox})).rows[0][0]
+            number = (await self._group.submit(records.count, {"b_mailbox": mailbox}, synced=False)).rows[0][0]
             # Results come back in the order in which the store did things: what is added from now on came after the counting.
             took = self._clock.monotonic() - now
             known = self._counts[mailbox] = _Count(number, now + max(_RECOUNT, 1000 * took))
@@ -299,6 +232,15 @@ class Messaging:
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
 
+    async def _ask(self, claim: Claim | None, *steps: Step) -> list[Result]:
+        """Ask, with the claim first: that is seen by every process when this returns, and on disk a moment later."""
+        if claim is None:
+            return await self._group.transact(*steps, synced=False)
+        results = await self._group.transact(claim, *steps, guarded=True, synced=False)
+        if len(results) == 1:
+            raise Reused
+        return results
+
     async def _transact(
         self, claim: Claim | None, *steps: Step, attest: Attest = None, made: Made = lambda results: True
     ) -> list[Result]:
@@ -315,6 +257,8 @@ class Messaging:
     async def _kept(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes) -> dict[str, Any]:
         """A row for a chunk; where the chunk is large, its bytes are in the payload store by now."""
         kept = await keep(self._ledger.payloads, body)
+        if kept == b"":
+            raise Empty("A message without content is none")
         row = {"message": message_id, "number": number}
         if isinstance(kept, bytes):
             return {**row, "size": len(kept), "sha256": hashlib.sha256(kept).hexdigest(), "body": kept, "payload": None}

@@ -84,11 +84,11 @@ def tracking(message: Message, size: int, directory: Directory, collect_within: 
         "chunkCount": message.chunks,
         "compressFlag": yes[details.compressed],
         "contentEncoding": details.content_encoding,
-        "downloadTimestamp": _stamp(collected),
+        "downloadTimestamp": stamp(collected),
         "dtsId": message.id,
         "encryptedFlag": yes[details.encrypted],
         "expiryTime": f"{expiry:%Y%m%d%H%M%S}",
-        **({"failureDate": _stamp(failed.at), "failureDiagnostic": failed.reason} if failed is not None else {}),
+        **({"failureDate": stamp(failed.at), "failureDiagnostic": failed.reason} if failed is not None else {}),
         "fileName": details.file_name or f"{message.id}.dat",
         "fileSize": size,
         "isCompressed": yes[details.compressed],
@@ -111,7 +111,7 @@ def tracking(message: Message, size: int, directory: Directory, collect_within: 
         "status": message.state.value.title(),
         "statusSuccess": "SUCCESS" if message.kind == "DATA" and failed is None else "ERROR",
         "subject": details.subject,
-        "uploadTimestamp": _stamp(message.at),
+        "uploadTimestamp": stamp(message.at),
         "version": "1.0",
         "workflowId": message.workflow,
     })  # fmt: skip
@@ -131,5 +131,6 @@ def iso(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _stamp(at: int | None) -> str:
+def stamp(at: int | None) -> str:
+    """A moment in microseconds as MESH's fields and version 1 have it, `20260131235959`; '' for none."""
     return f"{moment(at):%Y%m%d%H%M%S}" if at is not None else ""

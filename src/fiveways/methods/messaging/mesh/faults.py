@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fiveways.errors import Fault
-from fiveways.methods.messaging import service
+from fiveways.methods.messaging import refusals
 from fiveways.types import Outcome
 
 V2 = b"application/vnd.mesh.v2+json"
@@ -62,11 +62,6 @@ def not_registered_for_workflow() -> MeshFault:
     return MeshFault(417, "SEND", "17", "Workflow ID not registered for mailbox")
 
 
-def missing_data() -> MeshFault:
-    """There is no content."""
-    return MeshFault(417, "COLLECT", "02", "Data file is missing or inaccessible.")
-
-
 def bad_chunks(message_id: str = "") -> MeshFault:
     """Mex-Chunk-Range is not what it must be here."""
     text = "Invalid chunk values sent in mex-Chunk-Range header"
@@ -78,17 +73,18 @@ def does_not_exist() -> MeshFault:
     return MeshFault(404, "RECEIVE", "20", "Message does not exist")
 
 
-_REFUSALS: dict[type[service.Refusal], tuple[int, str, str, str]] = {
-    service.Unknown: (404, "RECEIVE", "20", "Message does not exist"),
-    service.NotYours: (403, "", "", "Forbidden"),
-    service.Gone: (410, "SEND", "Message already accepted", "Message no longer available for download"),
-    service.Whole: (423, "SEND", "", "Message is already complete"),
-    service.TooManyChunks: (406, "SEND", "InvalidHeaderChunks", "Chunk is not one of those announced"),
-    service.EncodingChanged: (417, "", "", "cannot change content encoding"),
+_REFUSALS: dict[type[refusals.Refusal], tuple[int, str, str, str]] = {
+    refusals.Unknown: (404, "RECEIVE", "20", "Message does not exist"),
+    refusals.NotYours: (403, "", "", "Forbidden"),
+    refusals.Gone: (410, "SEND", "Message already accepted", "Message no longer available for download"),
+    refusals.Whole: (423, "SEND", "", "Message is already complete"),
+    refusals.TooManyChunks: (406, "SEND", "InvalidHeaderChunks", "Chunk is not one of those announced"),
+    refusals.Empty: (417, "COLLECT", "02", "Data file is missing or inaccessible."),
+    refusals.EncodingChanged: (417, "", "", "cannot change content encoding"),
 }
 
 
-def worded(refusal: service.Refusal, message_id: str = "") -> MeshFault:
+def worded(refusal: refusals.Refusal, message_id: str = "") -> MeshFault:
     """A refusal of the service, in the words of the wire."""
     status, event, code, text = _REFUSALS[type(refusal)]
     return MeshFault(status, event, code, text, message_id=message_id)

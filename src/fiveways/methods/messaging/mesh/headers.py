@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from email.utils import format_datetime
+from email.utils import formatdate
 
-from fiveways.methods.messaging.mesh.bodies import moment
+from fiveways.methods.messaging.mesh.bodies import stamp
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault, bad_chunks
 from fiveways.methods.messaging.mesh.parameters import mistake, too_long
-from fiveways.methods.messaging.records import Details, Message
-from fiveways.methods.messaging.service import Draft
+from fiveways.methods.messaging.records import Details, Draft, Message
 from fiveways.methods.messaging.states import State
 from fiveways.types import Headers, Interaction
 
@@ -20,6 +19,7 @@ _LONGEST = {
 }  # fmt: skip
 _REQUIRED = (b"mex-to", b"mex-workflowid")
 _NO_ADDRESS = (b"mex-to", b"mex-workflowid", b"mex-content-checksum")
+_CONTROL = re.compile(r"[\0-\x1f]")
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _CHECKSUM = re.compile(r"[A-Za-z0-9\s:\-/]*")
 _YES = frozenset(("y", "yes", "t", "true", "on", "1"))
@@ -38,42 +38,36 @@ def fields_of(interaction: Interaction) -> dict[bytes, str]:
 def draft(sender: str, interaction: Interaction) -> Draft:
     """What a sender hands in. Raises InvalidRequest for what is missing or too long, MeshFault for what must not be said so."""
     fields = fields_of(interaction)
-    mistakes = [missing(name) for name in _REQUIRED if name not in fields]
-    mistakes += [found for name in _LONGEST if (found := _too_long(name, fields)) is not None]
+    said = {name: value for name, value in fields.items() if name in _LONGEST}
+    mistakes = [missing(name) for name in _REQUIRED if name not in said]
+    mistakes += [found for name in said if (found := _too_long(name, said)) is not None]
     if mistakes:
         raise InvalidRequest(mistakes)
-    said = {name: fields.get(name, "") for name in _LONGEST}
-    bad = [name for name, value in said.items() if any(character < " " for character in value)]
-    bad += [name for name in _NO_ADDRESS if _ADDRESS.match(said[name])]
-    if bad:
+    recipient, checksum = said[b"mex-to"], said.get(b"mex-content-checksum", "")
+    if _CONTROL.search("".join(said.values())) or any(_ADDRESS.match(said.get(name, "")) for name in _NO_ADDRESS):
         raise MeshFault(400, "TRANSFER", "06", "MalformedControlFile")
-    if _CHECKSUM.fullmatch(said[b"mex-content-checksum"].strip()) is None:
+    if _CHECKSUM.fullmatch(checksum.strip()) is None:
         raise MeshFault(400, "SEND", "Invalid checksum", "Invalid checksum")
-    if not said[b"mex-to"]:
+    if not recipient:
         raise MeshFault(400, "SEND", "08", "TO_DTS missing")
     claimed = fields.get(b"mex-from", "").strip().upper()
     if claimed and claimed != sender:
         raise MeshFault(417, "SEND", "07", "Invalid From Address in the control file")
-    _, total = chunk_range(said[b"mex-chunk-range"], 1)
-    content_type = said[b"mex-content-type"] or _text(interaction.fields.get(b"content-type", b"")).strip().lower()
-    return Draft(
-        sender,
-        said[b"mex-to"].strip().upper(),
-        said[b"mex-workflowid"],
-        said[b"mex-localid"],
-        total,
-        Details(
-            subject=said[b"mex-subject"],
-            file_name=said[b"mex-filename"],
-            partner_id=said[b"mex-partnerid"],
-            checksum=said[b"mex-content-checksum"],
-            content_type=content_type,
-            content_encoding=_supported(content_encoding(fields)),
-            encrypted=said[b"mex-content-encrypted"].strip().lower() in _YES,
-            compressed=said[b"mex-content-compressed"].strip().lower() in _YES,
-        ),
-        interaction.correlation.correlation_id.decode("latin-1"),
+    _, total = chunk_range(said.get(b"mex-chunk-range", ""), 1)
+    content_type = said.get(b"mex-content-type") or _text(interaction.fields.get(b"content-type", b"")).strip().lower()
+    details = Details(
+        subject=said.get(b"mex-subject", ""),
+        file_name=said.get(b"mex-filename", ""),
+        partner_id=said.get(b"mex-partnerid", ""),
+        checksum=checksum,
+        content_type=content_type,
+        content_encoding=_supported(content_encoding(fields)),
+        encrypted=said.get(b"mex-content-encrypted", "").strip().lower() in _YES,
+        compressed=said.get(b"mex-content-compressed", "").strip().lower() in _YES,
     )
+    correlation = interaction.correlation.correlation_id.decode("latin-1")
+    local_id, workflow = said.get(b"mex-localid", ""), said[b"mex-workflowid"]
+    return Draft(sender, recipient.strip().upper(), workflow, local_id, total, details, correlation)
 
 
 def content_encoding(fields: dict[bytes, str]) -> str:
@@ -108,42 +102,42 @@ def chunk_range(value: str, number: int, message_id: str = "") -> tuple[int, int
 def collected(message: Message, number: int) -> Headers:
     """The fields that go with a message, or a chunk of it; what nobody said is left out."""
     details = message.details
-    fields: dict[str, str | None] = {
-        "mex-from": message.sender,
-        "mex-to": message.recipient,
-        "mex-workflowid": message.workflow,
-        "mex-chunk-range": f"{number}:{message.chunks}",
-        "mex-total-chunks": str(message.chunks),
-        "mex-addresstype": "ALL",
-        "mex-localid": message.local_id,
-        "mex-partnerid": details.partner_id,
-        "mex-filename": details.file_name or f"{message.id}.dat",
-        "mex-subject": details.subject,
-        "mex-version": "1.0",
-        "mex-messagetype": message.kind,
-        "mex-messageid": message.id,
-        **_status(message),
-        "mex-content-compressed": "Y" if details.compressed else None,
-        "mex-content-encrypted": "Y" if details.encrypted else None,
-        "mex-content-checksum": details.checksum,
-        "mex-content-type": details.content_type,
-        "last-modified": format_datetime(moment(message.events[-1].at), usegmt=True),
-    }
-    return [(name.encode(), _bytes(value)) for name, value in fields.items() if value]
+    code, event, description, success = _status(message)
+    fields = (
+        (b"mex-from", message.sender),
+        (b"mex-to", message.recipient),
+        (b"mex-workflowid", message.workflow),
+        (b"mex-chunk-range", f"{number}:{message.chunks}"),
+        (b"mex-total-chunks", str(message.chunks)),
+        (b"mex-addresstype", "ALL"),
+        (b"mex-localid", message.local_id),
+        (b"mex-partnerid", details.partner_id),
+        (b"mex-filename", details.file_name or f"{message.id}.dat"),
+        (b"mex-subject", details.subject),
+        (b"mex-version", "1.0"),
+        (b"mex-messagetype", message.kind),
+        (b"mex-messageid", message.id),
+        (b"mex-statuscode", code),
+        (b"mex-statusevent", event),
+        (b"mex-statusdescription", description),
+        (b"mex-statussuccess", success),
+        (b"mex-statustimestamp", stamp(message.reached(State.ACCEPTED) or message.at)),
+        (b"mex-linkedmsgid", details.linked),
+        (b"mex-content-compressed", "Y" if details.compressed else ""),
+        (b"mex-content-encrypted", "Y" if details.encrypted else ""),
+        (b"mex-content-checksum", details.checksum),
+        (b"mex-content-type", details.content_type),
+        (b"last-modified", formatdate(message.events[-1].at // 1_000_000, usegmt=True)),
+    )
+    return [(name, _bytes(value)) for name, value in fields if value]
 
 
-def _status(message: Message) -> dict[str, str | None]:
-    accepted = message.reached(State.ACCEPTED) or message.at
-    failed = message.failure
-    if failed is not None and message.kind == "DATA":
-        told = {"code": failed.code, "event": "SEND", "description": failed.reason, "success": "ERROR"}
-    elif message.kind == "DATA":
-        told = {"code": "00", "event": "TRANSFER", "description": "Transferred to recipient mailbox", "success": "SUCCESS"}
-    else:
-        report = message.events[0]
-        told = {"code": report.code, "event": "SEND", "description": report.reason, "success": "ERROR"}
-    status: dict[str, str | None] = {f"mex-status{name}": value for name, value in told.items()}
-    return {**status, "mex-statustimestamp": f"{moment(accepted):%Y%m%d%H%M%S}", "mex-linkedmsgid": message.details.linked}
+def _status(message: Message) -> tuple[str, str, str, str]:
+    """What became of a message, or is told in a report: code, event, description, success."""
+    told = message.failure if message.kind == "DATA" else message.events[0]
+    if told is None:
+        return "00", "TRANSFER", "Transferred to recipient mailbox", "SUCCESS"
+    return told.code, "SEND", told.reason, "ERROR"
 
 
 def _text(value: bytes) -> str:

@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -20,7 +21,8 @@ from fiveways.methods.messaging.mesh.content import decompressed
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
 from fiveways.methods.messaging.mesh.filters import question
 from fiveways.methods.messaging.records import all_waiting
-from fiveways.methods.messaging.service import Attest, Claim, Messaging, Refusal, Reused
+from fiveways.methods.messaging.refusals import Empty, Refusal, Reused
+from fiveways.methods.messaging.service import Attest, Claim, Messaging
 from fiveways.methods.messaging.states import COLLECTABLE
 from fiveways.store.group import GroupWriter
 from fiveways.types import Consumer, Interaction, Outcome
@@ -35,6 +37,7 @@ _RICH = {"inbox": (1, 2000), "outbox": (10, 5000)}
 _HANDSHAKE = (b"mex-clientversion", b"mex-osname", b"mex-osversion")
 
 
+@lru_cache(256)
 def version_of(accept: str) -> int:
     """The version of the protocol that a client accepts (RFC 9110 §12.5.1): 1 where it does not say, 2 for all later ones."""
     asked = [part.strip() for part in re.split("[,;]", accept) if "vnd.mesh" in part]
@@ -82,7 +85,9 @@ class Mesh:
 
     async def _handle(self, interaction: Interaction, version: int) -> Outcome:
         method = interaction.method
-        segments = [unquote(segment.decode("latin-1")) for segment in interaction.path.split(b"/")[1:]]
+        segments = interaction.path.decode("latin-1").split("/")[1:]
+        if b"%" in interaction.path:
+            segments = [unquote(segment) for segment in segments]
         match method, segments:
             case "GET", ["messageexchange", "_ping"]:
                 interaction.name = "ping"
@@ -135,7 +140,7 @@ class Mesh:
         try:
             return await work(proof.claim)
         except Reused:
-            rows = (await self._group.submit(purpose_of, {"b_namespace": NAMESPACE, "b_value": proof.value})).rows
+            rows = (await self._group.submit(purpose_of, {"b_namespace": NAMESPACE, "b_value": proof.value}, synced=False)).rows
             if not repeatable or rows != [(proof.purpose,)]:
                 raise faults.forbidden("Error Duplicated Authentication Token") from None
             return await work(None)
@@ -156,7 +161,7 @@ class Mesh:
         return bodies.json({"mailboxId": proof.mailbox.id}) if version < 2 else bodies.empty()
 
     async def _claimed(self, claim: Claim | None) -> None:
-        if claim is not None and not (await self._group.submit(*claim)).rowcount:
+        if claim is not None and not (await self._group.submit(*claim, synced=False)).rowcount:
             raise Reused
 
     async def _list(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
@@ -267,7 +272,7 @@ class Mesh:
             raise faults.unregistered()
         if not self._directory.may(draft.workflow, draft.sender, draft.recipient):
             raise faults.not_registered_for_workflow()
-        body = await _content(interaction)
+        body = _content(interaction)
         attest = _attesting(interaction, 202)
         message_id = await self._once(proof, lambda claim: self._messaging.send(draft, body, claim, attest), repeatable=False)
         return bodies.json({"messageID" if version < 2 else "message_id": message_id}, status=202)
@@ -277,7 +282,7 @@ class Mesh:
         message_id, number = message_id.upper(), parameters.chunk_number(part, least=-(10**9))
         fields = headers.fields_of(interaction)
         total = headers.chunk_of(fields, number, message_id)
-        encoding, body = headers.content_encoding(fields), await _content(interaction)
+        encoding, body = headers.content_encoding(fields), _content(interaction)
         attest = _attesting(interaction, 202)
         try:
             await self._once(
@@ -317,20 +322,11 @@ def _attesting(interaction: Interaction, status: int) -> Attest:
     return None if attest is None else lambda: attest(interaction, status)
 
 
-async def _content(interaction: Interaction) -> AsyncIterator[bytes]:
+def _content(interaction: Interaction) -> AsyncIterator[bytes]:
     """A request's content, which must be there."""
     if interaction.body is None:
-        raise faults.missing_data()
-    first = await anext(interaction.body, b"")
-    if not first:
-        raise faults.missing_data()
-    return _with_first(first, interaction.body)
-
-
-async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
+        raise Empty("There is no content")
+    return interaction.body
 
 
 def _not_blank(value: str, otherwise: str) -> str:
