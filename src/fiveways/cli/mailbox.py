@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from fiveways.cli import listen, open_requests
+
 commands = typer.Typer(
     help="Mailboxes: listen to one, exchange files through one, see what is still unanswered.", no_args_is_help=True
 )
@@ -12,3 +14,8 @@ commands = typer.Typer(
 @commands.callback()
 def _mailbox() -> None:
     pass
+
+
+commands.command("listen")(listen.listen)
+commands.command("folders")(listen.folders)
+commands.command("open")(open_requests.command)

@@ -1,0 +1,45 @@
+"""What a consumer may have to deal with. Each says whether doing it again is safe."""
+
+from __future__ import annotations
+
+from fiveways.errors import FivewaysError
+
+
+class ClientError(FivewaysError):
+    """Something that the consumer's half was asked for was not done."""
+
+
+class Unavailable(ClientError):
+    """The other side cannot be reached, or not now. It is safe, and worth while, to do the same again later."""
+
+
+class Refused(ClientError):
+    """The other side will not have it, and would not have it again. `code` is its own."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(f"{message} (code {code})" if code else message)
+        self.code = code
+
+
+class Denied(Refused):
+    """Mailbox, password, shared key or certificate are not those that the other side knows."""
+
+
+class Gone(ClientError):
+    """The message is not there any more, or never was."""
+
+
+class Garbled(ClientError):
+    """A message's content is not what its header fields say it is."""
+
+
+class LocalIdReused(ClientError):
+    """This local id names another request: other content, another recipient or another workflow."""
+
+
+class AlreadyListening(ClientError):
+    """Another process listens to this mailbox with this ledger."""
+
+
+class DeadLetter(ClientError):
+    """Raised by a handler: this message will never succeed, so do not try again."""
