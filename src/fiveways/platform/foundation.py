@@ -1,4 +1,4 @@
-"""What stands once, under every deployment: database, payloads, bus, ledger, keys, revocations; opened and closed together."""
+"""What stands once, under every deployment: database, payloads, bus, ledger, keys, what is revoked, who is registered."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy import text
 from fiveways.clock import Clock
 from fiveways.errors import DeploymentError
 from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging.registry import Registry
 from fiveways.platform.model import Deployment
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.revoked import StoredRevocations
@@ -32,6 +33,7 @@ class Foundation:
     ledger: Ledger
     keys: PlatformKeys
     revocations: StoredRevocations
+    registry: Registry
 
     @classmethod
     async def open(cls, deployment: Deployment, data: Path, base: Path, clock: Clock, node: str = "") -> Foundation:
@@ -51,7 +53,9 @@ class Foundation:
             raise
         revocations = StoredRevocations(database, ledger.group, clock)
         await revocations.load()
-        return cls(database, bus, ledger, keys, revocations)
+        registry = Registry(database, ledger.group, bus, clock)
+        await registry.load()
+        return cls(database, bus, ledger, keys, revocations, registry)
 
     async def check(self) -> dict[str, str]:
         """How the store is, for `_status`."""

@@ -1,41 +1,60 @@
-"""Messaging, as a deployment declares it: its directory, and its paths beside the APIs."""
+"""Messaging, as a deployment declares it: its directory, its paths beside the APIs, and who administers what is registered."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import fiveways
 from fiveways.clock import Clock
 from fiveways.errors import Fault
+from fiveways.ledger.audit import AuditLog
 from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging.administration import Administration, Certificates
+from fiveways.methods.messaging.administration_routes import LARGEST, AdministrationRoutes
 from fiveways.methods.messaging.control import Control
-from fiveways.methods.messaging.directory import Directory, Mailbox, Workflow
+from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxSettings, Workflow
 from fiveways.methods.messaging.history import History
 from fiveways.methods.messaging.mesh.authorization import Tokens
 from fiveways.methods.messaging.mesh.faults import answer
 from fiveways.methods.messaging.mesh.routes import Mesh
+from fiveways.methods.messaging.registry import Registry
+from fiveways.methods.messaging.registry_entries import EntryReader
+from fiveways.methods.messaging.registry_vault import Vault
 from fiveways.methods.messaging.sandbox import Sandbox
 from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.synchronous.compile import Mounted
+from fiveways.methods.synchronous.rendering import as_problem
 from fiveways.platform.model import Deployment
 from fiveways.types import Outcome
 
 _CONTROL = ("/admin", "/health", "/healthcheck", "/messageexchange/admin", "/messageexchange/deepping", "/messageexchange/mailbox")
 
 
-def mounted(deployment: Deployment, ledger: Ledger, clock: Clock, base: Path) -> list[Mounted]:
-    """Messaging's paths; none where there are no mailboxes. KeyError or OSError where a secret cannot be read."""
+@dataclass(slots=True)
+class Messages:
+    """Messaging as it runs: who has a mailbox, and the paths that it is spoken to at."""
+
+    directory: Directory
+    mounted: list[Mounted] = field(default_factory=list)
+
+
+def messaging(deployment: Deployment, ledger: Ledger, registry: Registry, clock: Clock, base: Path) -> Messages | None:
+    """Messaging; None where no mailbox can be used. KeyError or OSError where a secret cannot be read."""
     settings = deployment.messaging
-    if not deployment.mailboxes or settings.shared_key is None:
-        return []
-    directory = _directory(deployment, base)
-    messaging = Messaging(ledger, clock)
+    if settings.shared_key is None:
+        return None
+    shared_key = settings.shared_key.resolve(base)
+    vault = Vault(shared_key)
+    directory = directory_of(deployment, base)
+    registry.serve(directory, EntryReader(_organisations(deployment), vault))
+    service = Messaging(ledger, clock)
     about = {"env": "sandbox" if settings.sandbox else "fiveways", "build_label": fiveways.__version__}
     about |= {"status": "running", "outcome": "Yes"}
     mesh = Mesh(
-        messaging,
+        service,
         directory,
-        Tokens(directory, settings.shared_key.resolve(base), clock, certified=settings.client_certificates == "required"),
+        Tokens(directory, shared_key, clock, certified=settings.client_certificates == "required"),
         ledger.group,
         history=History(ledger),
         clock=clock,
@@ -44,26 +63,54 @@ def mounted(deployment: Deployment, ledger: Ledger, clock: Clock, base: Path) ->
     )
     paths = [Mounted("messaging", "/messageexchange", mesh, _render, settings.largest_request)]
     if settings.sandbox:
-        control = Sandbox(messaging, Control(ledger, messaging, clock), directory, about, settings.collect_within)
+        control = Sandbox(service, Control(ledger, service, clock), directory, about, settings.collect_within)
         paths += [Mounted("sandbox", at, control, _render, 1024 * 1024) for at in _CONTROL]
-    return paths
+    if deployment.administration.keys:
+        rules = Administration(registry, directory, vault, ledger.audit, clock, _certificates(deployment))
+        routes = AdministrationRoutes(rules, deployment.administration.keys, ledger.rates)
+        paths.append(Mounted("administration", "/_admin", routes, as_problem, LARGEST))
+    return Messages(directory, paths)
 
 
-def _directory(deployment: Deployment, base: Path) -> Directory:
-    mailboxes = [
-        Mailbox(
-            id_,
-            ods_code=each.organisation,
-            name=each.name,
-            org_name=deployment.organisations[each.organisation].name,
-            password=each.password.resolve(base),
-            active=each.active,
-            certificates=each.certificates,
-        )
-        for id_, each in deployment.mailboxes.items()
-    ]
+def administration(deployment: Deployment, registry: Registry, audit: AuditLog, clock: Clock, base: Path) -> Administration:
+    """What the operator administers beside the running platform. Secrets that cannot be read here are done without: only where a
+    password is to be kept is the shared key needed."""
+    shared_key = deployment.messaging.shared_key
+    try:
+        vault = Vault(shared_key.resolve(base)) if shared_key is not None else None
+    except (KeyError, OSError):
+        vault = None
+    directory = directory_of(deployment, None)
+    registry.serve(directory, EntryReader(_organisations(deployment), vault))
+    return Administration(registry, directory, vault, audit, clock, _certificates(deployment))
+
+
+def directory_of(deployment: Deployment, base: Path | None) -> Directory:
+    """Mailboxes and workflows of the deployment file; without passwords where its folder is not given."""
+    mailboxes = [_mailbox(deployment, id_, each, base) for id_, each in deployment.mailboxes.items()]
     workflows = [Workflow(id_, each.senders, each.receivers) for id_, each in deployment.workflows.items()]
     return Directory(mailboxes, workflows, open_workflows=deployment.messaging.open_workflows)
+
+
+def _mailbox(deployment: Deployment, id_: str, settings: MailboxSettings, base: Path | None) -> Mailbox:
+    return Mailbox(
+        id_,
+        ods_code=settings.organisation,
+        name=settings.name,
+        org_name=deployment.organisations[settings.organisation].name,
+        password=settings.password.resolve(base) if base is not None else None,
+        active=settings.active,
+        certificates=settings.certificates,
+    )
+
+
+def _organisations(deployment: Deployment) -> dict[str, str]:
+    return {code: each.name for code, each in deployment.organisations.items()}
+
+
+def _certificates(deployment: Deployment) -> Certificates:
+    asked_for = any(listener.client_certificates is not None for listener in deployment.listeners.values())
+    return Certificates(asked_for, deployment.messaging.client_certificates == "required")
 
 
 def _render(fault: Fault, message_id: str) -> Outcome:

@@ -25,7 +25,7 @@ from fiveways.store.settings import Store
 AttributeValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
 """What goes into a header field: printable ASCII."""
 
-RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status", "/messageexchange")
+RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status", "/_admin", "/messageexchange")
 """Paths that are the platform's own."""
 
 
@@ -91,6 +91,13 @@ class StatusProbe(Settings):
     """Hashes of the keys that may, as `fiveways key new` prints them."""
 
 
+class AdministrationSettings(Settings):
+    """Who may change mailboxes and workflows while Fiveways runs, under `/_admin/`; nobody, where no key is declared."""
+
+    keys: tuple[ApiKeyHash, ...] = ()
+    """Hashes of the keys that may, as `fiveways key new` prints them."""
+
+
 class Telemetry(Settings):
     """OpenTelemetry traces (needs the `otel` extra)."""
 
@@ -115,6 +122,8 @@ class Deployment(Settings):
     """Tokens and identity providers."""
     status: StatusProbe = StatusProbe()
     """Who may ask `_status`."""
+    administration: AdministrationSettings = AdministrationSettings()
+    """Who may change mailboxes and workflows while Fiveways runs."""
     telemetry: Telemetry | None = None
     """Where traces go."""
     organisations: dict[OdsCode, Organisation] = Field(default_factory=dict)
@@ -180,6 +189,8 @@ def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
         yield Mistake(("messaging", "keep"), "a message is kept at least as long as it may be collected (collect_within)")
     if deployment.mailboxes and deployment.messaging.shared_key is None:
         yield Mistake(("mailboxes",), "the tokens of mailboxes need messaging: {shared_key: env:NAME or file:path}")
+    if deployment.administration.keys and deployment.messaging.shared_key is None:
+        yield Mistake(("administration",), "mailboxes at run time need messaging: {shared_key: env:NAME or file:path}")
     yield from _certificates(deployment)
 
 

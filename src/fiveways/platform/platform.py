@@ -17,6 +17,7 @@ from fiveways.correlation import new_id
 from fiveways.deployment.document import Document
 from fiveways.errors import DeploymentError
 from fiveways.ledger.audit import AuditEvent
+from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.worker import Worker
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.alerting import Alerts
@@ -49,6 +50,7 @@ class Running:
     compiled: Compiled
     authorization: AuthorizationServer
     alerts: Alerts
+    messaging: mailboxes.Messages | None = None
 
 
 class Platform:
@@ -177,7 +179,8 @@ class Platform:
             tracing=tracing(deployment.telemetry) if deployment.telemetry is not None else None,
             gather_metrics=self._node_metrics.gather if self._node_metrics is not None else None,
         )
-        beside = mailboxes.mounted(deployment, self.ledger, self.clock, self.base)
+        messaging = mailboxes.messaging(deployment, self.ledger, self.foundation.registry, self.clock, self.base)
+        beside = messaging.mounted if messaging is not None else []
         compiled = compile_gateway(deployment.apis, who, services, previous, beside)
         alerts = Alerts(
             deployment.programme.alerts,
@@ -189,7 +192,7 @@ class Platform:
         )
         if self._running is not None:
             alerts.go_on_from(self._running.alerts)
-        return Running(deployment, compiled, self._authorization(deployment, verifier), alerts)
+        return Running(deployment, compiled, self._authorization(deployment, verifier), alerts, messaging)
 
     def _authorization(self, deployment: Deployment, verifier: TokenVerifier) -> AuthorizationServer:
         tokens = deployment.identity.tokens
@@ -240,10 +243,12 @@ class Platform:
         await old.gateway.close()
 
     def _always(self) -> list[Job]:
-        """What every process does: look at its own counts, leave them to the others, and learn what other nodes have revoked."""
+        """What every process does: look at its own counts, leave them to the others, and learn what other nodes have revoked
+        and registered."""
         jobs = [
             Job("alerts", 5.0, lambda: self.running.alerts.evaluate()),
             Job("revocations", 1.0, self.foundation.revocations.refresh),
+            Job("directory", 0.0, self.foundation.registry.follow),
         ]
         if self._node_metrics is not None:
             jobs.append(Job("metrics", 1.0, self._node_metrics.publish))
@@ -253,9 +258,13 @@ class Platform:
         await self.ledger.purge(self.clock.now())
         await self.foundation.revocations.purge(self.clock.now())
 
+    def _directory(self) -> Directory | None:
+        messaging = self.running.messaging
+        return messaging.directory if messaging is not None else None
+
     def _work(self) -> list[Job]:
         lifetime = self.deployment.identity.tokens.key_lifetime
-        messages = Worker(self.ledger, self.clock, lambda: self.deployment.messaging)
+        messages = Worker(self.ledger, self.clock, lambda: self.deployment.messaging, self._directory)
         return [
             *self._always(),
             Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),

@@ -7,8 +7,6 @@ and keeps in memory until what it covers has expired. The audit says who did it,
 from __future__ import annotations
 
 import difflib
-import os
-import pwd
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,14 +18,12 @@ from fiveways.clock import Clock, SystemClock, micros
 from fiveways.correlation import new_id
 from fiveways.errors import FivewaysError
 from fiveways.ledger.audit import AuditEvent, AuditLog
-from fiveways.platform.foundation import node_name
-from fiveways.platform.inspect import existing_database
-from fiveways.platform.model import Deployment, load
+from fiveways.platform.desk import account, desk
+from fiveways.platform.model import Deployment
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.revocations import Revocation
 from fiveways.security.revoked import StoredRevocations
 from fiveways.security.tokens import ExpiredToken, Grant, InvalidToken, RevokedToken, TokenVerifier
-from fiveways.store.group import GroupWriter
 
 
 async def revoke_token(file: Path, data: Path, bearer: bytes, node: str = "", clock: Clock | None = None) -> Grant | None:
@@ -87,41 +83,14 @@ class _Desk:
                 id=new_id(),
                 application=revocation.application,
                 outcome="revoked",
-                details={"by": "operator", "account": _account(), **details},
+                details={"by": "operator", "account": account(), **details},
             )
         )
 
 
 @asynccontextmanager
 async def _desk(file: Path, data: Path, node: str, clock: Clock) -> AsyncIterator[_Desk]:
-    deployment, _ = load(file)
-    database = existing_database(deployment, file, data)
-    try:
-        _may_write(data / "audit")
-        group = GroupWriter(database)
-        try:
-            revocations = StoredRevocations(database, group, clock)
-            await revocations.load()
-            audit = await AuditLog.open(database, group, data, node_name(node), clock, deployment.audit)
-            try:
-                yield _Desk(deployment, revocations, audit, clock)
-            finally:
-                await audit.close()
-        finally:
-            await group.close()
-    finally:
-        await database.close()
-
-
-def _may_write(audit: Path) -> None:
-    """Files that another user made here would lock the platform out of its own chains."""
-    if audit.exists() and audit.stat().st_uid != os.geteuid():
-        raise FivewaysError(f"{audit} belongs to another user: run this as the user that the platform runs as")
-
-
-def _account() -> str:
-    """The operator's account on this machine."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+    async with desk(file, data, node, clock) as opened:
+        revocations = StoredRevocations(opened.database, opened.group, clock)
+        await revocations.load()
+        yield _Desk(opened.deployment, revocations, opened.audit, clock)

@@ -1,10 +1,10 @@
-"""Who has a mailbox, and who may send what to whom (A39): as the deployment file declares it."""
+"""Who has a mailbox, and who may send what to whom (A39): as the deployment file declares it, and as was registered since."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ from fiveways.security.settings import ClientCertificate
 
 MailboxId = Annotated[str, Field(pattern=r"^[A-Z0-9_-]{1,100}$")]
 WorkflowId = Annotated[str, Field(pattern=r"^[!-~]{1,300}$")]
+
+Entered = TypeVar("Entered")
 
 
 class MailboxProfile(Settings):
@@ -65,7 +67,7 @@ class MessagingSettings(Settings):
 
 
 class Mailbox:
-    """A mailbox as it runs."""
+    """A mailbox as it runs. One whose password is not known (None) receives, and nobody can use it."""
 
     __slots__ = ("_known", "active", "certificates", "id", "name", "ods_code", "org_name", "password")
 
@@ -76,7 +78,7 @@ class Mailbox:
         ods_code: str,
         name: str = "",
         org_name: str = "",
-        password: bytes,
+        password: bytes | None,
         active: bool = True,
         certificates: Sequence[ClientCertificate] = (),
     ) -> None:
@@ -106,12 +108,44 @@ class Workflow:
 
 
 class Directory:
-    """Mailboxes and workflows, looked up. `open_workflows`: a workflow that is not declared is everybody's."""
+    """Mailboxes and workflows, looked up. `open_workflows`: a workflow that is not declared is everybody's.
+
+    What is declared is there for good; what is registered while running comes and goes beside it, and never in its place.
+    """
 
     def __init__(self, mailboxes: Iterable[Mailbox], workflows: Iterable[Workflow], *, open_workflows: bool = False) -> None:
         self._mailboxes = {mailbox.id: mailbox for mailbox in mailboxes}
         self._workflows = {workflow.id: workflow for workflow in workflows}
+        self._declared = frozenset(self._mailboxes), frozenset(self._workflows)
         self._open = open_workflows
+
+    @property
+    def mailboxes(self) -> Mapping[str, Mailbox]:
+        """Every mailbox by id, in use or not."""
+        return self._mailboxes
+
+    @property
+    def workflows(self) -> Mapping[str, Workflow]:
+        """Every workflow by id."""
+        return self._workflows
+
+    def declares_mailbox(self, id: str) -> bool:  # noqa: A002
+        """Whether the deployment file has a mailbox of this id."""
+        return id in self._declared[0]
+
+    def declares_workflow(self, id: str) -> bool:  # noqa: A002
+        """Whether the deployment file has a workflow of this id."""
+        return id in self._declared[1]
+
+    def enter_mailbox(self, id: str, mailbox: Mailbox | None) -> None:  # noqa: A002
+        """Have a mailbox here from now on, or no longer; one that is declared stays as it is."""
+        if id not in self._declared[0]:
+            _enter(self._mailboxes, id, mailbox)
+
+    def enter_workflow(self, id: str, workflow: Workflow | None) -> None:  # noqa: A002
+        """Have a workflow here from now on, or no longer; one that is declared stays as it is."""
+        if id not in self._declared[1]:
+            _enter(self._workflows, id, workflow)
 
     def mailbox(self, id: str) -> Mailbox | None:  # noqa: A002
         """The mailbox of this id (upper case), if there is one in use."""
@@ -120,7 +154,7 @@ class Directory:
 
     def named(self, id: str) -> Mailbox:  # noqa: A002
         """The mailbox of this id, in use or not; one without a name where it is not known any more."""
-        return self._mailboxes.get(id) or Mailbox(id, ods_code="", password=b"", active=False)
+        return self._mailboxes.get(id) or Mailbox(id, ods_code="", password=None, active=False)
 
     def may(self, workflow: str, sender: str, recipient: str) -> bool:
         """Whether `sender` may send `workflow` to `recipient`."""
@@ -134,3 +168,10 @@ class Directory:
         known = self._workflows.get(workflow)
         found = (self.mailbox(id_) for id_ in sorted(known.receivers)) if known is not None else ()
         return [mailbox for mailbox in found if mailbox is not None and ods_code in (None, mailbox.ods_code)]
+
+
+def _enter(known: dict[str, Entered], id: str, entered: Entered | None) -> None:  # noqa: A002
+    if entered is None:
+        known.pop(id, None)
+    else:
+        known[id] = entered

@@ -51,6 +51,10 @@ def not_collected(within: timedelta) -> str:
     return f"Message not collected by recipient after {in_words(within)}"
 
 
+DEACTIVATED = "Mailbox deactivated"
+"""Why a message was not delivered that nobody could collect, as its mailbox was not in use any more."""
+
+
 def non_delivery(subject: str, linked: str) -> Details:
     """What a report says of the message `linked`, whose subject was `subject`, that was not delivered."""
     return Details(subject=f"NDR: {subject}" if subject else "NDR", linked=linked)

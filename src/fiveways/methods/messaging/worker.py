@@ -30,9 +30,9 @@ from fiveways.correlation import new_id
 from fiveways.ledger.audit import AuditEvent
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records, service
-from fiveways.methods.messaging.directory import MessagingSettings
+from fiveways.methods.messaging.directory import Directory, MessagingSettings
 from fiveways.methods.messaging.records import Details
-from fiveways.methods.messaging.reports import NOT_COLLECTED, Report, in_words, non_delivery, not_collected
+from fiveways.methods.messaging.reports import DEACTIVATED, NOT_COLLECTED, Report, in_words, non_delivery, not_collected
 from fiveways.methods.messaging.states import State
 
 AT_ONCE = 50
@@ -44,12 +44,20 @@ _details = msgspec.json.Decoder(Details)
 
 
 class Worker:
-    """Lets messages expire and removes old ones. `settings` is asked at each round, as a reload may change them."""
+    """Lets messages expire and removes old ones. `settings` and `directory` are asked at each round, as a reload may
+    change them: a message for a mailbox that is not in use any more waits like others, and its sender is told why it ended."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, settings: Callable[[], MessagingSettings]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        settings: Callable[[], MessagingSettings],
+        directory: Callable[[], Directory | None] = lambda: None,
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._settings = settings
+        self._directory = directory
         self._no_uploads_before = 0
 
     def every(self) -> float:
@@ -87,7 +95,9 @@ class Worker:
 
     async def _end(self, row: Any, at: int, within: timedelta) -> bool:
         """End a message that nobody has collected; False where it had ended in the meantime."""
-        reason = not_collected(within)
+        directory = self._directory()
+        closed = directory is not None and directory.mailbox(row.recipient) is None
+        reason = DEACTIVATED if closed else not_collected(within)
         mine = {"b_id": row.id, "b_mailbox": row.recipient}
         event = {"b_state": State.UNDELIVERABLE.value, "b_at": at, "b_code": NOT_COLLECTED, "b_reason": reason}
         steps: list[service.Step] = [(records.end, {**mine, **event}), (records.leave_inbox, mine)]

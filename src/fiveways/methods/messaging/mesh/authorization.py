@@ -71,7 +71,7 @@ class Tokens:
             raise bad_header()
         name, nonce, count, timestamp, digest = parts
         mailbox = self._directory.mailbox(mailbox_id)
-        if mailbox is None:
+        if mailbox is None or mailbox.password is None:
             raise no_such_mailbox()
         text = b":".join((name, nonce, count, mailbox.password, timestamp))
         if not hmac.compare_digest(hmac.digest(self._key, text, "sha256").hex().encode(), digest.lower()):
