@@ -692,7 +692,9 @@ async def test_what_waits_behind_a_discarded_dead_letter_goes_on(deliveries: Del
     assert await state(deliveries, first) is State.DISCARDED
 
 
-async def test_of_two_who_send_a_dead_letter_again_one_does_and_a_reason_is_a_must(deliveries: Deliveries) -> None:
+async def test_of_two_who_send_a_dead_letter_again_one_does_and_a_reason_is_a_must(
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def take(delivery: Delivery) -> None:
         raise GiveUp("404")
 
@@ -705,7 +707,14 @@ async def test_of_two_who_send_a_dead_letter_again_one_does_and_a_reason_is_a_mu
         await letters.resend(id_, " ")
     with pytest.raises(FivewaysError, match="nothing to mend"):
         await letters.mend(id_, "why")
-    outcomes = await asyncio.gather(letters.resend(id_, "a"), letters.discard(id_, "b"), return_exceptions=True)
+    before = await letters.inspect(id_)
+
+    async def as_both_saw_it(_: str) -> Inspected:
+        return before
+
+    with monkeypatch.context() as patched:
+        patched.setattr(letters, "_dead", as_both_saw_it)
+        outcomes = await asyncio.gather(letters.resend(id_, "a"), letters.discard(id_, "b"), return_exceptions=True)
     assert sorted(map(type, outcomes), key=str) == sorted([type(None), NoDeadLetter], key=str)
     assert sorted(kept for *_, kept in told) == [False, True]
     with pytest.raises(NoDeadLetter, match="no dead letter"):

@@ -8,7 +8,23 @@ import typer
 from rich.console import Console
 
 import fiveways
-from fiveways.cli import audit, certs, check, demo, init, key, mailbox, reload, routes, sandbox, schema, serve, token, trace
+from fiveways.cli import (
+    audit,
+    certs,
+    check,
+    delivery,
+    demo,
+    init,
+    key,
+    mailbox,
+    reload,
+    routes,
+    sandbox,
+    schema,
+    serve,
+    token,
+    trace,
+)
 from fiveways.errors import FivewaysError
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -39,6 +55,7 @@ def _options(
 for command in (init, certs, serve, sandbox, check, demo, schema, routes, trace, reload):
     cli.command(name=command.__name__.rpartition(".")[2])(command.command)
 cli.add_typer(audit.commands, name="audit")
+cli.add_typer(delivery.commands, name="delivery")
 cli.add_typer(key.commands, name="key")
 cli.add_typer(mailbox.commands, name="mailbox")
 cli.add_typer(token.commands, name="token")

@@ -69,17 +69,18 @@ class Throttle:
     async def leave(self, capacity: Capacity, token: str) -> None:
         """Give the place back."""
         if capacity.concurrency is not None:
-            await self._group.submit(records.free_slot, {"b_receiver": capacity.receiver, "b_token": token})
+            await self._group.submit(records.free_slot, {"b_receiver": capacity.receiver, "b_token": token}, synced=False)
 
     async def _slot(self, receiver: str, concurrency: int, token: str, until: int) -> bool:
         """Take a free slot: which are free is asked first, so that only those who want the same one wait for each other."""
         for _ in range(_TRIES):
             now = micros(self._clock)
-            taken = {row[0] for row in (await self._group.submit(records.slots_taken, {"b_receiver": receiver, "b_now": now})).rows}
+            asked = {"b_receiver": receiver, "b_now": now}
+            taken = {row[0] for row in (await self._group.submit(records.slots_taken, asked, synced=False)).rows}
             free = [number for number in range(concurrency) if number not in taken]
             if not free:
                 return False
             mine = {"b_receiver": receiver, "b_number": random.choice(free), "b_token": token, "b_until": until, "b_now": now}  # noqa: S311
-            if (await self._group.submit(records.take_slot, mine)).rowcount:
+            if (await self._group.submit(records.take_slot, mine, synced=False)).rowcount:
                 return True
         return False

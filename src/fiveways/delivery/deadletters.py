@@ -5,7 +5,7 @@ What a person does and the audit event that says so are one commit (`Witness`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -115,6 +115,10 @@ class DeadLetters:
             payload=row.payload,
             events=life,
         )
+
+    def content(self, delivery: Inspected) -> AsyncIterator[bytes]:
+        """The body of a delivery."""
+        return self._deliveries.content(delivery.body, delivery.payload)
 
     async def mend(self, id: str, reason: str, *, target: str | None = None, body: bytes | None = None) -> None:  # noqa: A002
         """Give a dead letter another target or body; it is still dead, until it is sent again."""

@@ -4,6 +4,9 @@ Each write begins by lengthening the lease, and nothing of it is done where the 
 thought dead can come back, but cannot say any more what became of its attempt. As whoever works on a key has its lease's row
 locked while it writes, what the statements behind it see of the key's rows is what everybody before has left (PostgreSQL: each
 statement has a snapshot of its own).
+
+Taking, keeping and leaving a lease does not wait for the disk: what a power cut takes away of it is a lease of a node that is gone.
+What happens to a delivery does.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ class Holding:
         now = micros(self._clock)
         taking = {**self._names, "b_token": self.token, "b_by": self._node, "b_now": now, "b_until": now + self._lease}
         steps = ((records.take_lease, taking), *self._view(), (records.find_expired, {**self._names, "b_now": now}))
-        results = await self._group.transact(*steps, guarded=True)
+        results = await self._group.transact(*steps, guarded=True, synced=False)
         if len(results) == 1:
             return False
         self.held = True
@@ -80,7 +83,7 @@ class Holding:
     async def renew(self) -> int:
         """Hold the key for longer; until when. Raises LeaseLost."""
         fence = self._fence()
-        if not (await self._group.submit(*fence)).rowcount:
+        if not (await self._group.submit(*fence, synced=False)).rowcount:
             raise LeaseLost(f"the lease of a key of {self.queue} ran out")
         until: int = fence[1]["b_until"]
         return until
@@ -129,7 +132,7 @@ class Holding:
     async def let_go(self) -> None:
         """Leave the key to whoever comes next."""
         self.held = False
-        await self._group.submit(records.let_go, {**self._names, "b_token": self.token})
+        await self._group.submit(records.let_go, {**self._names, "b_token": self.token}, synced=False)
 
     # --- how it is written ------------------------------------------------------------------------------------------------
 

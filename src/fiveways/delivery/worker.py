@@ -222,7 +222,7 @@ class Worker:
                 until = await holding.renew()
                 if capacity is not None and capacity.concurrency is not None:
                     mine = {"b_receiver": capacity.receiver, "b_token": holding.token, "b_until": until}
-                    await self._group.submit(records.keep_slot, mine)
+                    await self._group.submit(records.keep_slot, mine, synced=False)
             except StoreError:
                 continue  # it may work the next time; if not in time, the outcome is refused
 
