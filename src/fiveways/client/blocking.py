@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from fiveways.client.listener import Handler, Listener, Round
 from fiveways.client.mailbox import Mailbox
@@ -57,7 +57,7 @@ class BlockingMailbox:
         """`Listener.run` with a plain function, until the process is interrupted."""
         self.run(Listener(self.mailbox, _in_thread(handler), **options).run())
 
-    def __enter__(self) -> BlockingMailbox:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 from fiveways.client.errors import LocalIdReused
 from fiveways.client.file import LedgerFile
@@ -76,7 +77,7 @@ class Ledger:
         """Let go of the file."""
         self.file.close()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

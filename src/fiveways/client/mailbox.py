@@ -16,7 +16,7 @@ from datetime import timedelta
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from requests import Response
 
@@ -72,7 +72,7 @@ class Mailbox:
             )
         self._worker = ThreadPoolExecutor(1, f"mailbox-{self.id}")
 
-    async def __aenter__(self) -> Mailbox:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
