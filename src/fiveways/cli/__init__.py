@@ -17,6 +17,7 @@ from fiveways.cli import (
     init,
     key,
     mailbox,
+    mailboxes,
     reload,
     routes,
     sandbox,
@@ -24,6 +25,7 @@ from fiveways.cli import (
     serve,
     token,
     trace,
+    workflow,
 )
 from fiveways.errors import FivewaysError
 
@@ -57,8 +59,10 @@ for command in (init, certs, serve, sandbox, check, demo, schema, routes, trace,
 cli.add_typer(audit.commands, name="audit")
 cli.add_typer(delivery.commands, name="delivery")
 cli.add_typer(key.commands, name="key")
+mailboxes.add_to(mailbox.commands)
 cli.add_typer(mailbox.commands, name="mailbox")
 cli.add_typer(token.commands, name="token")
+cli.add_typer(workflow.commands, name="workflow")
 
 
 def main() -> None:

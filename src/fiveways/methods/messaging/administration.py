@@ -122,22 +122,14 @@ class Administration:
         found = self._known(kind, id_)
         if found is None:
             raise NotFound(f"There is no {kind} {id_}")
-        shown: dict[str, Any] = {"id": id_}
-        if isinstance(found, Mailbox):
-            shown |= {
-                "organisation": found.ods_code,
-                "organisation_name": found.org_name,
-                "name": found.name,
-                "active": found.active,
-                "certificates": [each.model_dump(exclude_none=True) for each in found.certificates],
-            }
-        else:
-            shown |= {"from": sorted(found.senders), "to": sorted(found.receivers)}
         entry = None if self._declares(kind, id_) else self._registry.find(kind, id_)
         if entry is None:
-            return {**shown, "declared_in": "file"}
-        if isinstance(found, Mailbox) and found.password is None and self._vault is not None:
-            shown["needs_password"] = True
+            return {"id": id_, **_declared(found), "declared_in": "file"}
+        shown: dict[str, Any] = {"id": id_, **msgspec.json.decode(entry.content or b"{}")}
+        if isinstance(found, Mailbox):
+            shown["organisation_name"] = found.org_name
+            if found.password is None and self._vault is not None:
+                shown["needs_password"] = True
         return {**shown, "declared_in": "store", "version": entry.version, "changed_at": entry.changed_at}
 
     # --- changing ----------------------------------------------------------------------------------------------------------
@@ -278,6 +270,19 @@ class Administration:
 def new_password() -> str:
     """A password that nobody guesses: 24 characters, 144 random bits."""
     return secrets.token_urlsafe(18)
+
+
+def _declared(found: Mailbox | Workflow) -> dict[str, Any]:
+    """What the deployment file says, but for secrets."""
+    if isinstance(found, Workflow):
+        return {"from": sorted(found.senders), "to": sorted(found.receivers)}
+    return {
+        "organisation": found.ods_code,
+        "organisation_name": found.org_name,
+        "name": found.name,
+        "active": found.active,
+        "certificates": [each.model_dump(exclude_none=True) for each in found.certificates],
+    }
 
 
 def _valid(model: type[Content], said: Said, *problems: str) -> Content:
