@@ -126,7 +126,7 @@ async def test_an_event_of_a_write_is_in_its_commit_and_says_whether_it_was_made
             provisional = Provisional(event(1, correlation_id="done"), event(2, correlation_id="again"))
             log.record(provisional)
             step = claim, use("test", value, SystemClock().now())
-            await log._group.transact(step, guarded=True, settled=lambda results: provisional.settle(results[0].rowcount == 1))
+            await log._group.transact(step, guarded=1, settled=lambda results: provisional.settle(results[0].rowcount == 1))
 
         for value in (b"a", b"b", b"a"):
             await told(value)

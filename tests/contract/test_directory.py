@@ -29,7 +29,7 @@ from fiveways.methods.messaging.administration import (
     DeclaredInFile,
     StillNamed,
 )
-from fiveways.methods.messaging.directory import Directory, Mailbox, Workflow
+from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxProfile, Workflow, WorkflowSettings
 from fiveways.methods.messaging.registry import Registry, entries
 from fiveways.methods.messaging.registry_entries import EntryReader
 from fiveways.methods.messaging.registry_vault import Unopenable, Vault
@@ -78,7 +78,8 @@ def node(database: Database, tmp_path: Path) -> Open:
         folder.mkdir(exist_ok=True)
         ledger = await Ledger.open(folder, database, open_payloads(f"file://{folder}/payloads"), bus, clock, name)
         try:
-            directory = Directory([Mailbox("FILE", ods_code="RXN", password=b"p")], [Workflow("DECLARED", (), ["FILE"])])
+            mailbox = Mailbox("FILE", MailboxProfile(organisation="RXN"), password=b"p")
+            directory = Directory([mailbox], [Workflow("DECLARED", WorkflowSettings(to=("FILE",)))])
             registry, vault = Registry(database, ledger.group, bus, clock), Vault(key)
             await registry.load()
             registry.serve(directory, EntryReader({"X26": "Northshire"}, vault))
@@ -174,7 +175,7 @@ async def test_what_the_file_declares_wins_and_is_not_changed_here(node: Open) -
                 await change
         # A file that comes to declare what had been registered wins from then on.
         await one.administration.add("mailbox", "LATER", NEW, BY)
-        later = Directory([Mailbox("LATER", ods_code="RXN", password=b"of the file")], [])
+        later = Directory([Mailbox("LATER", MailboxProfile(organisation="RXN"), password=b"of the file")], [])
         one.registry.serve(later, EntryReader({}, Vault(b"shared")))
         await one.administration.change("mailbox", "LATER", {"name": "changed"}, BY)
         assert later.mailboxes["LATER"].password == b"of the file"

@@ -71,9 +71,9 @@ async def test_the_steps_of_one_submission_are_kept_together_or_not_at_all(datab
 
 async def test_of_guarded_steps_nothing_is_done_where_the_first_touches_nothing(database: Database, group: GroupWriter) -> None:
     steps = (claim, {"id": 1, "text": "mine"}), (add, {"id": 2, "text": "then"})
-    assert [result.rowcount for result in await group.transact(*steps, guarded=True)] == [1, 1]
-    assert [result.rowcount for result in await group.transact(*steps, guarded=True)] == [0]
-    claims = [group.transact((claim, {"id": 3, "text": ""}), (add, {"id": n, "text": ""}), guarded=True) for n in range(10, 15)]
+    assert [result.rowcount for result in await group.transact(*steps, guarded=1)] == [1, 1]
+    assert [result.rowcount for result in await group.transact(*steps, guarded=1)] == [0]
+    claims = [group.transact((claim, {"id": 3, "text": ""}), (add, {"id": n, "text": ""}), guarded=1) for n in range(10, 15)]
     assert sorted(len(results) for results in await asyncio.gather(*claims)) == [1, 1, 1, 1, 2]
     assert len(await ids(database)) == 4
 
@@ -142,13 +142,13 @@ async def test_what_need_not_be_synced_is_seen_by_all_and_keeps_nothing_that_lin
 ) -> None:
     lingering = Lingering()
     group.attach(lingering)
-    await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 2, "text": ""}), guarded=True, synced=False)
+    await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 2, "text": ""}), guarded=1, synced=False)
     assert await ids(database) == [1, 2]
     assert lingering.taken == 0, "a group that is not synced takes nothing along that is to be durable"
     group.soon()
     async with asyncio.timeout(5):
         while not lingering.taken:
-            results = await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 3, "text": ""}), guarded=True, synced=False)
+            results = await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 3, "text": ""}), guarded=1, synced=False)
             assert len(results) == 1
 
 

@@ -100,7 +100,7 @@ async def inbox(node: Node, mailbox: str) -> list[str]:
 async def send(node: Node, **more: Any) -> str:
     """Send a message, a microsecond after what was sent before: ids of one moment differ in 24 random bits only."""
     node.clock.advance(timedelta(microseconds=1))
-    return await node.messaging.send(draft(**more), b"x", None)
+    return (await node.messaging.send(draft(**more), b"x", None)).id
 
 
 async def sent(node: Node, number: int) -> list[str]:
@@ -137,7 +137,7 @@ async def rows(database: Database) -> dict[str, int]:
 
 async def test_a_message_that_nobody_collects_comes_back_as_a_report(node: Node, database: Database, clock: ManualClock) -> None:
     details = Details(subject="Discharge summary", file_name="a.xml")
-    id_ = await node.messaging.send(draft(local_id="mine", details=details), b"x", None)
+    id_ = (await node.messaging.send(draft(local_id="mine", details=details), b"x", None)).id
     clock.advance(timedelta(days=5) - timedelta(milliseconds=1))
     await node.worker.round()
     assert await inbox(node, "BOB") == [id_], "it may be collected until the last moment"
@@ -188,7 +188,7 @@ async def test_what_was_acknowledged_or_is_not_old_does_not_expire(node: Node, c
 
 
 async def test_a_message_in_chunks_waits_from_when_it_is_whole(node: Node, clock: ManualClock) -> None:
-    id_ = await node.messaging.send(draft(chunks=2), b"1", None)
+    id_ = (await node.messaging.send(draft(chunks=2), b"1", None)).id
     clock.advance(timedelta(days=4))
     await node.messaging.add_chunk("ALICE", id_, 2, 2, "", b"2", None)
     clock.advance(timedelta(days=4))
@@ -233,7 +233,7 @@ async def test_an_acknowledgement_and_expiry_at_once_have_one_winner(node: Node,
 
 
 async def test_an_upload_that_is_never_completed_is_given_up(node: Node, database: Database, clock: ManualClock) -> None:
-    id_ = await node.messaging.send(draft(chunks=2), b"1", None)
+    id_ = (await node.messaging.send(draft(chunks=2), b"1", None)).id
     clock.advance(timedelta(days=5) - timedelta(seconds=1))
     await node.worker.round()
     assert (await node.found(id_)).state is State.UPLOADING
@@ -278,7 +278,7 @@ async def test_a_last_chunk_and_giving_up_at_once_have_one_winner(node: Node, ot
 
 async def test_a_last_chunk_that_two_nodes_receive_completes_the_message_once(node: Node, other: Node) -> None:
     for _ in range(10):
-        id_ = await node.messaging.send(draft(chunks=2), b"1", None)
+        id_ = (await node.messaging.send(draft(chunks=2), b"1", None)).id
         adding = [each.messaging.add_chunk("ALICE", id_, 2, 2, "", LARGE, None) for each in (node, other)]
         first, second = await asyncio.gather(*adding, return_exceptions=True)
         assert {type(first), type(second)} == {State, Whole}
@@ -287,7 +287,7 @@ async def test_a_last_chunk_that_two_nodes_receive_completes_the_message_once(no
 
 
 async def test_a_chunk_that_is_replaced_leaves_no_payload(node: Node) -> None:
-    id_ = await node.messaging.send(draft(chunks=3), b"1", None)
+    id_ = (await node.messaging.send(draft(chunks=3), b"1", None)).id
     for _ in range(3):
         await node.messaging.add_chunk("ALICE", id_, 2, 3, "", LARGE, None)
     assert len(await node.payloads()) == 1
@@ -298,11 +298,11 @@ async def test_a_chunk_that_is_replaced_leaves_no_payload(node: Node) -> None:
 
 async def every_kind(node: Node) -> list[str]:
     """A message acknowledged, one never collected, one in chunks, and an upload never completed; with large chunks among them."""
-    acknowledged = await node.messaging.send(draft(), LARGE, None)
+    acknowledged = (await node.messaging.send(draft(), LARGE, None)).id
     await node.messaging.acknowledge("BOB", acknowledged, None)
-    whole = await node.messaging.send(draft(chunks=2), LARGE, None)
+    whole = (await node.messaging.send(draft(chunks=2), LARGE, None)).id
     await node.messaging.add_chunk("ALICE", whole, 2, 2, "", LARGE, None)
-    unfinished = await node.messaging.send(draft(chunks=2), LARGE, None)
+    unfinished = (await node.messaging.send(draft(chunks=2), LARGE, None)).id
     return [acknowledged, *await sent(node, 2), whole, unfinished]
 
 
@@ -391,7 +391,7 @@ async def test_a_platform_does_it_as_work_that_is_nobodys_request(tmp_path: Path
     platform = await Platform.open(file, tmp_path / "data")
     try:
         messaging = Messaging(platform.ledger, platform.clock)
-        id_ = await messaging.send(draft(), LARGE, None)
+        id_ = (await messaging.send(draft(), LARGE, None)).id
         async with asyncio.timeout(10):
             while not (reports := (await messaging.waiting("ALICE", None, limit=5)).messages):
                 await asyncio.sleep(0.02)

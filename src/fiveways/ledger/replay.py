@@ -25,7 +25,7 @@ replays = Table(
 )
 
 claim = insert(replays).on_conflict_do_nothing()
-"""A claim for `GroupWriter.transact(…, guarded=True)`, with a row made by `use`."""
+"""A claim for `GroupWriter.transact(…, guarded=1)`, with a row made by `use`."""
 purpose_of = select(replays.c.purpose).where(
     replays.c.namespace == bindparam("b_namespace", type_=Text), replays.c.value == bindparam("b_value", type_=LargeBinary)
 )

@@ -48,7 +48,7 @@ def messaging(deployment: Deployment, ledger: Ledger, registry: Registry, clock:
     vault = Vault(shared_key)
     directory = directory_of(deployment, base)
     registry.serve(directory, EntryReader(_organisations(deployment), vault))
-    service = Messaging(ledger, clock)
+    service = Messaging(ledger, clock, settings.largest_message)
     about = {"env": "sandbox" if settings.sandbox else "fiveways", "build_label": fiveways.__version__}
     about |= {"status": "running", "outcome": "Yes"}
     mesh = Mesh(
@@ -88,19 +88,16 @@ def administration(deployment: Deployment, registry: Registry, audit: AuditLog, 
 def directory_of(deployment: Deployment, base: Path | None) -> Directory:
     """Mailboxes and workflows of the deployment file; without passwords where its folder is not given."""
     mailboxes = [_mailbox(deployment, id_, each, base) for id_, each in deployment.mailboxes.items()]
-    workflows = [Workflow(id_, each.senders, each.receivers) for id_, each in deployment.workflows.items()]
+    workflows = [Workflow(id_, each) for id_, each in deployment.workflows.items()]
     return Directory(mailboxes, workflows, open_workflows=deployment.messaging.open_workflows)
 
 
 def _mailbox(deployment: Deployment, id_: str, settings: MailboxSettings, base: Path | None) -> Mailbox:
     return Mailbox(
         id_,
-        ods_code=settings.organisation,
-        name=settings.name,
+        settings,
         org_name=deployment.organisations[settings.organisation].name,
         password=settings.password.resolve(base) if base is not None else None,
-        active=settings.active,
-        certificates=settings.certificates,
     )
 
 

@@ -75,7 +75,8 @@ class Step(NamedTuple):
 class Write:
     """One submission: steps that are kept together or not at all.
 
-    `guarded`: where the first step touches no row, nothing else is done, and the first step's is the only result. `settled` is
+    `guarded`: so many steps at the beginning are claims; where one touches no row, nothing that follows it is done, and the results
+    end with it. `settled` is
     told what was done, where the group is written and before its sources are asked. `synced`: on disk when it is told of.
     """
 
@@ -86,7 +87,7 @@ class Write:
         steps: Sequence[Step],
         future: asyncio.Future[list[Result]] | None = None,
         *,
-        guarded: bool = False,
+        guarded: int = 0,
         settled: Settled | None = None,
         synced: bool = True,
     ) -> None:
@@ -179,13 +180,14 @@ class GroupWriter:
     async def transact(
         self,
         *steps: tuple[Writing, Row | Sequence[Row]],
-        guarded: bool = False,
+        guarded: int = 0,
         settled: Settled | None = None,
         synced: bool = True,
     ) -> list[Result]:
         """Write several statements, in order and all or none; returns what each came to once all are durable.
 
-        `guarded`: the first is a claim. Where it touches no row nothing else is done, and its result is the only one. `settled`
+        `guarded`: so many at the beginning are claims. Where one touches no row nothing else is done, and its result is the last.
+        `settled`
         is told what was done, in time for an audit event in the same commit to say so (`Provisional`); called where the group is
         written, it must do no more than note it. `synced=False`, for what a power cut may take away: it returns once all is
         committed, which every process sees and a crash of this one does not undo, and all is on disk with the next group that is
@@ -203,7 +205,7 @@ class GroupWriter:
 
     def enqueue(self, statement: Writing, rows: Row | Sequence[Row]) -> None:
         """Write `rows` soon, with nobody waiting; a failure is logged. Where `full` is true, await `room` first."""
-        self._append([(statement, rows)], None, False, None, True)
+        self._append([(statement, rows)], None, 0, None, True)
         self.soon()
 
     @property
@@ -274,7 +276,7 @@ class GroupWriter:
         self,
         steps: Iterable[tuple[Writing, Row | Sequence[Row]]],
         future: asyncio.Future[list[Result]] | None,
-        guarded: bool,
+        guarded: int,
         settled: Settled | None,
         synced: bool,
     ) -> None:

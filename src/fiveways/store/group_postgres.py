@@ -99,7 +99,7 @@ class PostgresBackend:
         results: list[Result] = []
         for step in write.steps:
             results.append(await self._step(connection, step))
-            if write.guarded and not results[0].rowcount:
+            if len(results) <= write.guarded and not results[-1].rowcount:
                 break
         if write.settled is not None:
             write.settled(results)

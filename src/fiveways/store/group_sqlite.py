@@ -174,7 +174,7 @@ def _execute(connection: sqlite3.Connection, write: Write) -> list[Result]:
     results: list[Result] = []
     for step in write.steps:
         results.append(_step(connection, step))
-        if write.guarded and not results[0].rowcount:
+        if len(results) <= write.guarded and not results[-1].rowcount:
             break
     if write.settled is not None:
         write.settled(results)

@@ -79,16 +79,23 @@ def open_payloads(url: str) -> Payloads:
     raise StoreError("no such payload store: expected file:///folder, memory:// or s3://bucket/prefix?endpoint=…")
 
 
-async def keep(payloads: Payloads, content: AsyncIterable[bytes] | bytes) -> bytes | Payload:
-    """Small content as it is, to be kept in a row; larger content put into `payloads`, durable on return."""
-    if isinstance(content, bytes):
-        return content if len(content) <= IN_ROW else await payloads.put(content)
-    start, rest = bytearray(), aiter(content)
-    async for piece in rest:
-        start += piece
-        if len(start) > IN_ROW:
-            return await payloads.put(_joined(bytes(start), rest))
-    return bytes(start)
+async def keep(payloads: Payloads, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None) -> bytes | Payload:
+    """Small content as it is, to be kept in a row; larger content put into `payloads`, durable on return.
+
+    Raises PayloadTooLarge over `limit` bytes.
+    """
+    start = bytearray(content if isinstance(content, bytes) else b"")
+    rest = None if isinstance(content, bytes) else aiter(content)
+    if rest is not None:
+        async for piece in rest:
+            start += piece
+            if len(start) > IN_ROW:
+                break
+    if limit is not None and len(start) > limit:
+        raise PayloadTooLarge(f"the content is over {limit} bytes")
+    if len(start) <= IN_ROW:
+        return bytes(start)
+    return await payloads.put(bytes(start) if rest is None else _joined(bytes(start), rest), limit=limit)
 
 
 async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

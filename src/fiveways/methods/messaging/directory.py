@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, TypeVar
 
@@ -29,6 +29,8 @@ class MailboxProfile(Settings):
     """Whether it may be used at all."""
     certificates: tuple[ClientCertificate, ...] = ()
     """Client certificates of which a request must bear one, besides its token. Several mailboxes may name the same."""
+    deduplicate: Duration | None = None
+    """For how long a message that it sends again, under the same local id, is answered as the one that it sent before (A31)."""
 
 
 class MailboxSettings(MailboxProfile):
@@ -64,47 +66,42 @@ class MessagingSettings(Settings):
     """Test control over HTTP that asks for no password (reset, reports): for a sandbox, never where messages matter."""
     largest_request: int = Field(default=100 * 1024 * 1024, ge=1024)
     """Bytes of one request: a message, or one of its chunks."""
+    largest_message: int = Field(default=20 * 10**9, ge=1024)
+    """Bytes of one message, all its chunks together."""
 
 
 class Mailbox:
     """A mailbox as it runs. One whose password is not known (None) receives, and nobody can use it."""
 
-    __slots__ = ("_known", "active", "certificates", "id", "name", "ods_code", "org_name", "password")
+    __slots__ = ("_certificates", "active", "certificates", "deduplicate", "id", "name", "ods_code", "org_name", "password")
 
-    def __init__(
-        self,
-        id: str,  # noqa: A002
-        *,
-        ods_code: str,
-        name: str = "",
-        org_name: str = "",
-        password: bytes | None,
-        active: bool = True,
-        certificates: Sequence[ClientCertificate] = (),
-    ) -> None:
+    def __init__(self, id: str, profile: MailboxProfile | None, *, org_name: str = "", password: bytes | None = None) -> None:  # noqa: A002
+        """`profile`: what is declared of it; None for one that is not known any more."""
         self.id = id
-        self.name = name
-        self.ods_code = ods_code
+        self.ods_code = profile.organisation if profile is not None else ""
+        self.name = profile.name if profile is not None else ""
         self.org_name = org_name
         self.password = password
-        self.active = active
-        self.certificates = tuple(certificates)
-        self._known = ClientCertificates((certificate, id) for certificate in certificates)
+        self.active = profile is not None and profile.active
+        self.deduplicate = profile.deduplicate if profile is not None else None
+        self.certificates = profile.certificates if profile is not None else ()
+        self._certificates = ClientCertificates((certificate, id) for certificate in self.certificates)
 
     def names(self, identity: CertificateIdentity | None) -> bool:
         """Whether a client's certificate (None: it has shown none) is one of those that this mailbox names."""
-        return identity is not None and self._known.find(identity) is not None
+        return identity is not None and self._certificates.find(identity) is not None
 
 
 class Workflow:
     """A workflow as it runs; empty sets mean everybody."""
 
-    __slots__ = ("id", "receivers", "senders")
+    __slots__ = ("id", "receivers", "senders", "settings")
 
-    def __init__(self, id: str, senders: Iterable[str] = (), receivers: Iterable[str] = ()) -> None:  # noqa: A002
+    def __init__(self, id: str, settings: WorkflowSettings) -> None:  # noqa: A002
         self.id = id
-        self.senders = frozenset(senders)
-        self.receivers = frozenset(receivers)
+        self.settings = settings
+        self.senders = frozenset(settings.senders)
+        self.receivers = frozenset(settings.receivers)
 
 
 class Directory:
@@ -154,7 +151,7 @@ class Directory:
 
     def named(self, id: str) -> Mailbox:  # noqa: A002
         """The mailbox of this id, in use or not; one without a name where it is not known any more."""
-        return self._mailboxes.get(id) or Mailbox(id, ods_code="", password=None, active=False)
+        return self._mailboxes.get(id) or Mailbox(id, None)
 
     def may(self, workflow: str, sender: str, recipient: str) -> bool:
         """Whether `sender` may send `workflow` to `recipient`."""

@@ -174,6 +174,13 @@ class Draft(msgspec.Struct):
     correlation: str
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """What a sender is told: its message's id, and whether it is one that was sent before (`repeats.py`)."""
+
+    id: str
+    repeated: bool = False
+
+
 class Listing(msgspec.Struct):
     """What waits in an inbox: message ids in order of arrival, the position to go on from, is there more, how many in all."""
 

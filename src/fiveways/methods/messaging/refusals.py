@@ -55,3 +55,9 @@ class Empty(Refusal):
     """A message without content is none."""
 
     status, code = 417, "MESSAGE_EMPTY"
+
+
+class LocalIdUsed(Refusal):
+    """The sender has used this local id for another message."""
+
+    status, code = 409, "MESSAGE_LOCAL_ID"

@@ -53,12 +53,9 @@ class EntryReader:
             return None
         return Mailbox(
             entry.id,
-            ods_code=found.organisation,
-            name=found.name,
+            found,
             org_name=self._organisations.get(found.organisation) or found.organisation_name,
             password=self._password(entry),
-            active=found.active,
-            certificates=found.certificates,
         )
 
     def workflow(self, entry: Entry) -> Workflow | None:
@@ -68,7 +65,7 @@ class EntryReader:
         except ValidationError:
             log.warning("a registered workflow cannot be read", workflow=entry.id, version=entry.version)
             return None
-        return Workflow(entry.id, found.senders, found.receivers)
+        return Workflow(entry.id, found)
 
     def _password(self, entry: Entry) -> bytes | None:
         if self._vault is None:

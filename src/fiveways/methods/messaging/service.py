@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,12 +17,12 @@ from sqlalchemy import Select
 
 from fiveways.clock import Clock, micros
 from fiveways.ledger.ledger import Ledger
-from fiveways.methods.messaging import records
-from fiveways.methods.messaging.records import Chunk, Draft, Listing, Message
+from fiveways.methods.messaging import records, repeats
+from fiveways.methods.messaging.records import Chunk, Draft, Listing, Message, Sent
 from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, NotYours, Reused, TooManyChunks, Unknown, Whole
 from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
 from fiveways.store.group import Result, Settled, Writing
-from fiveways.store.payloads import keep
+from fiveways.store.payloads import keep, pieces
 
 Claim = tuple[Writing, Mapping[str, Any]]
 """A write that must touch a row, or nothing is done (`GroupWriter.transact`)."""
@@ -33,11 +33,17 @@ Made = Callable[[list[Result]], bool]
 Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
 
 
+LARGEST = 20 * 10**9
+"""Bytes of a message, all its chunks together, where nothing else is declared."""
+
+
 class Messaging:
     """The mailboxes of this store. Whoever calls has been authorised; whose a message is, is looked at here."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, largest: int = LARGEST) -> None:
+        """`largest`: bytes that a message may have, all its chunks together."""
         self._ledger = ledger
+        self._largest = largest
         self._group = ledger.group
         self._clock = clock
         self._counts: dict[str, _Count] = {}
@@ -46,8 +52,19 @@ class Messaging:
 
     # --- sending ---------------------------------------------------------------------------------------------------------
 
-    async def send(self, draft: Draft, body: AsyncIterable[bytes] | bytes, claim: Claim | None, attest: Attest = None) -> str:
-        """Take a message, or its first chunk, in; its id, once all is durable. Raises Reused, and whatever `body` raises."""
+    async def send(
+        self,
+        draft: Draft,
+        body: AsyncIterable[bytes] | bytes,
+        claim: Claim | None,
+        attest: Attest = None,
+        once_within: timedelta | None = None,
+    ) -> Sent:
+        """Take a message, or its first chunk, in. Raises Reused, Empty, and whatever `body` raises.
+
+        `once_within`: the same message with the same local id, sent again within that time, is the one that was sent before.
+        Raises LocalIdUsed where another message has that local id.
+        """
         now = self._newest = max(micros(self._clock), self._newest + 1)
         id_ = new_id(now)
         chunk = await self._kept(id_, 1, body)
@@ -60,14 +77,18 @@ class Messaging:
         steps: list[Step] = [(records.add_message, row), (records.add_chunk, chunk), (records.add_event, _event(id_, state, now))]
         if state is State.ACCEPTED:
             steps.append((records.add_to_inbox, {"v_mailbox": draft.recipient, "v_message": id_, "v_workflow": draft.workflow}))
+        once = repeats.once(draft, chunk, id_, now, once_within) if once_within is not None and draft.local_id else None
         try:
-            await self._transact(claim, *steps, attest=attest)
+            results = await self._transact(claim, *steps, attest=attest, once=once)
         except BaseException:
             await self._drop(chunk)
             raise
+        if len(results) < len(steps):
+            await self._drop(chunk)
+            return Sent(await repeats.first(self._group, draft, chunk), repeated=True)
         if state is State.ACCEPTED:
             self._arrived(draft.recipient, 1)
-        return id_
+        return Sent(id_)
 
     async def add_chunk(
         self,
@@ -79,22 +100,31 @@ class Messaging:
         body: AsyncIterable[bytes] | bytes,
         claim: Claim | None,
         attest: Attest = None,
+        once: bool = False,
     ) -> State:
-        """Take another chunk of a message in; the message is in its recipient's inbox once all chunks are here, in any order."""
-        message = await self.message(message_id, claim)
-        if message is None:
+        """Take another chunk of a message in; the message is in its recipient's inbox once all chunks are here, in any order.
+
+        `once`: a chunk sent again of a message that is whole is no mistake (otherwise Whole is raised).
+        """
+        found, sizes = (
+            await self._ask(claim, (records.find_message, {"b_id": message_id}), (records.total_size, {"b_id": message_id}))
+        )[-2:]
+        if not found.rows:
             raise Unknown("There is no such message")
+        message = records.messages_of(found.rows)[0]
         if message.sender != sender:
             raise NotYours("Only its sender may add to a message")
         if message.state is State.ERROR:
             raise Gone("The upload was given up")
         if message.state is not State.UPLOADING:
+            if once and await self._has(message_id, number, body):
+                return message.state
             raise Whole("The message is whole")
         if number > message.chunks or total != message.chunks or message.kind != "DATA":
             raise TooManyChunks(f"The message was announced with {message.chunks} chunks")
         if encoding != message.details.content_encoding:
             raise EncodingChanged("The content encoding of a message cannot change")
-        chunk = await self._kept(message_id, number, body)
+        chunk = await self._kept(message_id, number, body, sizes.rows[0][0])
         try:
             results = await self._group.transact(
                 (records.hold_upload, {"b_id": message_id}),
@@ -102,7 +132,7 @@ class Messaging:
                 (records.put_chunk, {"b_id": message_id, **{f"v_{name}": value for name, value in chunk.items()}}),
                 (records.deliver_if_whole, {"b_id": message_id}),
                 (records.accept_if_whole, {"b_id": message_id, "b_at": micros(self._clock)}),
-                guarded=True,
+                guarded=1,
                 settled=_settling(attest, _chunk_taken),
             )
         except BaseException:
@@ -236,27 +266,40 @@ class Messaging:
         """Ask, with the claim first: that is seen by every process when this returns, and on disk a moment later."""
         if claim is None:
             return await self._group.transact(*steps, synced=False)
-        results = await self._group.transact(claim, *steps, guarded=True, synced=False)
-        if len(results) == 1:
+        results = await self._group.transact(claim, *steps, guarded=1, synced=False)
+        if not results[0].rowcount:
             raise Reused
         return results
 
     async def _transact(
-        self, claim: Claim | None, *steps: Step, attest: Attest = None, made: Made = lambda results: True
+        self,
+        claim: Claim | None,
+        *steps: Step,
+        attest: Attest = None,
+        made: Made = lambda results: True,
+        once: Claim | None = None,
     ) -> list[Result]:
-        """Write and ask, with the claim first. `made`: whether what is attested came to be, where the claim held."""
-        whole = len(steps) + (claim is not None)
+        """Write and ask, with the claims first; the results end with `once` where that was claimed before. `made`: whether what is
+        attested came to be, where the claims held."""
+        claims = [each for each in (claim, once) if each is not None]
+        whole = len(claims) + len(steps)
         settled = _settling(attest, lambda results: len(results) == whole and made(results))
-        if claim is None:
-            return await self._group.transact(*steps, settled=settled)
-        results = await self._group.transact(claim, *steps, guarded=True, settled=settled)
-        if len(results) == 1:
+        results = await self._group.transact(*claims, *steps, guarded=len(claims), settled=settled)
+        if claim is not None and not results[0].rowcount:
             raise Reused
         return results
 
-    async def _kept(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes) -> dict[str, Any]:
-        """A row for a chunk; where the chunk is large, its bytes are in the payload store by now."""
-        kept = await keep(self._ledger.payloads, body)
+    async def _has(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes) -> bool:
+        """Whether this is what the message's chunk has in it."""
+        sha256 = hashlib.sha256()
+        async for piece in pieces(body):
+            sha256.update(piece)
+        found = (await self._ask(None, (records.find_chunk, {"b_id": message_id, "b_number": number})))[0].rows
+        return bool(found) and Chunk(*found[0]).sha256 == sha256.hexdigest()
+
+    async def _kept(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes, before: int = 0) -> dict[str, Any]:
+        """A row for a chunk; where it is large, its bytes are in the payload store by now. `before`: bytes of the others."""
+        kept = await keep(self._ledger.payloads, body, limit=self._largest - before)
         if kept == b"":
             raise Empty("A message without content is none")
         row = {"message": message_id, "number": number}

@@ -112,7 +112,7 @@ class Worker:
                 correlation=row.correlation,
             )
             steps += report.steps(service.new_id(at), at)
-        return len(await self._ledger.group.transact(*steps, guarded=True)) > 1
+        return len(await self._ledger.group.transact(*steps, guarded=1)) > 1
 
     async def _abandon(self, within: timedelta) -> int:
         """End uploads that were begun too long ago; how many."""
@@ -125,7 +125,7 @@ class Worker:
             for row in found:
                 event = {"b_id": row.id, "b_at": micros(self._clock), "b_reason": reason}
                 results = await self._ledger.group.transact(
-                    (records.hold_upload, {"b_id": row.id}), (records.abandon, event), guarded=True
+                    (records.hold_upload, {"b_id": row.id}), (records.abandon, event), guarded=1
                 )
                 abandoned += len(results) > 1 and results[1].rowcount
             if len(found) < AT_ONCE:

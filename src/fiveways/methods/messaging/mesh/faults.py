@@ -80,6 +80,7 @@ _REFUSALS: dict[type[refusals.Refusal], tuple[int, str, str, str]] = {
     refusals.Whole: (423, "SEND", "", "Message is already complete"),
     refusals.TooManyChunks: (406, "SEND", "InvalidHeaderChunks", "Chunk is not one of those announced"),
     refusals.Empty: (417, "COLLECT", "02", "Data file is missing or inaccessible."),
+    refusals.LocalIdUsed: (409, "SEND", "LocalIdUsed", "Local id has been used for another message"),
     refusals.EncodingChanged: (417, "", "", "cannot change content encoding"),
 }
 

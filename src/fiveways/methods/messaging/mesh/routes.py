@@ -274,8 +274,14 @@ class Mesh:
             raise faults.not_registered_for_workflow()
         body = _content(interaction)
         attest = _attesting(interaction, 202)
-        message_id = await self._once(proof, lambda claim: self._messaging.send(draft, body, claim, attest), repeatable=False)
-        return bodies.json({"messageID" if version < 2 else "message_id": message_id}, status=202)
+        once_within = proof.mailbox.deduplicate
+        sent = await self._once(
+            proof, lambda claim: self._messaging.send(draft, body, claim, attest, once_within), repeatable=False
+        )
+        if sent.repeated:  # what was attested was not made: this answer has an event of its own
+            interaction.attested = 0
+            interaction.facts["repeats"] = sent.id
+        return bodies.json({"messageID" if version < 2 else "message_id": sent.id}, status=202)
 
     async def _add_chunk(self, interaction: Interaction, mailbox: str, message_id: str, part: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.chunk")
@@ -283,11 +289,13 @@ class Mesh:
         fields = headers.fields_of(interaction)
         total = headers.chunk_of(fields, number, message_id)
         encoding, body = headers.content_encoding(fields), _content(interaction)
-        attest = _attesting(interaction, 202)
+        attest, once = _attesting(interaction, 202), proof.mailbox.deduplicate is not None
         try:
             await self._once(
                 proof,
-                lambda claim: self._messaging.add_chunk(proof.mailbox.id, message_id, number, total, encoding, body, claim, attest),
+                lambda claim: self._messaging.add_chunk(
+                    proof.mailbox.id, message_id, number, total, encoding, body, claim, attest, once
+                ),
             )
         except Refusal as refusal:
             raise faults.worded(refusal, message_id) from refusal
