@@ -11,10 +11,7 @@ from tests.contract.test_messaging import content, draft, inbox, messaging  # no
 from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.states import State
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.xfail(strict=True, raises=KeyError, reason="its content is removed, and the commit goes on without it"),
-]
+pytestmark = pytest.mark.anyio
 
 LARGE = bytes(70_000)
 """More than is kept in a row."""

@@ -230,7 +230,6 @@ def test_chunks_sent_at_once_and_again_make_one_message(sandbox: Sandbox, wire: 
         assert wire("GET", f"{INBOX}/{message}/{number}", "BOB", accept=V2).content == b"%d" % number * 70_000
 
 
-@pytest.mark.xfail(strict=True, reason="the client is told that it failed (423), and its user sends the message once more")
 def test_the_last_chunk_sent_again_by_the_client_itself_is_taken_again(wire: Wire) -> None:
     """Its answer was lost: mesh-client sends the very same request, token and all, and must not read that it failed."""
     message, authorization = begin(wire, 2), token("ALICE")

@@ -80,7 +80,7 @@ class Messaging:
         once = repeats.once(draft, chunk, id_, now, once_within) if once_within is not None and draft.local_id else None
         try:
             results = await self._transact(claim, *steps, attest=attest, once=once)
-        except BaseException:
+        except Reused:
             await self._drop(chunk)
             raise
         if len(results) < len(steps):
@@ -125,19 +125,15 @@ class Messaging:
         if encoding != message.details.content_encoding:
             raise EncodingChanged("The content encoding of a message cannot change")
         chunk = await self._kept(message_id, number, body, sizes.rows[0][0])
-        try:
-            results = await self._group.transact(
-                (records.hold_upload, {"b_id": message_id}),
-                (records.find_chunk, {"b_id": message_id, "b_number": number}),
-                (records.put_chunk, {"b_id": message_id, **{f"v_{name}": value for name, value in chunk.items()}}),
-                (records.deliver_if_whole, {"b_id": message_id}),
-                (records.accept_if_whole, {"b_id": message_id, "b_at": micros(self._clock)}),
-                guarded=1,
-                settled=_settling(attest, _chunk_taken),
-            )
-        except BaseException:
-            await self._drop(chunk)
-            raise
+        results = await self._group.transact(
+            (records.hold_upload, {"b_id": message_id}),
+            (records.find_chunk, {"b_id": message_id, "b_number": number}),
+            (records.put_chunk, {"b_id": message_id, **{f"v_{name}": value for name, value in chunk.items()}}),
+            (records.deliver_if_whole, {"b_id": message_id}),
+            (records.accept_if_whole, {"b_id": message_id, "b_at": micros(self._clock)}),
+            guarded=1,
+            settled=_settling(attest, _chunk_taken),
+        )
         if not _chunk_taken(results):
             await self._drop(chunk)
             raise Whole("The message is whole")
@@ -308,7 +304,11 @@ class Messaging:
         return {**row, "size": kept.size, "sha256": kept.sha256, "body": None, "payload": kept.ref}
 
     async def _drop(self, chunk: Mapping[str, Any]) -> None:
-        """Remove the payload of a chunk that was not taken in after all."""
+        """Remove the payload of a chunk that was not taken in.
+
+        Only where the store has said so: where a sender goes away at its commit, or the connection is lost, it may have been. What
+        is left then is removed when it is old (`Foundation.sweep`).
+        """
         if chunk["payload"] is not None:
             await self._ledger.payloads.delete(chunk["payload"])
 

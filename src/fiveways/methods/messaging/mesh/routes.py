@@ -294,7 +294,7 @@ class Mesh:
             await self._once(
                 proof,
                 lambda claim: self._messaging.add_chunk(
-                    proof.mailbox.id, message_id, number, total, encoding, body, claim, attest, once
+                    proof.mailbox.id, message_id, number, total, encoding, body, claim, attest, once or claim is None
                 ),
             )
         except Refusal as refusal:
