@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -13,8 +14,13 @@ import pytest
 from tests.acceptance.conftest import hashed
 from tests.acceptance.messaging.wire import V2, token
 
+from fiveways.clock import ManualClock, SystemClock
+from fiveways.methods.messaging.registry import Registry
 from fiveways.platform.app import app
 from fiveways.platform.platform import Platform
+from fiveways.store.bus import LocalBus
+from fiveways.store.database import Database
+from fiveways.store.group import GroupWriter
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +96,19 @@ async def test_an_administrator_sees_at_once_what_another_has_done_elsewhere(nod
         assert (await here.get(path, headers={"apikey": KEY})).json()["version"] == 2
     listed = (await one.get("/_admin/mailboxes", headers={"apikey": KEY})).json()
     assert [each["id"] for each in listed["mailboxes"]] == [f"NEW{number}" for number in range(6)]
+
+
+async def test_nodes_whose_clocks_are_hours_apart_miss_nothing_of_each_other(database: Database, group: GroupWriter) -> None:
+    now = SystemClock().now()
+    clocks = [ManualClock(now + timedelta(hours=hours)) for hours in (0, -3, 5)]
+    registries = [Registry(database, group, LocalBus(), clock) for clock in clocks]
+    for round_ in range(3):
+        for number, registry in enumerate(registries):
+            assert await registry.write("mailbox", f"M{round_}{number}", b"{}", None, seen=None, attest=lambda: lambda made: None)
+        assert await registries[round_].write("mailbox", "M00", b"1", None, seen=1 + round_, attest=lambda: lambda made: None)
+        for registry in registries:
+            await registry.refresh()
+    known = [sorted((entry.id, entry.version, entry.content) for entry in registry.all("mailbox")) for registry in registries]
+    assert known[0] == known[1] == known[2]
+    assert len(known[0]) == 9
+    assert known[0][0] == ("M00", 4, b"1")

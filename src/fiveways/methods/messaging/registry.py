@@ -2,13 +2,14 @@
 
 An entry's version only grows, and no row is ever deleted: what is removed stays as a row without content. So the sum of all
 versions says whether anything has changed since a process last looked, whatever its clock says and in whichever order transactions
-commit. That sum is what each asks for once a second, from an index; only where it is another are rows read.
+commit. That sum is what each asks for once a second, from an index. Only where it is another are rows read: those changed of late,
+and if the sum of what is known is then still not that of the store, as where clocks differ, all that are of another version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
@@ -40,6 +41,8 @@ LOOK = 1.0
 """Seconds after which a process looks at the latest whether anything has changed."""
 _AT_ONCE = 400
 """Entries read by one question."""
+_LATE = 5 * 10**6
+"""Microseconds before the newest change that is known, from which on changes are looked at first."""
 
 entries = Table(
     "directory_entries",
@@ -64,7 +67,7 @@ _add = _put.on_conflict_do_update(
         "password": _put.excluded.password,
     },
     where=_c.content.is_(None),
-)
+).returning(_c.version)
 _content: BindParameter[bytes] = bindparam("v_content", type_=LargeBinary)
 _password: BindParameter[bytes] = bindparam("v_password", type_=LargeBinary)
 _change = (
@@ -76,8 +79,10 @@ _change = (
         _c.content.is_not(None),
     )
     .values(version=_c.version + 1, changed_at=bindparam("v_at", type_=BigInteger), content=_content, password=_password)
+    .returning(_c.version)
 )
 _total = select(func.coalesce(func.sum(_c.version), 0))
+_late = select(entries).where(_c.changed_at >= bindparam("b_since", type_=BigInteger))
 _versions = select(_c.kind, _c.id, _c.version)
 
 
@@ -117,7 +122,9 @@ class Registry:
         self._clock = clock
         self._entries: dict[tuple[str, str], Entry] = {}
         self._directories: WeakKeyDictionary[Directory, Reader] = WeakKeyDictionary()
-        self._seen = 0
+        self._sum = 0
+        """Of the versions of all entries that are known."""
+        self._newest = 0
 
     def serve(self, directory: Directory, reader: Reader) -> None:
         """Put everything that is registered into a directory, and every change from now on for as long as anybody uses it."""
@@ -144,24 +151,33 @@ class Registry:
         """Take up what has changed since the last look. StoreError where the store cannot be read: what is known stays then."""
         async with self._database.read() as connection:
             total = int((await connection.execute(_total)).scalar_one())
-            if total <= self._seen:
+            if total <= self._sum:  # it may be less: what was changed here since this transaction began
+                return
+            self._apply(await connection.execute(_late, {"b_since": self._newest - _LATE}))
+            if total <= self._sum:
                 return
             versions = (await connection.execute(_versions)).all()
             known = self._entries
             changed = [(kind, id_) for kind, id_, version in versions if version > _version(known.get((kind, id_)))]
-            rows: list[Entry] = []
             for start in range(0, len(changed), _AT_ONCE):
                 wanted = select(entries).where(tuple_(_c.kind, _c.id).in_(changed[start : start + _AT_ONCE]))
-                rows += [
-                    Entry(row.kind, row.id, row.version, row.changed_at, row.content, row.password)
-                    for row in await connection.execute(wanted)
-                ]
-        for entry in rows:
-            if entry.version > _version(known.get((entry.kind, entry.id))):  # another look may have been quicker
-                known[entry.kind, entry.id] = entry
-                for directory, reader in list(self._directories.items()):
-                    _enter(directory, reader, entry)
-        self._seen = max(self._seen, total)
+                self._apply(await connection.execute(wanted))
+
+    def _apply(self, rows: Iterable[Any]) -> None:
+        for row in rows:
+            entry = Entry(row.kind, row.id, row.version, row.changed_at, row.content, row.password)
+            self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        """Know an entry from now on, unless a newer version of it is known."""
+        before = _version(self._entries.get((entry.kind, entry.id)))
+        if entry.version <= before:
+            return
+        self._entries[entry.kind, entry.id] = entry
+        self._sum += entry.version - before
+        self._newest = max(self._newest, entry.changed_at)
+        for directory, reader in list(self._directories.items()):
+            _enter(directory, reader, entry)
 
     async def follow(self) -> None:
         """Wait until another process says that something has changed, or for a second, and look; for a scheduler."""
@@ -195,16 +211,16 @@ class Registry:
         else:
             row = {"b_kind": kind, "b_id": id, "b_seen": seen, "v_at": now, "v_content": content, "v_password": password}
             (result,) = await self._group.transact((_change, row), settled=settled)
-        if not result.rowcount:
+        if not result.rows:
             return False
-        await self.refresh()
+        self._take(Entry(kind, id, result.rows[0][0], now, content, password))
         await self._bus.publish(TOPIC)
         return True
 
 
 def _settling(settle: Callable[[bool], None]) -> Settled:
     def settled(results: list[Result]) -> None:
-        settle(bool(results[0].rowcount))
+        settle(bool(results[0].rows))
 
     return settled
 
