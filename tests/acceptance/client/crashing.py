@@ -1,7 +1,7 @@
 """A consumer that dies as `kill -9` has it, at a point that it is told; its handler notes each message in handled.txt.
 
 python crashing.py URL FOLDER listen POINT      before, handler, handled, acknowledged or never
-python crashing.py URL FOLDER send CHUNK        once so many chunks of FOLDER/content are with the other side; 0: before any
+python crashing.py URL FOLDER send CHUNK        once the other side has so many chunks of FOLDER/content; 99: all of it
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from fiveways.client import Ledger, Listener, Mailbox, Message, Retry
+from fiveways.client import Ledger, Listener, Mailbox, Message, Request, Retry
 from fiveways.client.ledger import Upload
+
+ALL = 99
 
 
 def die() -> NoReturn:
@@ -53,6 +55,10 @@ class DyingLedger(Ledger):
         if upload.done == self.chunk:
             die()
         super().uploading(request, upload)
+
+    def sent(self, request: str, message_id: str = "") -> Request:
+        """Die instead of noting that all is there."""
+        return die() if self.chunk == ALL else super().sent(request, message_id)
 
 
 async def main(url: str, folder: Path, what: str, argument: str) -> None:

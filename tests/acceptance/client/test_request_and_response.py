@@ -17,8 +17,10 @@ from tests.acceptance.client.conftest import KILLED, Consumer, Lossy, Open
 from tests.acceptance.conftest import free_port
 from tests.acceptance.messaging.conftest import Sandbox
 from tests.unit.client.test_reference import bundle_json, bundle_xml
+from typer.testing import CliRunner
 
-from fiveways.client import Denied, Listener, LocalIdReused, Mailbox, Message, Refused, Schedule, State, Unavailable
+from fiveways.cli import cli
+from fiveways.client import ClientError, Denied, Listener, LocalIdReused, Mailbox, Message, Refused, Schedule, State, Unavailable
 from fiveways.client.blocking import BlockingMailbox
 from fiveways.correlation import new_id
 
@@ -73,6 +75,16 @@ async def test_an_answer_that_carries_the_local_id(mailbox: Open, public: Callab
         assert [each.request.local_id if each.request else None for each in found] == [requests[1].local_id, None]
 
 
+async def test_a_conversation_has_one_correlation_id_there_and_back(mailbox: Open) -> None:
+    async with mailbox("ALICE") as alice, mailbox("BOB") as bob:
+        request = await alice.send("BOB", b"question", workflow="X", correlation="conversation-1", answer_within=HOUR)
+        await alice.send("BOB", b"another", workflow="X", answer_within=HOUR)
+        first, second = await fetched(bob)
+        assert first.correlation == "conversation-1" != second.correlation
+        await bob.send("ALICE", b"answer", workflow="Y", correlation=first.correlation)
+        assert await answered(alice) == [(request.local_id, "answered")]
+
+
 async def test_a_report_closes_the_request_that_it_is_about(sandbox: Sandbox, mailbox: Open) -> None:
     async with mailbox("ALICE") as alice:
         request = await alice.send("BOB", b"question", workflow="X", answer_within=HOUR)
@@ -90,20 +102,21 @@ async def test_a_report_closes_the_request_that_it_is_about(sandbox: Sandbox, ma
         assert (arrived.request.local_id, arrived.request.state, arrived.request.code) == (request.local_id, State.FAILED, "14")
 
 
-async def test_open_and_overdue_requests_on_the_command_line(mailbox: Open, consumer: Consumer) -> None:
+async def test_open_and_overdue_requests_on_the_command_line(tmp_path: Path, mailbox: Open) -> None:
     async with mailbox("ALICE") as alice:
         late = await alice.send("BOB", b"question", workflow="X", answer_within=timedelta(0))
         open_ = await alice.send("BOB", b"question", workflow="X", answer_within=HOUR)
-    shown = consumer("open", "--ledger", "ALICE.sqlite", "--json").stdout.splitlines()
-    assert [(each["local_id"], each["state"]) for each in map(json.loads, shown)] == [
-        (late.local_id, "overdue"),
-        (open_.local_id, "sent"),
-    ]
-    table = consumer("open", "--ledger", "ALICE.sqlite", "--overdue").stdout
-    assert late.message_id in table
-    assert open_.message_id not in table
-    missing = consumer("open", "--ledger", "nowhere.sqlite")
-    assert (missing.returncode, missing.stderr) == (1, "error: there is no ledger at nowhere.sqlite\n")
+
+    def shown(*arguments: str, ledger: str = "ALICE.sqlite") -> str:
+        line = ["mailbox", "open", "--ledger", str(tmp_path / ledger), *arguments]
+        return CliRunner().invoke(cli, line, catch_exceptions=False).stdout
+
+    listed = [json.loads(line) for line in shown("--json").splitlines()]
+    assert [(each["local_id"], each["state"]) for each in listed] == [(late.local_id, "overdue"), (open_.local_id, "sent")]
+    assert late.message_id in shown("--overdue")
+    assert open_.message_id not in shown("--overdue")
+    with pytest.raises(ClientError, match="there is no ledger at"):
+        shown(ledger="nowhere.sqlite")
 
 
 async def test_a_lost_answer_to_a_first_chunk_is_found_again_and_nothing_is_there_twice(
@@ -151,11 +164,11 @@ async def test_a_refusal_is_noted_and_wrong_credentials_are_no_fault_of_the_mess
         assert [(each.local_id, each.state) for each in alice.ledger.waiting()] == [("two", State.OPEN)]
 
 
-@pytest.mark.parametrize("chunk", [0, 1, 2, 4])
+@pytest.mark.parametrize(("size", "chunk"), [(4500, 0), (4500, 1), (4500, 2), (4500, 4), (4500, 99), (500, 99)])
 async def test_an_upload_that_a_crash_broke_off_goes_on_where_it_was(
-    mailbox: Open, tmp_path: Path, program: Consumer, public: Callable[[str], MeshClient], chunk: int
+    mailbox: Open, tmp_path: Path, program: Consumer, public: Callable[[str], MeshClient], size: int, chunk: int
 ) -> None:
-    content = os.urandom(4500)
+    content = os.urandom(size)
     (tmp_path / "content").write_bytes(content)
     assert program("crashing.py", "send", str(chunk)).returncode == KILLED
     async with mailbox("ALICE", chunk_size=7) as alice:  # another chunk size now: it goes on with the one that it began with

@@ -113,6 +113,11 @@ DIFFERENCES = (
         ("body.fileSize",),
         "The bytes that are here so far, not 0 until the last.",
     ),
+    Difference(
+        ("*",),
+        ("mex-correlationid",),
+        "A recipient is told the conversation that a message belongs to (the sender's X-Correlation-ID), to answer in it.",
+    ),
     # --- what became of a message ----------------------------------------------------------------------------------------------
     Difference(
         ("control: track what failed v2", "control: track what is undeliverable v2"),

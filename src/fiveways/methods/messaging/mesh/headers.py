@@ -123,6 +123,7 @@ def collected(message: Message, number: int) -> Headers:
         (b"mex-statussuccess", success),
         (b"mex-statustimestamp", stamp(message.reached(State.ACCEPTED) or message.at)),
         (b"mex-linkedmsgid", details.linked),
+        (b"mex-correlationid", message.correlation),
         (b"mex-content-compressed", "Y" if details.compressed else ""),
         (b"mex-content-encrypted", "Y" if details.encrypted else ""),
         (b"mex-content-checksum", details.checksum),
