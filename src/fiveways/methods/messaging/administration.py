@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fiveways.clock import Clock, micros
 from fiveways.correlation import new_id
-from fiveways.deployment.settings import Settings
+from fiveways.deployment.settings import Settings, format_duration
 from fiveways.errors import Conflict, Fault, InvalidValue, NotFound
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.ledger.audit.event import Provisional
@@ -282,6 +282,7 @@ def _declared(found: Mailbox | Workflow) -> dict[str, Any]:
         "name": found.name,
         "active": found.active,
         "certificates": [each.model_dump(exclude_none=True) for each in found.certificates],
+        **({"deduplicate": format_duration(found.deduplicate)} if found.deduplicate is not None else {}),
     }
 
 
