@@ -17,6 +17,7 @@ from drawing import benchmark_page, life, request_diagram
 from prometheus_client import CollectorRegistry
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
 
+from fiveways.delivery.states import TRANSITIONS
 from fiveways.errors import Fault
 from fiveways.fhir.outcome import party_code
 from fiveways.linter.lint import all_rules
@@ -207,6 +208,11 @@ def _message_life(_: Path) -> str:
     return life(table, MESSAGE_PLACES, "The life of a message. Every arrow is an event that is appended.")
 
 
+def _delivery_life(_: Path) -> str:
+    rows = [(source.value if source is not None else "–", event, state.value) for (source, event), state in TRANSITIONS.items()]
+    return table(("A delivery that is", "may", "and is then"), rows)
+
+
 PARTS: dict[str, Callable[[Path], str]] = {
     "policies": _policies,
     "diagram": lambda _: request_diagram(policy_names()),
@@ -219,6 +225,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "dropped-headers": _dropped_headers,
     "decisions": _decisions,
     "message-life": _message_life,
+    "delivery-life": _delivery_life,
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),

@@ -430,12 +430,12 @@ async def test_when_a_process_is_killed_another_takes_over_and_nothing_is_lost_o
         return [json.loads(line) for line in log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     keys, count = [f"k{number}" for number in range(5)], 6
-    await asyncio.gather(*(promise(deliveries, key, *map(str, range(count))) for key in keys))
-    doomed, steady = await child(PROGRAM, url, str(log), "doomed", "0.05"), await child(PROGRAM, url, str(log), "steady", "0.02")
+    doomed, steady = await child(PROGRAM, url, str(log), "doomed", "0.1"), await child(PROGRAM, url, str(log), "steady", "0.1")
     for process in (doomed, steady):
         assert process.stdout is not None
         await process.stdout.readline()
-    await until(lambda: sum(line[2:] == ["doomed", "end"] for line in lines()) >= 2)
+    await asyncio.gather(*(promise(deliveries, key, *map(str, range(count))) for key in keys))
+    await until(lambda: ["doomed", "end"] in [line[2:] for line in lines()])
     doomed.kill()
     await doomed.wait()
     done = {(key, number) for key in keys for number in range(count)}

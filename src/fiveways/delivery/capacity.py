@@ -8,6 +8,7 @@ from typing import Protocol
 
 from fiveways.clock import Clock, micros
 from fiveways.delivery import records
+from fiveways.delivery.alone import alone
 from fiveways.delivery.queue import Capacity
 from fiveways.deployment.settings import Rate
 from fiveways.store.group import GroupWriter
@@ -81,6 +82,6 @@ class Throttle:
             if not free:
                 return False
             mine = {"b_receiver": receiver, "b_number": random.choice(free), "b_token": token, "b_until": until, "b_now": now}  # noqa: S311
-            if (await self._group.submit(records.take_slot, mine, synced=False)).rowcount:
+            if (await alone(self._group, (records.take_slot, mine)))[0].rowcount:
                 return True
         return False

@@ -18,6 +18,7 @@ from typing import Any
 from fiveways.clock import Clock, micros
 from fiveways.correlation import new_id
 from fiveways.delivery import records
+from fiveways.delivery.alone import alone
 from fiveways.delivery.engine import Step, span
 from fiveways.delivery.states import State
 from fiveways.errors import FivewaysError
@@ -71,8 +72,8 @@ class Holding:
         """Take the key, put aside what is behind its first, and see what that is; False where another node holds the key."""
         now = micros(self._clock)
         taking = {**self._names, "b_token": self.token, "b_by": self._node, "b_now": now, "b_until": now + self._lease}
-        steps = ((records.take_lease, taking), *self._view(), (records.find_expired, {**self._names, "b_now": now}))
-        results = await self._group.transact(*steps, guarded=True, synced=False)
+        expired = (records.find_expired, {**self._names, "b_now": now})
+        results = await alone(self._group, (records.take_lease, taking), *self._view(), expired)
         if len(results) == 1:
             return False
         self.held = True

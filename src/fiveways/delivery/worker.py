@@ -129,7 +129,7 @@ class Worker:
             self._tell(queue, "lost", None)
             log.warning("a lease was lost", extra={"queue": queue.name, "node": self._deliveries.node})
         except StoreError as error:
-            log.error("a delivery's outcome was not kept", extra={"queue": queue.name, "reason": str(error)})
+            log.error("work on a key was broken off: the store failed", extra={"queue": queue.name, "reason": str(error)})
             await asyncio.sleep(self._poll)
 
     async def _see_to(self, queue: Queue, holding: Holding, first: First) -> None:

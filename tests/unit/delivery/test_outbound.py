@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fiveways.clock import ManualClock
+from fiveways.clock import ManualClock, SystemClock
 from fiveways.delivery.guard import Guard
 from fiveways.delivery.outbound import Outbound, retry_after
 from fiveways.delivery.queue import Delivery, GiveUp, Retry
 from fiveways.delivery.signing import verify
+from fiveways.security.certificates import issue_server, make_authority
 
 pytestmark = pytest.mark.anyio
 
@@ -251,3 +254,27 @@ def test_retry_after_is_read_in_both_its_forms(value: str | None, seconds: int |
 def test_retry_after_may_be_nonsense(value: str) -> None:
     found = retry_after(value, NOW)
     assert found is None or found >= timedelta(0)
+
+
+async def test_a_receivers_certificate_is_checked_for_its_name_though_the_connection_is_to_an_address(tmp_path: Path) -> None:
+    authority = make_authority("test", SystemClock())
+    for name, good in (("hooks.example", True), ("other.example", False)):
+        pair = issue_server(authority, SystemClock(), names=[name])
+        files = pair.write(tmp_path, name)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*files)
+        asked: list[str | None] = []
+        context.sni_callback = lambda _, asked_for, __, asked=asked: asked.append(asked_for)
+        receiver = Receiver()
+        server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=context)
+        url = f"https://hooks.example:{server.sockets[0].getsockname()[1]}/"
+        if good:
+            await outbound(authority=authority.certificate)(to(url))
+            with pytest.raises(Retry, match="could not be connected to"):
+                await outbound()(to(url))  # an authority that nobody trusts
+        else:
+            with pytest.raises(Retry, match="could not be connected to"):
+                await outbound(authority=authority.certificate)(to(url))
+        assert set(asked) == {"hooks.example"}
+        assert len(receiver.requests) == int(good)
+        server.close()
