@@ -692,6 +692,28 @@ async def test_what_waits_behind_a_discarded_dead_letter_goes_on(deliveries: Del
     assert await state(deliveries, first) is State.DISCARDED
 
 
+async def test_a_dead_letter_that_stands_in_the_way_does_not_expire(deliveries: Deliveries, group: GroupWriter) -> None:
+    clock = ManualClock()
+    node = elsewhere(deliveries, group, "north", clock)
+    got: list[str] = []
+
+    async def take(delivery: Delivery) -> None:
+        if delivery.key == "k":
+            raise GiveUp("404")
+        got.append(await body(delivery))
+
+    async with working(node, Queue(name="q", handler=take, blocking=True), poll=0.02):
+        first, second = await promise(node, "k", "1", "2", expires_at=clock.now() + timedelta(minutes=1))
+        await until(lambda: _is(node, first, State.DEAD))
+        clock.advance(timedelta(minutes=2))
+        await until(lambda: _is(node, second, State.EXPIRED))
+        (third,) = await promise(node, "k", "3")
+        await promise(node, "other", "later")
+        await until(lambda: bool(got))
+        await asyncio.sleep(0.1)
+    assert (await state(node, first), await state(node, third)) == (State.DEAD, State.WAITING)
+
+
 async def test_of_two_who_send_a_dead_letter_again_one_does_and_a_reason_is_a_must(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
