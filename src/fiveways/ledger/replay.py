@@ -22,6 +22,7 @@ replays = Table(
     Column("value", LargeBinary, primary_key=True),  # SHA-256: of one length, and never a credential in the database
     Column("until", BigInteger, nullable=False, index=True),
     Column("purpose", LargeBinary),
+    sqlite_with_rowid=False,
 )
 
 claim = insert(replays).on_conflict_do_nothing()

@@ -36,8 +36,8 @@ class SqliteBackend:
         self._connection: sqlite3.Connection | None = None
         self._bulk: dict[tuple[str, int], str] = {}
         self._synced = True
-        self._thread = threading.Thread(target=self._run, name="group-writer", daemon=True)
-        self._thread.start()
+        self._writing = threading.Thread(target=self._run, name="group-writer", daemon=True)
+        self._writing.start()
 
     def start(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool, done: Done) -> None:
         """Write a group; `done` is called in the event loop."""
@@ -46,7 +46,7 @@ class SqliteBackend:
     async def close(self) -> None:
         """Close the connection and end the thread."""
         self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._writing.join)
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:

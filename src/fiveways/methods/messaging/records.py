@@ -53,9 +53,10 @@ messages = Table(
     Column("local_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("chunks", Integer, nullable=False),
-    Column("at", BigInteger, nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
     Column("correlation", Text, nullable=False),
     Column("details", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 Index("ix_messages_local_id", messages.c.sender, messages.c.local_id, sqlite_where=messages.c.local_id != "",
       postgresql_where=messages.c.local_id != "")  # fmt: skip
@@ -71,6 +72,7 @@ message_events = Table(
     Column("at", BigInteger, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 message_chunks = Table(
@@ -82,7 +84,10 @@ message_chunks = Table(
     Column("sha256", Text, nullable=False),
     Column("body", LargeBinary),
     Column("payload", Text),
+    sqlite_with_rowid=False,
 )
+Index(None, message_chunks.c.payload, sqlite_where=message_chunks.c.payload.is_not(None),
+      postgresql_where=message_chunks.c.payload.is_not(None))  # fmt: skip
 
 inbox = Table(
     "inbox",
@@ -291,6 +296,8 @@ all_waiting = waiting()
 
 
 _before: BindParameter[int] = bindparam("b_before", type_=BigInteger)
+_id_before: BindParameter[str] = bindparam("b_id_before", type_=Text)
+_id_after: BindParameter[str] = bindparam("b_id_after", type_=Text)
 _head = select(inbox.c.position, inbox.c.message).order_by(inbox.c.position).limit(_most).subquery()
 find_overdue = (
     select(*(messages.c[name] for name in ("id", "sender", "recipient", "workflow", "local_id", "kind", "correlation", "details")))
@@ -302,23 +309,24 @@ find_overdue = (
 """Of the `b_most` messages that have waited longest in any inbox, those that were accepted before a moment, in that order."""
 find_unfinished = (
     select(messages.c.id, messages.c.at)
-    .where(messages.c.at > _after, messages.c.at <= _before, messages.c.chunks > 1)
+    .where(messages.c.id > _id_after, messages.c.id < _id_before, messages.c.chunks > 1)
     .where(~exists().where(and_(_life.message == messages.c.id, _life.place >= PLACE[State.ACCEPTED])))
-    .order_by(messages.c.at)
+    .order_by(messages.c.id)
     .limit(_most)
 )
-"""Uploads that were begun between two moments and go on, oldest first."""
+"""Uploads that were begun between two moments (`first_id`) and go on, oldest first."""
 find_old = (
     select(messages.c.id)
-    .where(messages.c.at <= _before, exists().where(and_(_life.message == messages.c.id, _life.place == PLACE[State.ACKNOWLEDGED])))
-    .order_by(messages.c.at)
+    .where(messages.c.id < _id_before)
+    .where(exists().where(and_(_life.message == messages.c.id, _life.place == PLACE[State.ACKNOWLEDGED])))
+    .order_by(messages.c.id)
     .limit(_most)
     .with_for_update(of=messages, skip_locked=True)
 )
-"""Messages from before a moment whose life has ended, oldest first; those that another node is about to remove are left to it."""
+"""Messages whose life has ended of ids before one, oldest first; those that another node is about to remove are left to it."""
 find_removed = (
     select(message_chunks.c.message, message_chunks.c.number, message_chunks.c.payload)
-    .where(message_chunks.c.message < bindparam("b_id_before", type_=Text))
+    .where(message_chunks.c.message < _id_before)
     .where(~exists().where(messages.c.id == message_chunks.c.message))
     .order_by(message_chunks.c.message, message_chunks.c.number)
     .limit(_most)
@@ -338,10 +346,10 @@ def messages_of(rows: list[tuple[Any, ...]]) -> list[Message]:
 _details = msgspec.json.Decoder(Details)
 
 
-async def remove_old(database: Database, before: int, most: int) -> int:
-    """Remove messages from before a moment whose life has ended, `most` at once; how many. Chunks with a payload stay behind."""
+async def remove_old(database: Database, before: str, most: int) -> int:
+    """Remove messages whose life has ended of ids before one, `most` at once; how many. Chunks with a payload stay behind."""
     async with database.write() as connection:
-        found = await connection.scalars(find_old, {"b_before": before, "b_most": most})
+        found = await connection.scalars(find_old, {"b_id_before": before, "b_most": most})
         ids = list(found.all())
         if ids:
             await connection.execute(

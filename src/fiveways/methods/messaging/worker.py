@@ -121,7 +121,12 @@ class Worker:
         reason = f"Upload not completed within {in_words(within)}"
         while True:
             since = self._no_uploads_before - _LONGEST_REQUEST
-            found = await self._found(records.find_unfinished, b_after=since, b_before=until, b_most=AT_ONCE)
+            found = await self._found(
+                records.find_unfinished,
+                b_id_after=service.first_id(since),
+                b_id_before=service.first_id(until + 1),
+                b_most=AT_ONCE,
+            )
             for row in found:
                 event = {"b_id": row.id, "b_at": micros(self._clock), "b_reason": reason}
                 results = await self._ledger.group.transact(
@@ -137,7 +142,7 @@ class Worker:
     async def _remove(self, keep: timedelta) -> int:
         """Remove messages that are older than they are kept; how many."""
         removed = 0
-        before = micros(self._clock) - _micros(keep)
+        before = service.first_id(micros(self._clock) - _micros(keep) + 1)
         while count := await records.remove_old(self._ledger.database, before, AT_ONCE):
             removed += count
         return removed
