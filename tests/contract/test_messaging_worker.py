@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
+from structlog.testing import capture_logs
 
-from fiveways.clock import ManualClock
+from fiveways.clock import ManualClock, micros
 from fiveways.ledger.audit import event as audit_event
 from fiveways.ledger.audit.tables import audit_events
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
-from fiveways.methods.messaging.directory import MessagingSettings
+from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxProfile, MessagingSettings, Workflow, WorkflowSettings
 from fiveways.methods.messaging.mesh.headers import collected
+from fiveways.methods.messaging.overdue import Overdue
 from fiveways.methods.messaging.records import Details, Draft, Message
 from fiveways.methods.messaging.refusals import Gone, Unknown, Whole
 from fiveways.methods.messaging.service import Messaging
@@ -122,7 +124,7 @@ async def counts(database: Database, kind: str) -> dict[str, int]:
     for event in map(audit_event.decode, bodies):
         if event.kind == kind:
             for name, number in (event.details or {}).items():
-                total[name] = total.get(name, 0) + number
+                total[name] = total.get(name, 0) + number if isinstance(number, int) else number
     return total
 
 
@@ -161,7 +163,7 @@ async def test_a_message_that_nobody_collects_comes_back_as_a_report(node: Node,
     assert {name: wire.get(name) for name in REPORT} == REPORT
     assert (wire[b"mex-linkedmsgid"], wire[b"mex-statusdescription"]) == (id_.encode(), reason.encode())
     assert await node.messaging.by_local_id("ALICE", "mine", None) == [message], "the report is not what the sender has sent"
-    assert await counts(database, "messages.expired") == {"undeliverable": 1, "reports": 1, "abandoned": 0}
+    assert await counts(database, "messages.expired") == {"undeliverable": 1, "reports": 1}
 
 
 async def test_a_report_that_nobody_collects_expires_without_another(node: Node, clock: ManualClock) -> None:
@@ -202,7 +204,7 @@ async def test_two_workers_at_once_end_each_message_once(node: Node, other: Node
     await asyncio.gather(node.worker.round(), other.worker.round(), node.worker.round())
     await other.worker.round()
     assert await told_of(node) == sorted(ids)
-    assert await counts(database, "messages.expired") == {"undeliverable": len(ids), "reports": len(ids), "abandoned": 0}
+    assert await counts(database, "messages.expired") == {"undeliverable": len(ids), "reports": len(ids)}
 
 
 async def test_an_acknowledgement_and_expiry_at_once_have_one_winner(node: Node, other: Node, clock: ManualClock) -> None:
@@ -227,6 +229,200 @@ async def test_an_acknowledgement_and_expiry_at_once_have_one_winner(node: Node,
         message = await node.found(id_)
         assert [event.state for event in message.events[:-1]] == [State.ACCEPTED]
         assert message.state is (State.ACKNOWLEDGED if id_ in acknowledgements else State.UNDELIVERABLE)
+
+
+# --- what workflows declare of failure (A45) ------------------------------------------------------------------------------
+
+
+def directory(**workflows: dict[str, Any]) -> Directory:
+    profile = MailboxProfile(organisation="X26")
+    mailboxes = [Mailbox(id_, profile) for id_ in ("ALICE", "BOB", "DESK", "AUDIT")]
+    return Directory(mailboxes, [Workflow(id_, WorkflowSettings.model_validate(each)) for id_, each in workflows.items()])
+
+
+def declared(node: Node, **workflows: dict[str, Any]) -> None:
+    """Let a node's worker know workflows of these settings."""
+    known = directory(**workflows)
+    node.worker = Worker(node.ledger, node.clock, lambda: SETTINGS, lambda: known)
+
+
+async def state(node: Node, id_: str) -> State:
+    return (await node.found(id_)).state
+
+
+async def test_a_workflow_has_a_time_of_its_own_whichever_way_it_differs(node: Node, clock: ManualClock) -> None:
+    declared(node, QUICK={"undelivered_after": "1h"}, SLOW={"undelivered_after": "20d"}, SAME={"undelivered_after": "5d"})
+    slow, quick, plain, same = [await send(node, workflow=each) for each in ("SLOW", "QUICK", "OTHER", "SAME")]
+    clock.advance(timedelta(hours=1) - timedelta(milliseconds=1))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == [slow, quick, plain, same]
+    clock.advance(timedelta(milliseconds=1))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == [slow, plain, same]
+    assert (await node.found(quick)).events[-1].reason == "Message not collected by recipient after 1 hour"
+    assert await told_of(node) == [quick]
+    clock.advance(timedelta(days=5))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == [slow]
+    clock.advance(timedelta(days=15))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == []
+    assert (await node.found(slow)).events[-1].reason == "Message not collected by recipient after 20 days"
+
+
+async def test_a_report_waits_as_long_as_messages_do_not_as_its_workflow(node: Node, clock: ManualClock) -> None:
+    declared(node, QUICK={"undelivered_after": "1m"}, SLOW={"undelivered_after": "20d"})
+    quick = await send(node, workflow="QUICK")
+    clock.advance(timedelta(minutes=1))
+    await node.worker.round()
+    (report,) = await inbox(node, "ALICE")
+    clock.advance(timedelta(days=4))
+    await node.worker.round()
+    assert await told_of(node) == [quick], "a sender who looks once a day finds it"
+    clock.advance(timedelta(days=1))
+    await node.worker.round()
+    assert await state(node, report) is State.UNDELIVERABLE
+
+
+async def test_what_is_overdue_is_found_behind_many_that_are_not(node: Node, clock: ManualClock) -> None:
+    declared(node, QUICK={"undelivered_after": "1h"}, SLOW={"undelivered_after": "20d"})
+    waiting = await asyncio.gather(*(send(node, workflow="SLOW") for _ in range(2 * AT_ONCE)))
+    quick = await asyncio.gather(*(send(node, workflow="QUICK") for _ in range(AT_ONCE + 1)))
+    plain = await asyncio.gather(*(send(node, workflow="OTHER") for _ in range(AT_ONCE + 1)))
+    waiting += await asyncio.gather(*(send(node, workflow="SLOW") for _ in range(AT_ONCE)))
+    clock.advance(timedelta(hours=2))
+    await node.worker.round()
+    assert await told_of(node) == sorted(quick)
+    late = await send(node, workflow="QUICK")
+    clock.advance(timedelta(days=5, seconds=1))
+    await node.worker.round()
+    assert await told_of(node) == sorted([*plain, late]), "the first reports have expired"
+    assert await inbox(node, "BOB") == waiting
+
+
+async def test_messages_that_came_out_of_order_expire_each_in_its_time(node: Node, other: Node, clock: ManualClock) -> None:
+    """A node whose clock is ten minutes ahead takes in every second message."""
+    ahead = ManualClock(clock.now() + timedelta(minutes=10))
+    other.messaging = Messaging(other.ledger, ahead)
+    declared(node, QUICK={"undelivered_after": "1h"})
+    early, late = [], []
+    for _ in range(20):
+        late.append((await other.messaging.send(draft(workflow="QUICK"), b"x", None)).id)
+        early.append(await send(node, workflow="QUICK"))
+        ahead.advance(timedelta(microseconds=1))
+    clock.advance(timedelta(hours=1, milliseconds=1))
+    await node.worker.round()
+    assert await told_of(node) == sorted(early)
+    clock.advance(timedelta(minutes=10))
+    await node.worker.round()
+    assert await told_of(node) == sorted(early + late)
+
+
+async def test_a_time_that_is_changed_holds_for_what_waits_already(node: Node, clock: ManualClock) -> None:
+    declared(node, NOTE={"undelivered_after": "20d"})
+    (id_,) = await sent(node, 1)
+    clock.advance(timedelta(days=6))
+    await node.worker.round()
+    assert await inbox(node, "BOB") == [id_]
+    known = directory()
+    node.worker._directory = lambda: known
+    await node.worker.round()
+    assert await told_of(node) == [id_]
+
+
+async def test_others_are_told_in_the_same_moment_once_each(node: Node, database: Database, clock: ManualClock) -> None:
+    handling = {"told": ["DESK", "ALICE", "AUDIT"], "worked_by": "Integration desk, 020 7946 0000"}
+    declared(node, NOTE={"failures": handling})
+    id_ = await send(node, local_id="mine", details=Details(subject="Letter"))
+    clock.advance(timedelta(days=5))
+    with capture_logs() as logs:
+        await node.worker.round()
+    for mailbox in ("ALICE", "DESK", "AUDIT"):
+        (report,) = [await node.found(each) for each in await inbox(node, mailbox)]
+        assert (report.kind, report.recipient, report.sender, report.local_id) == ("REPORT", mailbox, "", "mine")
+        assert report.details == Details(subject="NDR: Letter", linked=id_)
+        assert (report.workflow, report.correlation, report.at) == ("NOTE", "c-1", (await node.found(id_)).events[-1].at)
+    befallen = {"workflow": "NOTE", "worked_by": handling["worked_by"], "undeliverable": 1, "reports": 3}
+    assert await counts(database, "messages.expired") == befallen
+    assert logs == [{"event": "messages were not collected in time", "log_level": "warning", **befallen}]
+
+
+async def test_what_befell_whom_is_told_by_workflow_but_not_of_names_that_senders_made_up(
+    node: Node, database: Database, clock: ManualClock
+) -> None:
+    declared(node, NOTE={}, DECLARED={"failures": {"worked_by": "Bed desk"}})
+    for workflow in ("NOTE", "DECLARED", "JOHN SMITH 1970", "DECLARED"):
+        await send(node, workflow=workflow)
+    clock.advance(timedelta(days=5))
+    await node.worker.round()
+    async with database.read() as connection:
+        bodies = (await connection.scalars(select(audit_events.c.body))).all()
+    told = [event.details or {} for event in map(audit_event.decode, bodies) if event.kind == "messages.expired"]
+    assert sorted(told, key=lambda each: each.get("workflow", "")) == [
+        {"undeliverable": 1, "reports": 1},
+        {"workflow": "DECLARED", "worked_by": "Bed desk", "undeliverable": 2, "reports": 2},
+        {"workflow": "NOTE", "undeliverable": 1, "reports": 1},
+    ]
+
+
+async def test_two_workers_at_once_tell_everybody_once(node: Node, other: Node, clock: ManualClock) -> None:
+    for each in (node, other):
+        declared(each, NOTE={"undelivered_after": "1h", "failures": {"told": ["DESK"]}})
+    ids = await sent(node, 3 * AT_ONCE + 7)
+    clock.advance(timedelta(hours=1))
+    await asyncio.gather(node.worker.round(), other.worker.round())
+    await other.worker.round()
+    assert await told_of(node) == sorted(ids)
+    reports = [await node.found(id_) for id_ in await inbox(node, "DESK")]
+    assert sorted(report.details.linked for report in reports) == sorted(ids)
+
+
+async def waiting_rows(database: Database, number: int, at: int, **every: str) -> None:
+    """So many messages that wait, written as rows; the workflow of each n-th is `every`[str(n)], else LONG."""
+    ids = [f"{number_:026}" for number_ in range(number)]
+    workflows = [next((name for name, nth in every.items() if not index % int(nth)), "LONG") for index in range(number)]
+    kept = {
+        "sender": "ALICE",
+        "recipient": "BOB",
+        "local_id": "",
+        "kind": "DATA",
+        "chunks": 1,
+        "at": at,
+        "correlation": "",
+        "details": b"{}",
+    }
+    event = {"place": 1, "state": "accepted", "at": at, "code": "", "reason": ""}
+    async with database.write() as connection:
+        for start in range(0, number, 10_000):
+            part = list(zip(ids, workflows, strict=True))[start : start + 10_000]
+            await connection.execute(insert(records.messages), [{"id": id_, "workflow": name, **kept} for id_, name in part])
+            await connection.execute(insert(records.message_events), [{"message": id_, **event} for id_, _ in part])
+            rows_ = [{"mailbox": "BOB", "message": id_, "workflow": name} for id_, name in part]
+            await connection.execute(insert(records.inbox), rows_)
+
+
+async def test_a_round_reads_what_it_has_not_looked_at_and_little_else(
+    node: Node, database: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await waiting_rows(database, 20_000, micros(clock), RARE="5000")
+    declared(node, LONG={"undelivered_after": "30d"}, RARE={"undelivered_after": "2d"}, NEVER={"undelivered_after": "1h"})
+    asked: list[int] = []
+    found = Overdue._rows
+
+    async def counted(self: Overdue, question: Any, **parameters: Any) -> list[Any]:
+        rows_ = await found(self, question, **parameters)
+        asked.append(len(rows_))
+        return rows_
+
+    monkeypatch.setattr(Overdue, "_rows", counted)
+    for at, most in ((timedelta(hours=3), 120), (timedelta(minutes=1), 100), (timedelta(days=3), 120), (timedelta(minutes=1), 100)):
+        clock.advance(at)
+        asked.clear()
+        await node.worker.round()
+        assert len(asked) <= most
+        assert sum(asked) <= 8 * most
+    assert len(await told_of(node)) == 4
+    assert (await rows(database))["inbox"] == 20_000
 
 
 # --- uploads --------------------------------------------------------------------------------------------------------------
@@ -409,7 +605,7 @@ async def test_a_platform_does_it_as_work_that_is_nobodys_request(tmp_path: Path
 # --- processes ------------------------------------------------------------------------------------------------------------
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, structlog, sys
 from pathlib import Path
 from fiveways.clock import SystemClock
 from fiveways.ledger.ledger import Ledger
@@ -418,6 +614,8 @@ from fiveways.methods.messaging.worker import Worker
 from fiveways.store.bus import LocalBus
 from fiveways.store.database import Database
 from fiveways.store.payloads import open_payloads
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 async def main():
     url, folder, name = sys.argv[1:]

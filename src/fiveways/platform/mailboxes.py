@@ -66,7 +66,7 @@ def messaging(deployment: Deployment, ledger: Ledger, registry: Registry, clock:
         control = Sandbox(service, Control(ledger, service, clock), directory, about, settings.collect_within)
         paths += [Mounted("sandbox", at, control, _render, 1024 * 1024) for at in _CONTROL]
     if deployment.administration.keys:
-        rules = Administration(registry, directory, vault, ledger.audit, clock, _certificates(deployment))
+        rules = Administration(registry, directory, vault, ledger.audit, clock, _certificates(deployment), settings.keep)
         routes = AdministrationRoutes(rules, deployment.administration.keys, ledger.rates)
         paths.append(Mounted("administration", "/_admin", routes, as_problem, LARGEST))
     return Messages(directory, paths)
@@ -82,7 +82,7 @@ def administration(deployment: Deployment, registry: Registry, audit: AuditLog, 
         vault = None
     directory = directory_of(deployment, None)
     registry.serve(directory, EntryReader(_organisations(deployment), vault))
-    return Administration(registry, directory, vault, audit, clock, _certificates(deployment))
+    return Administration(registry, directory, vault, audit, clock, _certificates(deployment), deployment.messaging.keep)
 
 
 def directory_of(deployment: Deployment, base: Path | None) -> Directory:

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fiveways.deployment import document
-from fiveways.deployment.document import Document, Mistake
+from fiveways.deployment.document import Document, Loc, Mistake
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
 from fiveways.ledger.audit.settings import AuditSettings
 from fiveways.methods.messaging.directory import MailboxId, MailboxSettings, MessagingSettings, WorkflowId, WorkflowSettings
@@ -185,6 +185,7 @@ def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
             for index, mailbox_id in enumerate(named):
                 if mailbox_id not in deployment.mailboxes:
                     yield Mistake(("workflows", name, side, index), f"found {mailbox_id!r}, expected one of mailboxes:")
+        yield from _failures(deployment, ("workflows", name), workflow)
     if deployment.messaging.keep < deployment.messaging.collect_within:
         yield Mistake(("messaging", "keep"), "a message is kept at least as long as it may be collected (collect_within)")
     if deployment.mailboxes and deployment.messaging.shared_key is None:
@@ -192,6 +193,17 @@ def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
     if deployment.administration.keys and deployment.messaging.shared_key is None:
         yield Mistake(("administration",), "mailboxes at run time need messaging: {shared_key: env:NAME or file:path}")
     yield from _certificates(deployment)
+
+
+def _failures(deployment: Deployment, where: Loc, workflow: WorkflowSettings) -> Iterator[Mistake]:
+    """What a workflow says of answers and failures, and is not there or cannot be."""
+    if workflow.acknowledged_by is not None and workflow.acknowledged_by not in deployment.workflows:
+        yield Mistake((*where, "acknowledged_by"), f"found {workflow.acknowledged_by!r}, expected one of workflows:")
+    for index, mailbox_id in enumerate(workflow.failures.told if workflow.failures is not None else ()):
+        if mailbox_id not in deployment.mailboxes:
+            yield Mistake((*where, "failures", "told", index), f"found {mailbox_id!r}, expected one of mailboxes:")
+    if workflow.undelivered_after is not None and workflow.undelivered_after > deployment.messaging.keep:
+        yield Mistake((*where, "undelivered_after"), "a message is kept at least as long as it may be collected (messaging.keep)")
 
 
 _NOBODY_ASKS = "no listener asks for client certificates: listeners: {…: {client_certificates: {ca: file:…}}}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -21,7 +22,7 @@ from fiveways.deployment.settings import Settings, format_duration
 from fiveways.errors import Conflict, Fault, InvalidValue, NotFound
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.ledger.audit.event import Provisional
-from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxId, Workflow, WorkflowId
+from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxId, Workflow, WorkflowId, WorkflowSettings
 from fiveways.methods.messaging.registry import Entry, Registry
 from fiveways.methods.messaging.registry_entries import RegisteredMailbox, RegisteredWorkflow
 from fiveways.methods.messaging.registry_vault import Vault
@@ -52,7 +53,7 @@ class AlreadyThere(Fault):
 
 
 class StillNamed(Fault):
-    """Workflows name the mailbox that is to be removed."""
+    """Workflows name the mailbox or workflow that is to be removed."""
 
     status, code, party, issue, display = 409, "STILL_NAMED", "consumer", "conflict", "Still named by workflows"
 
@@ -90,13 +91,16 @@ class Administration:
         audit: AuditLog,
         clock: Clock,
         certificates: Certificates,
+        keep: timedelta = timedelta.max,
     ) -> None:
+        """`keep`: how long messages are kept, which bounds how long any may wait."""
         self._registry = registry
         self._directory = directory
         self._vault = vault
         self._audit = audit
         self._clock = clock
         self._certificates = certificates
+        self._keep = keep
 
     # --- looking -----------------------------------------------------------------------------------------------------------
 
@@ -174,12 +178,11 @@ class Administration:
         raise Conflict(f"{id_} is being changed by others; try again")
 
     async def remove(self, kind: Kind, id: str, by: Actor, seen: int | None = None) -> None:  # noqa: A002
-        """Remove what is registered. StillNamed where a workflow that is registered names the mailbox."""
+        """Remove what is registered. StillNamed where a workflow names it."""
         self._may_change(kind, id)
         for _ in range(_ATTEMPTS):
             entry = await self._registered(kind, id, seen)
-            if kind == "mailbox":
-                self._named_nowhere(id)
+            self._named_nowhere(kind, id)
             if await self._write(kind, id, None, None, entry.version, by, "removed", {}):
                 return
         raise Conflict(f"{id} is being changed by others; try again")
@@ -232,10 +235,15 @@ class Administration:
         if self._declares(kind, id_):
             raise DeclaredInFile(f"The {kind} {id_} is declared in the deployment file: change it there, and reload")
 
-    def _named_nowhere(self, mailbox: str) -> None:
-        naming = [id_ for id_, each in self._directory.workflows.items() if mailbox in each.senders | each.receivers]
+    def _named_nowhere(self, kind: Kind, id_: str) -> None:
+        def names(workflow: Workflow) -> bool:
+            if kind == "mailbox":
+                return id_ in workflow.mailboxes()
+            return workflow.id != id_ and workflow.settings.acknowledged_by == id_
+
+        naming = [workflow.id for workflow in self._directory.workflows.values() if names(workflow)]
         if naming:
-            raise StillNamed(f"Workflows name {mailbox}: {_some(naming)}")
+            raise StillNamed(f"Workflows name {id_}: {_some(naming)}")
 
     def _read(self, kind: Kind, id_: str, said: Said, *, needed: bool) -> tuple[bytes, bytes | None]:
         """What is to be kept of what was said: settings as JSON, and the password sealed where there is one."""
@@ -246,10 +254,8 @@ class Administration:
             said.pop(name, None)
         if kind == "workflow":
             workflow = _valid(RegisteredWorkflow, said)
-            strangers = sorted({*workflow.senders, *workflow.receivers} - self._directory.mailboxes.keys())
-            if strangers:
-                raise InvalidValue(f"There is no mailbox {_some(strangers)}")
-            return workflow.model_dump_json(by_alias=True).encode(), None
+            self._must_fit(id_, workflow)
+            return msgspec.json.encode({"from": [], "to": [], **_said(workflow)}), None
         password = said.pop("password", None)
         mailbox = _valid(RegisteredMailbox, said, _password_problem(password, needed=needed))
         self._must_be_usable(mailbox)
@@ -260,6 +266,16 @@ class Administration:
             raise InvalidValue("certificates: no listener of this deployment asks for client certificates")
         if self._certificates.required and not mailbox.certificates:
             raise InvalidValue("certificates: at least one is needed, as messaging.client_certificates is 'required'")
+
+    def _must_fit(self, id_: str, workflow: RegisteredWorkflow) -> None:
+        told = workflow.failures.told if workflow.failures is not None else ()
+        strangers = sorted({*workflow.senders, *workflow.receivers, *told} - self._directory.mailboxes.keys())
+        if strangers:
+            raise InvalidValue(f"There is no mailbox {_some(strangers)}")
+        if workflow.acknowledged_by not in (None, id_, *self._directory.workflows):
+            raise InvalidValue(f"acknowledged_by: there is no workflow {workflow.acknowledged_by}")
+        if workflow.undelivered_after is not None and workflow.undelivered_after > self._keep:
+            raise InvalidValue("undelivered_after: a message is kept at least as long as it may be collected (messaging.keep)")
 
     def _sealed(self, mailbox: str, password: str) -> bytes:
         if self._vault is None:
@@ -275,15 +291,22 @@ def new_password() -> str:
 def _declared(found: Mailbox | Workflow) -> dict[str, Any]:
     """What the deployment file says, but for secrets."""
     if isinstance(found, Workflow):
-        return {"from": sorted(found.senders), "to": sorted(found.receivers)}
+        return {**_said(found.settings), "from": sorted(found.senders), "to": sorted(found.receivers)}
     return {
         "organisation": found.ods_code,
         "organisation_name": found.org_name,
         "name": found.name,
         "active": found.active,
         "certificates": [each.model_dump(exclude_none=True) for each in found.certificates],
+        **({"takes": found.takes.model_dump(mode="json", exclude_none=True)} if found.takes is not None else {}),
+        **({"collects_every": format_duration(found.collects_every)} if found.collects_every is not None else {}),
         **({"deduplicate": format_duration(found.deduplicate)} if found.deduplicate is not None else {}),
     }
+
+
+def _said(workflow: WorkflowSettings) -> dict[str, Any]:
+    """What was said of a workflow, and not what goes without saying."""
+    return workflow.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def _valid(model: type[Content], said: Said, *problems: str) -> Content:
@@ -314,9 +337,17 @@ def _password_problem(password: Any, *, needed: bool) -> str:
 
 
 def _merged(old: Said, patch: Said) -> Said:
-    """A merge patch (RFC 7396) of settings, which are one level deep as far as patches go: lists are replaced."""
-    merged = {**old, **patch}
-    return {name: value for name, value in merged.items() if value is not None}
+    """A merge patch (RFC 7396): what is null goes, objects are merged, anything else is replaced."""
+    merged = {name: value for name, value in old.items() if value is not None}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            within = merged.get(name)
+            merged[name] = _merged(within if isinstance(within, Mapping) else {}, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def _some(names: list[str]) -> str:

@@ -8,7 +8,9 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
+from fiveways.deployment.need import Need
 from fiveways.deployment.settings import Duration, OdsCode, Reference, Settings
+from fiveways.methods.messaging.capacity import Takes
 from fiveways.security.certificates import CertificateIdentity, ClientCertificates
 from fiveways.security.settings import ClientCertificate
 
@@ -31,6 +33,10 @@ class MailboxProfile(Settings):
     """Client certificates of which a request must bear one, besides its token. Several mailboxes may name the same."""
     deduplicate: Duration | None = None
     """For how long a message that it sends again, under the same local id, is answered as the one that it sent before (A31)."""
+    takes: Takes | None = None
+    """How much its receiver can take; the rest waits in the mailbox (A24). Default: everything."""
+    collects_every: Duration | None = None
+    """How often its receiver looks for messages, as agreed: what a need for haste is compared with (A44)."""
 
 
 class MailboxSettings(MailboxProfile):
@@ -40,6 +46,15 @@ class MailboxSettings(MailboxProfile):
     """Its password, from the environment or a file: `env:NAME`, `file:path`."""
 
 
+class FailureHandling(Settings):
+    """Who deals with messages that could not be delivered (A45). Their senders are told in any case."""
+
+    told: tuple[MailboxId, ...] = Field(default=(), max_length=20)
+    """Mailboxes that find a REPORT too, besides the sender's."""
+    worked_by: str = Field(default="", pattern=r"^[^\x00-\x1f\x7f]*$", max_length=200)
+    """Who works what failed, and how they are reached: "Integration desk, 020 7946 0000"."""
+
+
 class WorkflowSettings(Settings):
     """A workflow: what is sent, by whom and to whom. One that names nobody is open to all."""
 
@@ -47,6 +62,16 @@ class WorkflowSettings(Settings):
     """The mailboxes that may send it."""
     receivers: tuple[MailboxId, ...] = Field(default=(), alias="to")
     """The mailboxes that it may be sent to, and that lookups by ODS code and workflow find."""
+    acknowledged_by: WorkflowId | None = None
+    """The workflow in which its receivers answer what came of it: `X_ACK`, as a rule (A3)."""
+    correlated_by: Literal["local-id", "message-header", "correlation-id"] | None = None
+    """What an answer repeats of the request, so that its sender finds the one to the other (A4)."""
+    undelivered_after: Duration | None = None
+    """How long a message waits to be collected before its sender is told that it was not. Default: `messaging.collect_within`."""
+    failures: FailureHandling | None = None
+    """Who deals with messages that fail (A45)."""
+    need: Need | None = None
+    """What it is for, which the linter looks at."""
 
 
 class MessagingSettings(Settings):
@@ -73,7 +98,10 @@ class MessagingSettings(Settings):
 class Mailbox:
     """A mailbox as it runs. One whose password is not known (None) receives, and nobody can use it."""
 
-    __slots__ = ("_certificates", "active", "certificates", "deduplicate", "id", "name", "ods_code", "org_name", "password")
+    __slots__ = (
+        "_certificates", "active", "certificates", "collects_every", "deduplicate", "id", "name", "ods_code", "org_name",
+        "password", "takes",
+    )  # fmt: skip
 
     def __init__(self, id: str, profile: MailboxProfile | None, *, org_name: str = "", password: bytes | None = None) -> None:  # noqa: A002
         """`profile`: what is declared of it; None for one that is not known any more."""
@@ -84,12 +112,17 @@ class Mailbox:
         self.password = password
         self.active = profile is not None and profile.active
         self.deduplicate = profile.deduplicate if profile is not None else None
+        self.takes = profile.takes if profile is not None else None
+        self.collects_every = profile.collects_every if profile is not None else None
         self.certificates = profile.certificates if profile is not None else ()
         self._certificates = ClientCertificates((certificate, id) for certificate in self.certificates)
 
     def names(self, identity: CertificateIdentity | None) -> bool:
         """Whether a client's certificate (None: it has shown none) is one of those that this mailbox names."""
         return identity is not None and self._certificates.find(identity) is not None
+
+
+_NOBODY = FailureHandling()
 
 
 class Workflow:
@@ -102,6 +135,11 @@ class Workflow:
         self.settings = settings
         self.senders = frozenset(settings.senders)
         self.receivers = frozenset(settings.receivers)
+
+    def mailboxes(self) -> frozenset[str]:
+        """Every mailbox that it names."""
+        told = self.settings.failures.told if self.settings.failures is not None else ()
+        return self.senders | self.receivers | frozenset(told)
 
 
 class Directory:
@@ -159,6 +197,16 @@ class Directory:
         if known is None:
             return self._open
         return (not known.senders or sender in known.senders) and (not known.receivers or recipient in known.receivers)
+
+    def undelivered_after(self, workflow: str) -> timedelta | None:
+        """How long messages of a workflow wait; None where it has no time of its own."""
+        known = self._workflows.get(workflow)
+        return known.settings.undelivered_after if known is not None else None
+
+    def failures(self, workflow: str) -> FailureHandling:
+        """Who deals with messages of a workflow that fail."""
+        known = self._workflows.get(workflow)
+        return (known.settings.failures if known is not None else None) or _NOBODY
 
     def receivers(self, workflow: str, ods_code: str | None = None) -> list[Mailbox]:
         """The mailboxes that are named as receivers of a workflow, of one organisation or of all."""

@@ -295,18 +295,8 @@ def waiting(condition: ColumnElement[bool] | None = None) -> Select[Any]:
 all_waiting = waiting()
 
 
-_before: BindParameter[int] = bindparam("b_before", type_=BigInteger)
 _id_before: BindParameter[str] = bindparam("b_id_before", type_=Text)
 _id_after: BindParameter[str] = bindparam("b_id_after", type_=Text)
-_head = select(inbox.c.position, inbox.c.message).order_by(inbox.c.position).limit(_most).subquery()
-find_overdue = (
-    select(*(messages.c[name] for name in ("id", "sender", "recipient", "workflow", "local_id", "kind", "correlation", "details")))
-    .join(_head, _head.c.message == messages.c.id)
-    .join(message_events, and_(_life.message == messages.c.id, _life.place == PLACE[State.ACCEPTED]))
-    .where(_life.at <= _before)
-    .order_by(_head.c.position)
-)
-"""Of the `b_most` messages that have waited longest in any inbox, those that were accepted before a moment, in that order."""
 find_unfinished = (
     select(messages.c.id, messages.c.at)
     .where(messages.c.id > _id_after, messages.c.id < _id_before, messages.c.chunks > 1)

@@ -128,7 +128,8 @@ class Sandbox:
             code, reason = new.code, new.description
             details = Details(subject=subject, file_name=new.file_name or "", linked=linked)
         else:
-            code, reason, details = NOT_COLLECTED, not_collected(self._collect_within), non_delivery(subject, linked)
+            waited = self._directory.undelivered_after(new.workflow_id) or self._collect_within
+            code, reason, details = NOT_COLLECTED, not_collected(waited), non_delivery(subject, linked)
         report = Report(
             recipient=new.mailbox_id,
             workflow=new.workflow_id,

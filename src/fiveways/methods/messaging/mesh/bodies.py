@@ -53,7 +53,7 @@ def lookup(mailboxes: Sequence[Mailbox], version: int) -> Outcome:
 
 def tracking(message: Message, size: int, directory: Directory, collect_within: timedelta, version: int) -> Outcome:
     """What became of a message, for its sender."""
-    expiry = moment(message.at) + collect_within
+    expiry = expires(message, directory, collect_within)
     failed = message.failure
     details, recipient, sender = message.details, directory.named(message.recipient), directory.named(message.sender)
     if version >= 2:
@@ -119,6 +119,12 @@ def tracking(message: Message, size: int, directory: Directory, collect_within: 
 
 def _failure(code: str, reason: str, at: int) -> dict[str, str]:
     return {"status_event": "SEND", "status_timestamp": iso(moment(at)), "status_description": reason, "status_code": code}
+
+
+def expires(message: Message, directory: Directory, collect_within: timedelta) -> datetime:
+    """Until when a message waits: for as long as its workflow says, or for `collect_within`, as reports do."""
+    own = directory.undelivered_after(message.workflow) if message.kind == "DATA" else None
+    return moment(message.at) + (collect_within if own is None else own)
 
 
 def moment(at: int) -> datetime:

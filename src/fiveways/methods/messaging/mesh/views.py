@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fiveways.methods.messaging.directory import Directory
-from fiveways.methods.messaging.mesh.bodies import iso, moment
+from fiveways.methods.messaging.mesh.bodies import expires, iso, moment
 from fiveways.methods.messaging.records import Message
 from fiveways.methods.messaging.states import State
 
@@ -19,7 +19,7 @@ def _listed(box: str, message: Message, directory: Directory, collect_within: ti
     code = {"status_code": failed.code if failed is not None else ""} if failed is not None or box == "outbox" else {}
     return {
         "message_id": message.id,
-        "expiry_timestamp": iso(moment(message.at) + collect_within),
+        "expiry_timestamp": iso(expires(message, directory, collect_within)),
         "local_id": message.local_id,
         "message_type": message.kind,
         "recipient": message.recipient,
@@ -52,7 +52,7 @@ def message_details(message: Message, size: int, directory: Directory, collect_w
         "chunk_count": message.chunks,
         "content_encoding": details.content_encoding if report is None else None,
         "download_timestamp": iso(moment(collected)) if collected is not None else None,
-        "expiry_time": iso(moment(message.at) + collect_within),
+        "expiry_time": iso(expires(message, directory, collect_within)),
         "failure_date": iso(moment(failed.at)) if failed is not None else None,
         "failure_diagnostic": failed.reason if failed is not None else None,
         "filename": details.file_name or f"{message.id}.dat",
