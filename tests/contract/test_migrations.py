@@ -42,7 +42,7 @@ asyncio.run(main())
 
 SOURCE = Path(fiveways.__file__).parent
 for path in SOURCE.rglob("*.py"):  # whatever declares a table anywhere must have a migration
-    if "fiveways.store.tables import metadata" in path.read_text() and "migrations" not in path.parts:
+    if "fiveways.store.tables import" in path.read_text() and "migrations" not in path.parts:
         importlib.import_module(".".join(("fiveways", *path.relative_to(SOURCE).with_suffix("").parts)))
 
 

@@ -41,7 +41,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
 from fiveways.delivery.states import State, after
-from fiveways.store.tables import metadata
+from fiveways.store.tables import PAYLOAD, metadata
 
 NEVER = 2**62
 """A moment that does not come."""
@@ -58,11 +58,12 @@ deliveries = Table(
     Column("content_type", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("body", LargeBinary),
-    Column("payload", Text),
+    Column("payload", Text, info=PAYLOAD),
     Column("correlation", Text, nullable=False),
     Column("at", BigInteger, nullable=False, index=True),
     Column("expires", BigInteger, nullable=False),
 )
+Index(None, deliveries.c.payload, sqlite_where=deliveries.c.payload.is_not(None), postgresql_where=deliveries.c.payload.is_not(None))
 
 delivery_events = Table(
     "delivery_events",

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text, bindparam, delete, null, select, update
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, bindparam, delete, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from fiveways.clock import Clock
 from fiveways.correlation import new_id
 from fiveways.errors import StoreError
 from fiveways.store.group import GroupWriter
-from fiveways.store.tables import metadata
+from fiveways.store.tables import PAYLOAD, metadata
 from fiveways.types import Headers
 
 duplicates = Table(
@@ -39,9 +39,10 @@ duplicates = Table(
     Column("status", Integer),
     Column("headers", LargeBinary),
     Column("body", LargeBinary),
-    Column("payload", Text),
+    Column("payload", Text, info=PAYLOAD),
     Column("expires", BigInteger, nullable=False, index=True),
 )
+Index(None, duplicates.c.payload, sqlite_where=duplicates.c.payload.is_not(None), postgresql_where=duplicates.c.payload.is_not(None))
 
 _c = duplicates.c
 _identity = (_c.consumer == bindparam("b_consumer"), _c.api == bindparam("b_api"), _c.key == bindparam("b_key"))

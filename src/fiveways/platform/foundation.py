@@ -9,13 +9,17 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
+from fiveways.correlation import new_id
+from fiveways.delivery.engine import Deliveries
 from fiveways.errors import DeploymentError
+from fiveways.ledger.audit import AuditEvent
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging.registry import Registry
 from fiveways.platform.model import Deployment
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.revoked import StoredRevocations
+from fiveways.store import leftovers
 from fiveways.store.bus import Bus, open_bus
 from fiveways.store.database import Database
 from fiveways.store.migrate import migrate
@@ -34,6 +38,7 @@ class Foundation:
     keys: PlatformKeys
     revocations: StoredRevocations
     registry: Registry
+    deliveries: Deliveries
 
     @classmethod
     async def open(cls, deployment: Deployment, data: Path, base: Path, clock: Clock, node: str = "") -> Foundation:
@@ -55,7 +60,8 @@ class Foundation:
         await revocations.load()
         registry = Registry(database, ledger.group, bus, clock)
         await registry.load()
-        return cls(database, bus, ledger, keys, revocations, registry)
+        deliveries = Deliveries(ledger.group, payloads, bus, clock, node_name(node))
+        return cls(database, bus, ledger, keys, revocations, registry, deliveries)
 
     async def check(self) -> dict[str, str]:
         """How the store is, for `_status`."""
@@ -67,9 +73,14 @@ class Foundation:
         return {"status": "pass", "outcome": self.database.kind}
 
     async def sweep(self) -> None:
-        """Remove what broken-off writes have left in a payload folder."""
+        """Remove what broken-off writes have left: half-written files of a payload folder, and payloads that no row names."""
+        now = self.database.clock.now()
         if isinstance(self.ledger.payloads, FolderPayloads):
-            await self.ledger.payloads.purge(self.database.clock.now())
+            await self.ledger.payloads.purge(now)
+        removed = await leftovers.remove(self.database, self.ledger.payloads, now)
+        if removed:
+            at = micros(self.database.clock)
+            await self.ledger.audit.durable(AuditEvent(at=at, kind="payloads.removed", id=new_id(), details={"leftovers": removed}))
 
     async def close(self) -> None:
         """Write what is pending, seal the audit, close the connections."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -109,6 +110,14 @@ def checked(ref: str) -> str:
     if not _REFERENCE.fullmatch(ref):
         raise KeyError(ref)
     return ref
+
+
+def put_at(ref: str) -> datetime:
+    """When a payload was begun: its reference says so, to the millisecond (RFC 9562 §5.7). Raises KeyError for no reference."""
+    try:
+        return datetime.fromtimestamp(int(checked(ref)[:8] + ref[9:13], 16) / 1000, UTC)
+    except ValueError:  # of a year that no calendar has
+        raise KeyError(ref) from None
 
 
 class Meter:

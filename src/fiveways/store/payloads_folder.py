@@ -10,13 +10,13 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from fiveways.correlation import new_id
 from fiveways.errors import StoreError
-from fiveways.store.payloads import CHUNK, Meter, Payload, checked, pieces
+from fiveways.store.payloads import CHUNK, Meter, Payload, checked, pieces, put_at
 
 T = TypeVar("T")
 
@@ -108,9 +108,7 @@ class FolderPayloads:
         return len(old)
 
     def _path(self, ref: str) -> Path:
-        milliseconds = int(ref[:8] + ref[9:13], 16)
-        day = datetime.fromtimestamp(milliseconds / 1000, UTC).date()
-        return self._folder / day.isoformat() / ref
+        return self._folder / put_at(ref).date().isoformat() / ref
 
     def _finish(self, file: BinaryIO, temporary: Path, path: Path) -> None:
         file.flush()

@@ -6,6 +6,8 @@ microseconds since the Unix epoch.
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import MetaData
 
 metadata = MetaData(
@@ -16,3 +18,6 @@ metadata = MetaData(
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+PAYLOAD: Final = {"names": "payload"}
+"""`Column(…, info=PAYLOAD)`: it names payloads. What no such column names is removed when it is old (`leftovers.py`)."""

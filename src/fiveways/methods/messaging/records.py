@@ -39,7 +39,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_new
 
 from fiveways.methods.messaging.states import PLACE, State
 from fiveways.store.database import Database
-from fiveways.store.tables import metadata
+from fiveways.store.tables import PAYLOAD, metadata
 
 _Position = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only in INTEGER
 
@@ -83,7 +83,7 @@ message_chunks = Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("body", LargeBinary),
-    Column("payload", Text),
+    Column("payload", Text, info=PAYLOAD),
     sqlite_with_rowid=False,
 )
 Index(None, message_chunks.c.payload, sqlite_where=message_chunks.c.payload.is_not(None),
