@@ -39,7 +39,6 @@ from fiveways.methods.messaging.overdue import Deadlines, Overdue
 from fiveways.methods.messaging.records import Details
 from fiveways.methods.messaging.reports import DEACTIVATED, NOT_COLLECTED, Report, in_words, non_delivery, not_collected
 from fiveways.methods.messaging.states import State
-from fiveways.methods.messaging.webhook import Arrivals
 
 log = structlog.get_logger("fiveways.messages")
 
@@ -61,13 +60,11 @@ class Worker:
         clock: Clock,
         settings: Callable[[], MessagingSettings],
         directory: Callable[[], Directory | None] = lambda: None,
-        arrivals: Callable[[], Arrivals | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._settings = settings
         self._directory = directory
-        self._arrivals = arrivals
         self._overdue = Overdue(ledger.database, clock, AT_ONCE)
         self._no_uploads_before = 0
 
@@ -131,11 +128,7 @@ class Worker:
             )
             reports = for_all(report, directory.failures(row.workflow).told if directory is not None else ())
             steps += [step for each in reports for step in each.steps(service.new_id(at), at)]
-        arrivals = self._arrivals()
-        promised = await arrivals.of(steps) if arrivals is not None else []
-        done = await self._ledger.group.transact(*steps, *promised, guarded=1)
-        if arrivals is not None and promised:
-            arrivals.wake()
+        done = await self._ledger.group.transact(*steps, guarded=1)
         return len(reports) if len(done) > 1 else None
 
     async def _abandon(self, within: timedelta) -> int:
