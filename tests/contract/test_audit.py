@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, func, insert, select, text, update
 
-from fiveways.clock import ManualClock, SystemClock
+from fiveways.clock import ManualClock, SystemClock, micros
 from fiveways.correlation import new_id
 from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog, AuditSettings
@@ -125,7 +125,7 @@ async def test_an_event_of_a_write_is_in_its_commit_and_says_whether_it_was_made
         async def told(value: bytes) -> None:
             provisional = Provisional(event(1, correlation_id="done"), event(2, correlation_id="again"))
             log.record(provisional)
-            step = claim, use("test", value, SystemClock().now())
+            step = claim, use("test", value, micros(SystemClock()))
             await log._group.transact(step, guarded=1, settled=lambda results: provisional.settle(results[0].rowcount == 1))
 
         for value in (b"a", b"b", b"a"):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fiveways.clock import SystemClock
+from fiveways.clock import SystemClock, micros
 from fiveways.errors import PayloadTooLarge
 from fiveways.ledger.ledger import Ledger
 from fiveways.ledger.replay import claim, use
@@ -53,7 +53,7 @@ def draft(**more: Any) -> Draft:
 
 def mine(value: bytes) -> Any:
     """A claim on a token, good for now."""
-    return claim, use("test", value, SystemClock().now())
+    return claim, use("test", value, micros(SystemClock()))
 
 
 async def content(messaging: Messaging, mailbox: str, message_id: str, number: int = 1) -> bytes:
@@ -246,12 +246,11 @@ class Witness:
 
 
 async def test_what_is_attested_is_said_to_be_made_only_where_it_was(messaging: Messaging) -> None:
-    until = SystemClock().now()
-    mine = claim, use("test", b"token", until)
+    once = mine(b"token")
     sending, acknowledging, adding = Witness(), Witness(), Witness()
-    id_ = (await messaging.send(draft(), b"x", mine, sending)).id
+    id_ = (await messaging.send(draft(), b"x", once, sending)).id
     with pytest.raises(Reused):
-        await messaging.send(draft(), b"x", mine, sending)
+        await messaging.send(draft(), b"x", once, sending)
     assert sending.told == [True, False]
     with pytest.raises(NotYours):
         await messaging.acknowledge("CAROL", id_, None, acknowledging)

@@ -32,9 +32,11 @@ purpose_of = select(replays.c.purpose).where(
 )
 
 
-def use(namespace: str, value: bytes, until: datetime, purpose: bytes | None = None) -> dict[str, Any]:
-    """A row of `claim`. Values that begin alike lie together: what is used within one minute had better begin with the minute."""
-    return {"namespace": namespace, "value": value, "until": int(until.timestamp() * 1e6), "purpose": purpose}
+def use(namespace: str, value: bytes, until: int, purpose: bytes | None = None) -> dict[str, Any]:
+    """A row of `claim`, remembered until a moment (microseconds since the Unix epoch). Values that begin alike lie together: what is
+    used within one minute had better begin with the minute.
+    """
+    return {"namespace": namespace, "value": value, "until": until, "purpose": purpose}
 
 
 class ReplayGuard:
@@ -48,7 +50,7 @@ class ReplayGuard:
 
         Raises StoreError if the store cannot be written: what cannot be remembered must be refused.
         """
-        row = use(namespace, hashlib.sha256(value.encode()).digest(), until)
+        row = use(namespace, hashlib.sha256(value.encode()).digest(), int(until.timestamp() * 1e6))
         return (await self._group.submit(claim, row)).rowcount == 1
 
     async def purge(self, now: datetime) -> int:

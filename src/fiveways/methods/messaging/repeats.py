@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ _DIGEST = 16
 
 def once(draft: Draft, chunk: Mapping[str, Any], id_: str, at: int, within: timedelta) -> tuple[Writing, dict[str, Any]]:
     """The claim on a sender's local id, for the message `id_` taken in `at` (microseconds since the Unix epoch)."""
-    until = datetime.fromtimestamp(at / 1e6, UTC) + within
+    until = at + within // timedelta(microseconds=1)
     return replay.claim, replay.use(_NAMESPACE, _key(draft), until, _fingerprint(draft, chunk) + id_.encode())
 
 

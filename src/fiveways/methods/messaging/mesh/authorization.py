@@ -17,9 +17,10 @@ import hashlib
 import hmac
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.ledger import replay
 from fiveways.methods.messaging.directory import Directory, Mailbox
 from fiveways.methods.messaging.mesh.faults import bad_header, forbidden, no_such_mailbox
@@ -29,6 +30,9 @@ from fiveways.types import Interaction
 
 WINDOW = timedelta(hours=2)
 """How far a token's time may be from ours, either way."""
+_WINDOW = WINDOW // timedelta(microseconds=1)
+_REMEMBERED = _WINDOW + 60_000_000
+"""Microseconds from a token's time for which it is remembered: its time is that of a minute's beginning."""
 NAMESPACE = "mesh"
 _SCHEME = re.compile(rb"(?i:NHSMESH) +(.*)", re.DOTALL)
 _COUNT = re.compile(rb"[0-9]{1,20}")
@@ -77,21 +81,22 @@ class Tokens:
         if not hmac.compare_digest(hmac.digest(self._key, text, "sha256").hex().encode(), digest.lower()):
             raise forbidden("Invalid Authentication Token")
         made = _moment(timestamp)
-        if made is None or abs(self._clock.now() - made) > WINDOW:
+        if made is None or abs(micros(self._clock) - made) > _WINDOW:
             raise forbidden("Invalid Authentication Token")
         if (self._certified or mailbox.certificates) and not mailbox.names(presented(interaction)):
             raise forbidden("Client certificate is missing or not one of the mailbox's")
         # Tokens of a minute lie together in the store; what is hashed does not depend on how the scheme or the hash are spelt.
         value = timestamp + hashlib.sha256(text).digest()[:20]
         purpose = hashlib.sha256(b"%b %b?%b" % (interaction.method.encode(), interaction.path, interaction.query)).digest()[:16]
-        until = made + WINDOW + timedelta(minutes=1)
-        return Proof(mailbox, (replay.claim, replay.use(NAMESPACE, value, until, purpose)), value, purpose)
+        return Proof(mailbox, (replay.claim, replay.use(NAMESPACE, value, made + _REMEMBERED, purpose)), value, purpose)
 
 
-def _moment(timestamp: bytes) -> datetime | None:
+@lru_cache(1024)
+def _moment(timestamp: bytes) -> int | None:
+    """A token's time in microseconds since the Unix epoch. Tokens of a minute have the same: it is read once."""
     if _TIME.fullmatch(timestamp) is None:
         return None
     try:
-        return datetime.strptime(timestamp.decode(), "%Y%m%d%H%M").replace(tzinfo=UTC)
+        return int(datetime.strptime(timestamp.decode(), "%Y%m%d%H%M").replace(tzinfo=UTC).timestamp()) * 1_000_000
     except ValueError:  # there is no such day
         return None
