@@ -81,14 +81,8 @@ class Guard:
         """Where a URL leads, if that is allowed. Raises Refused, or Unresolved where it cannot be known now."""
         parsed, host, port = self.judge(url)
         literal = host.strip("[]")
-        if _is_address(literal):
-            addresses: tuple[Address, ...] = (ip_address(literal),)
-        else:
-            addresses = await self._resolved(host, port)
-        for address in addresses:  # all: a name that has an address in here besides is nobody's mistake
-            why = objection(address, self._networks)
-            if why is not None:
-                raise Refused(f"{host} has an address that is not the public Internet's: {why}")
+        addresses = (ip_address(literal),) if _is_address(literal) else await self._resolved(host, port)
+        self._judge_addresses(host, addresses)
         return Destination(str(parsed), host, port, addresses)
 
     def judge(self, url: str) -> tuple[Url, str, int]:
@@ -102,7 +96,15 @@ class Guard:
             raise Refused(f"only {' and '.join(self._schemes)} URLs are called, not {parsed.scheme}")
         if not self._allowed(parsed, host):
             raise Refused(f"{host} is not on the allow-list")
+        if _is_address(host.strip("[]")):
+            self._judge_addresses(host, (ip_address(host.strip("[]")),))
         return parsed, host, port
+
+    def _judge_addresses(self, host: str, addresses: Sequence[Address]) -> None:
+        for address in addresses:  # all: a name that has an address in here besides is nobody's mistake
+            why = objection(address, self._networks)
+            if why is not None:
+                raise Refused(f"{host} has an address that is not the public Internet's: {why}")
 
     def _allowed(self, url: Url, host: str) -> bool:
         parents = (f"*.{host[at + 1 :]}" for at, letter in enumerate(host) if letter == ".")

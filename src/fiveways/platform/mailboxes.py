@@ -7,11 +7,13 @@ from pathlib import Path
 
 import fiveways
 from fiveways.clock import Clock
+from fiveways.delivery.engine import Deliveries
 from fiveways.errors import Fault
 from fiveways.ledger.audit import AuditLog
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging.administration import Administration, Certificates
 from fiveways.methods.messaging.administration_routes import LARGEST, AdministrationRoutes
+from fiveways.methods.messaging.collecting import CollectTimes, Observations
 from fiveways.methods.messaging.control import Control
 from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxSettings, Workflow
 from fiveways.methods.messaging.history import History
@@ -23,6 +25,7 @@ from fiveways.methods.messaging.registry_entries import EntryReader
 from fiveways.methods.messaging.registry_vault import Vault
 from fiveways.methods.messaging.sandbox import Sandbox
 from fiveways.methods.messaging.service import Messaging
+from fiveways.methods.messaging.webhook import Arrivals, Webhook, WebhookSettings
 from fiveways.methods.synchronous.compile import Mounted
 from fiveways.methods.synchronous.rendering import as_problem
 from fiveways.platform.model import Deployment
@@ -37,10 +40,21 @@ class Messages:
 
     directory: Directory
     mounted: list[Mounted] = field(default_factory=list)
+    arrivals: Arrivals | None = None
 
 
-def messaging(deployment: Deployment, ledger: Ledger, registry: Registry, clock: Clock, base: Path) -> Messages | None:
-    """Messaging; None where no mailbox can be used. KeyError or OSError where a secret cannot be read."""
+def messaging(
+    deployment: Deployment,
+    ledger: Ledger,
+    registry: Registry,
+    clock: Clock,
+    base: Path,
+    *,
+    deliveries: Deliveries,
+    collected: CollectTimes,
+) -> Messages | None:
+    """Messaging; None where no mailbox can be used. KeyError, OSError or ValueError where a secret cannot be read, or is too
+    short."""
     settings = deployment.messaging
     if settings.shared_key is None:
         return None
@@ -48,7 +62,9 @@ def messaging(deployment: Deployment, ledger: Ledger, registry: Registry, clock:
     vault = Vault(shared_key)
     directory = directory_of(deployment, base)
     registry.serve(directory, EntryReader(_organisations(deployment), vault))
-    service = Messaging(ledger, clock, settings.largest_message)
+    told = any(each.webhook is not None for each in deployment.mailboxes.values())
+    arrivals = Arrivals(deliveries, directory.webhook, settings.collect_within) if told else None
+    service = Messaging(ledger, clock, settings.largest_message, arrivals=arrivals, collected=collected)
     about = {"env": "sandbox" if settings.sandbox else "fiveways", "build_label": fiveways.__version__}
     about |= {"status": "running", "outcome": "Yes"}
     mesh = Mesh(
@@ -57,6 +73,7 @@ def messaging(deployment: Deployment, ledger: Ledger, registry: Registry, clock:
         Tokens(directory, shared_key, clock, certified=settings.client_certificates == "required"),
         ledger.group,
         history=History(ledger),
+        observations=Observations(ledger.database, clock),
         clock=clock,
         about=about,
         collect_within=settings.collect_within,
@@ -69,7 +86,7 @@ def messaging(deployment: Deployment, ledger: Ledger, registry: Registry, clock:
         rules = Administration(registry, directory, vault, ledger.audit, clock, _certificates(deployment), settings.keep)
         routes = AdministrationRoutes(rules, deployment.administration.keys, ledger.rates)
         paths.append(Mounted("administration", "/_admin", routes, as_problem, LARGEST))
-    return Messages(directory, paths)
+    return Messages(directory, paths, arrivals)
 
 
 def administration(deployment: Deployment, registry: Registry, audit: AuditLog, clock: Clock, base: Path) -> Administration:
@@ -98,7 +115,15 @@ def _mailbox(deployment: Deployment, id_: str, settings: MailboxSettings, base: 
         settings,
         org_name=deployment.organisations[settings.organisation].name,
         password=settings.password.resolve(base) if base is not None else None,
+        webhook=_webhook(id_, settings.webhook, base) if settings.webhook is not None and base is not None else None,
     )
+
+
+def _webhook(id_: str, settings: WebhookSettings, base: Path) -> Webhook:
+    try:
+        return Webhook(settings, [secret.resolve(base) for secret in settings.secrets])
+    except ValueError as error:
+        raise ValueError(f"mailboxes.{id_}.webhook.secrets: {error}") from None
 
 
 def _organisations(deployment: Deployment) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fiveways.delivery.guard import Refused
+from fiveways.delivery.settings import OutboundSettings
 from fiveways.deployment import document
 from fiveways.deployment.document import Document, Loc, Mistake
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
@@ -140,6 +142,8 @@ class Deployment(Settings):
     """The mailboxes, by id."""
     workflows: dict[WorkflowId, WorkflowSettings] = Field(default_factory=dict)
     """What is sent between mailboxes, by workflow id."""
+    outbound: OutboundSettings = OutboundSettings()
+    """Where Fiveways may be had to call: webhooks."""
 
 
 def load(file: Path) -> tuple[Deployment, Document]:
@@ -193,6 +197,18 @@ def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
     if deployment.administration.keys and deployment.messaging.shared_key is None:
         yield Mistake(("administration",), "mailboxes at run time need messaging: {shared_key: env:NAME or file:path}")
     yield from _certificates(deployment)
+    yield from _webhooks(deployment)
+
+
+def _webhooks(deployment: Deployment) -> Iterator[Mistake]:
+    """Webhooks that the outbound guard would not let pass."""
+    guard = deployment.outbound.guard()
+    for name, mailbox in deployment.mailboxes.items():
+        if mailbox.webhook is not None:
+            try:
+                guard.judge(mailbox.webhook.url)
+            except Refused as refused:
+                yield Mistake(("mailboxes", name, "webhook", "url"), f"{refused} (outbound: says what may be called)")
 
 
 def _failures(deployment: Deployment, where: Loc, workflow: WorkflowSettings) -> Iterator[Mistake]:

@@ -26,6 +26,7 @@ import structlog
 from fiveways.clock import Clock
 from fiveways.correlation import new_id
 from fiveways.methods.synchronous.policies.metrics import BUCKETS, Figures, GatewayMetrics
+from fiveways.platform.tallies import Tallied, Tallies
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -40,7 +41,8 @@ STALE: Final = 10.0
 
 @dataclass(slots=True, frozen=True)
 class Slot:
-    """A place among the `of` gateway processes of a node, `number` from 0; `folder` is where all of them leave their files."""
+    """A place among the `of` gateway processes of a node, `number` from 0, or beside them (`of`: that of the process that does the
+    work that is nobody's request); `folder` is where all of them leave their files."""
 
     folder: Path
     number: int
@@ -52,8 +54,8 @@ class Slot:
 
     @property
     def others(self) -> list[int]:
-        """The other slots."""
-        return [number for number in range(self.of) if number != self.number]
+        """The other slots, that beside the gateways last."""
+        return [number for number in range(self.of + 1) if number != self.number]
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}/{self.folder.name}"
@@ -82,26 +84,34 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Buckets = Annotated[list[_Count], msgspec.Meta(min_length=len(BUCKETS) + 1, max_length=len(BUCKETS) + 1)]
 _Status = Annotated[int, msgspec.Meta(ge=0, le=9)]
 _Sum = Annotated[float, msgspec.Meta(ge=0)]
+_Rows = dict[str, list[_Sum]]
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a process has counted (the members of `Figures`) at a moment, in seconds since the epoch."""
+    """What a process has counted (the members of `Figures`, and of `Tallied`) at a moment, in seconds since the epoch."""
 
     at: float
     series: list[tuple[str, str, str, _Status, _Buckets, _Sum]]
     over_budget: dict[str, _Count]
     breakers: dict[str, bool]
+    counts: dict[str, _Rows] = {}
+    states: dict[str, _Rows] = {}
 
     def figures(self, now: float) -> Figures:
         """The figures; without breakers where they are old."""
         return Figures(self.series, self.over_budget, self.breakers if now - self.at <= STALE else {})
 
+    def tallied(self, now: float) -> Tallied:
+        """The tallies; without how things stand where they are old."""
+        return Tallied(self.counts, self.states if now - self.at <= STALE else {})
+
 
 class NodeMetrics:
     """Keeps the file of this process's slot, and adds the others up. `resume` before the first request; `close` after the last."""
 
-    def __init__(self, metrics: GatewayMetrics, slot: Slot, clock: Clock) -> None:
+    def __init__(self, metrics: GatewayMetrics, tallies: Tallies, slot: Slot, clock: Clock) -> None:
         self._metrics = metrics
+        self._tallies = tallies
         self._slot = slot
         self._clock = clock
         # One thread: what is written later is newer, also where nobody waits any more for what was to be written before.
@@ -112,16 +122,17 @@ class NodeMetrics:
         before = await self._in_thread(_read, self._slot.file(self._slot.number))
         if before is not None:
             self._metrics.go_on_from(before.figures(self._clock.time()))
+            self._tallies.go_on_from(before.tallied(self._clock.time()))
 
     async def publish(self) -> None:
         """Leave what is counted up to now; OSError where it cannot be written."""
-        await self._in_thread(self._write, self._metrics.figures())
+        await self._in_thread(self._write, self._metrics.figures(), self._tallies.figures())
 
     async def gather(self) -> None:
         """Have the metrics show the sum of all processes. Of this one it has what is on file too: what was shown once cannot be
         lost when the process is killed."""
-        own = self._metrics.figures()
-        self._metrics.node = await self._in_thread(self._exchange, own)
+        own = self._metrics.figures(), self._tallies.figures()
+        self._metrics.node, self._tallies.node = await self._in_thread(self._exchange, *own)
 
     async def close(self) -> None:
         """Leave the last figures."""
@@ -134,17 +145,19 @@ class NodeMetrics:
     async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
-    def _exchange(self, own: Figures) -> tuple[Figures, ...]:
+    def _exchange(self, own: Figures, tallied: Tallied) -> tuple[tuple[Figures, ...], tuple[Tallied, ...]]:
         try:
-            self._write(own)
+            self._write(own, tallied)
         except OSError as error:
             log.error("metrics cannot be left to the other processes", reason=str(error))
         now = self._clock.time()
-        left = [_read(self._slot.file(number)) for number in self._slot.others]
-        return (own, *(snapshot.figures(now) for snapshot in left if snapshot is not None))
+        left = {number: _read(self._slot.file(number)) for number in self._slot.others}
+        found = {number: snapshot for number, snapshot in left.items() if snapshot is not None}
+        figures = (snapshot.figures(now) for number, snapshot in found.items() if number < self._slot.of)
+        return (own, *figures), (tallied, *(snapshot.tallied(now) for snapshot in found.values()))
 
-    def _write(self, own: Figures) -> None:
-        body = msgspec.json.encode(Snapshot(self._clock.time(), own.series, own.over_budget, own.breakers))
+    def _write(self, own: Figures, tallied: Tallied) -> None:
+        body = msgspec.json.encode(Snapshot(self._clock.time(), *own, *tallied))
         if len(body) > LIMIT:
             raise OSError(f"{len(own.series)} series make more than {LIMIT} bytes")
         file = self._slot.file(self._slot.number)

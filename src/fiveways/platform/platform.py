@@ -14,10 +14,13 @@ from prometheus_client import CollectorRegistry
 import fiveways
 from fiveways.clock import Clock, SystemClock, micros
 from fiveways.correlation import new_id
+from fiveways.delivery.outbound import Outbound
 from fiveways.deployment.document import Document
 from fiveways.errors import DeploymentError
 from fiveways.ledger.audit import AuditEvent
+from fiveways.methods.messaging.collecting import Inboxes
 from fiveways.methods.messaging.directory import Directory
+from fiveways.methods.messaging.webhook import Arrivals, Webhook
 from fiveways.methods.messaging.worker import Worker
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.alerting import Alerts
@@ -25,10 +28,12 @@ from fiveways.methods.synchronous.compile import Compiled, Services, compile_gat
 from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.platform import directory, mailboxes
+from fiveways.platform.deliveries import Dispatch
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
 from fiveways.platform.model import Deployment, load
 from fiveways.platform.node_metrics import NodeMetrics, Slot
+from fiveways.platform.tallies import Tallies
 from fiveways.platform.telemetry import tracing
 from fiveways.platform.webhook import teller
 from fiveways.security.assertion import AssertionVerifier
@@ -50,6 +55,7 @@ class Running:
     compiled: Compiled
     authorization: AuthorizationServer
     alerts: Alerts
+    outbound: Outbound
     messaging: mailboxes.Messages | None = None
 
 
@@ -64,7 +70,17 @@ class Platform:
         self.clock = clock
         self.registry = CollectorRegistry()
         self._metrics = GatewayMetrics(self.registry)
-        self._node_metrics = NodeMetrics(self._metrics, slot, clock) if slot is not None else None
+        self._tallies = Tallies(self.registry)
+        self._node_metrics = NodeMetrics(self._metrics, self._tallies, slot, clock) if slot is not None else None
+        self._inboxes = Inboxes(foundation.database, clock)
+        self._dispatch = Dispatch(
+            foundation.deliveries,
+            self.ledger.rates,
+            clock,
+            self._tallies,
+            outbound=lambda: self.running.outbound,
+            find=self._webhook,
+        )
         self._key_sources: KeySources | None = None
         self._unfinished: set[asyncio.Task[Outcome]] = set()
         self._running: Running | None = None
@@ -103,6 +119,8 @@ class Platform:
             raise
         self._jobs = Jobs(self._work() if work else self._always())
         self._jobs.start()
+        if work:
+            self._dispatch.start()
         return self
 
     @property
@@ -135,6 +153,7 @@ class Platform:
     async def close(self) -> None:
         """Finish: no request is under way any more. Flushes and seals the audit."""
         await self._jobs.close()
+        await self._dispatch.close()
         if self._node_metrics is not None:
             await self._node_metrics.close()
         await self.running.compiled.gateway.close()
@@ -179,7 +198,15 @@ class Platform:
             tracing=tracing(deployment.telemetry) if deployment.telemetry is not None else None,
             gather_metrics=self._node_metrics.gather if self._node_metrics is not None else None,
         )
-        messaging = mailboxes.messaging(deployment, self.ledger, self.foundation.registry, self.clock, self.base)
+        messaging = mailboxes.messaging(
+            deployment,
+            self.ledger,
+            self.foundation.registry,
+            self.clock,
+            self.base,
+            deliveries=self.foundation.deliveries,
+            collected=self._tallies.collected,
+        )
         beside = messaging.mounted if messaging is not None else []
         compiled = compile_gateway(deployment.apis, who, services, previous, beside)
         alerts = Alerts(
@@ -192,7 +219,8 @@ class Platform:
         )
         if self._running is not None:
             alerts.go_on_from(self._running.alerts)
-        return Running(deployment, compiled, self._authorization(deployment, verifier), alerts, messaging)
+        outbound = self._dispatch.made(deployment.outbound, self.base)
+        return Running(deployment, compiled, self._authorization(deployment, verifier), alerts, outbound, messaging)
 
     def _authorization(self, deployment: Deployment, verifier: TokenVerifier) -> AuthorizationServer:
         tokens = deployment.identity.tokens
@@ -257,6 +285,21 @@ class Platform:
     async def _purge(self) -> None:
         await self.ledger.purge(self.clock.now())
         await self.foundation.revocations.purge(self.clock.now())
+        await self._dispatch.purge(self.deployment.outbound.keep)
+
+    async def _look(self) -> None:
+        """How full inboxes and queues are, for the metrics."""
+        await self._dispatch.look()
+        await self._inboxes.look()
+        self._tallies.inboxes = self._inboxes.rows
+
+    def _webhook(self, mailbox: str) -> Webhook | None:
+        directory = self._directory()
+        return directory.webhook(mailbox) if directory is not None else None
+
+    def _arrivals(self) -> Arrivals | None:
+        messaging = self.running.messaging
+        return messaging.arrivals if messaging is not None else None
 
     def _directory(self) -> Directory | None:
         messaging = self.running.messaging
@@ -264,11 +307,12 @@ class Platform:
 
     def _work(self) -> list[Job]:
         lifetime = self.deployment.identity.tokens.key_lifetime
-        messages = Worker(self.ledger, self.clock, lambda: self.deployment.messaging, self._directory)
+        messages = Worker(self.ledger, self.clock, lambda: self.deployment.messaging, self._directory, self._arrivals)
         return [
             *self._always(),
             Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),
             Job("expiry", 60.0, self._purge),
             Job("messages", messages.every(), messages.round),
             Job("leftovers", 86_400.0, self.foundation.sweep),
+            Job("fill", 15.0, self._look),
         ]

@@ -24,7 +24,7 @@ LONGEST_WAIT = 30.0
 
 class Supervisor:
     """Runs `fiveways serve` children: `roles` lists the role of each. `note` is told the children's process ids. In `folder`
-    gateways leave each other what they have counted."""
+    they leave each other what they have counted."""
 
     def __init__(
         self,
@@ -37,7 +37,8 @@ class Supervisor:
         self._arguments = arguments
         self._roles = roles
         gateways = [number for number, role in enumerate(roles) if role == "gateway"]
-        self._slots = {number: Slot(folder, place, len(gateways)) for place, number in enumerate(gateways)}
+        beside = [number for number, role in enumerate(roles) if role != "gateway"][:1]
+        self._slots = {number: Slot(folder, place, len(gateways)) for place, number in enumerate((*gateways, *beside))}
         self._ready = ready
         self._note = note
         self._children: dict[int, asyncio.subprocess.Process] = {}

@@ -22,6 +22,7 @@ from fiveways.methods.synchronous.policies.metrics import BUCKETS, Figures, Gate
 from fiveways.platform import node_metrics
 from fiveways.platform.node_metrics import LIMIT, NodeMetrics, Slot, Snapshot, run_folder
 from fiveways.platform.platform import Platform
+from fiveways.platform.tallies import Tallied, Tallies
 from fiveways.types import Consumer, Interaction, Outcome
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,8 @@ class Process:
     def __init__(self, slot: Slot, clock: ManualClock) -> None:
         self.registry = CollectorRegistry()
         self.metrics = GatewayMetrics(self.registry)
-        self.node = NodeMetrics(self.metrics, slot, clock)
+        self.tallies = Tallies(self.registry)
+        self.node = NodeMetrics(self.metrics, self.tallies, slot, clock)
         self.clock = clock
 
     def serve(self, requests: int, api: str = "a", seconds: float = 0.0) -> None:
@@ -134,13 +136,49 @@ async def test_what_is_counted_while_a_scrape_is_under_way_waits_for_the_next(
     one, write = start(0), NodeMetrics._write
     one.serve(10)
 
-    def slowly(self: NodeMetrics, own: Figures) -> None:
-        write(self, own)
+    def slowly(self: NodeMetrics, own: Figures, tallied: Tallied) -> None:
+        write(self, own, tallied)
         one.serve(5)
 
     monkeypatch.setattr(NodeMetrics, "_write", slowly)
     assert await one.counted() == 10, "the five are on no file yet"
     assert await one.counted() == 15
+
+
+async def test_tallies_of_all_processes_are_added_up_and_how_things_stand_is_told_by_who_looked(
+    start: Start, clock: ManualClock
+) -> None:
+    one, two, worker = start(0), start(1), start(3)
+    for process in (one, two):
+        process.tallies.collected.observe("BOB", 4.0)
+    worker.tallies.delivered("q", "delivered", 0.1)
+    worker.tallies.queues = {"q": [7.0, 2.5, 1.0]}
+    for process in (two, worker):
+        await process.node.publish()
+    shown = await one.scrape()
+    assert shown['fiveways_messaging_collect_seconds_count{mailbox="BOB"}'] == 2
+    assert shown['fiveways_messaging_collect_seconds_bucket{le="5.0",mailbox="BOB"}'] == 2
+    assert shown['fiveways_messaging_collect_seconds_sum{mailbox="BOB"}'] == 8
+    assert shown['fiveways_delivery_outcomes_total{outcome="delivered",queue="q"}'] == 1
+    assert shown['fiveways_delivery_waiting{queue="q"}'] == 7
+    assert shown['fiveways_delivery_dead{queue="q"}'] == 1
+    assert shown["fiveways_gateway_processes"] == 2, "the worker is none of the gateways"
+    clock.advance(timedelta(seconds=11))
+    shown = await one.scrape()
+    assert 'fiveways_delivery_waiting{queue="q"}' not in shown, "what was seen long ago is not how things stand"
+    assert shown['fiveways_delivery_outcomes_total{outcome="delivered",queue="q"}'] == 1
+
+
+async def test_a_process_in_the_place_of_another_goes_on_from_its_tallies(start: Start) -> None:
+    one = start(0)
+    one.tallies.collected.observe("BOB", 10**9)
+    await one.node.publish()
+    again = start(0)
+    await again.node.resume()
+    again.tallies.collected.observe("BOB", 1)
+    shown = await again.scrape()
+    assert shown['fiveways_messaging_collect_seconds_bucket{le="+Inf",mailbox="BOB"}'] == 2
+    assert shown['fiveways_messaging_collect_seconds_bucket{le="1.0",mailbox="BOB"}'] == 1
 
 
 async def test_a_process_that_stops_leaves_everything(start: Start) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from fiveways.deployment.need import Need
 from fiveways.deployment.settings import Duration, OdsCode, Reference, Settings
 from fiveways.methods.messaging.capacity import Takes
+from fiveways.methods.messaging.webhook import Webhook, WebhookSettings
 from fiveways.security.certificates import CertificateIdentity, ClientCertificates
 from fiveways.security.settings import ClientCertificate
 
@@ -44,6 +45,8 @@ class MailboxSettings(MailboxProfile):
 
     password: Reference
     """Its password, from the environment or a file: `env:NAME`, `file:path`."""
+    webhook: WebhookSettings | None = None
+    """Whom to tell when a message arrives. Only for mailboxes of this file."""
 
 
 class FailureHandling(Settings):
@@ -100,16 +103,25 @@ class Mailbox:
 
     __slots__ = (
         "_certificates", "active", "certificates", "collects_every", "deduplicate", "id", "name", "ods_code", "org_name",
-        "password", "takes",
+        "password", "takes", "webhook",
     )  # fmt: skip
 
-    def __init__(self, id: str, profile: MailboxProfile | None, *, org_name: str = "", password: bytes | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        profile: MailboxProfile | None,
+        *,
+        org_name: str = "",
+        password: bytes | None = None,
+        webhook: Webhook | None = None,
+    ) -> None:
         """`profile`: what is declared of it; None for one that is not known any more."""
         self.id = id
         self.ods_code = profile.organisation if profile is not None else ""
         self.name = profile.name if profile is not None else ""
         self.org_name = org_name
         self.password = password
+        self.webhook = webhook
         self.active = profile is not None and profile.active
         self.deduplicate = profile.deduplicate if profile is not None else None
         self.takes = profile.takes if profile is not None else None
@@ -186,6 +198,11 @@ class Directory:
         """The mailbox of this id (upper case), if there is one in use."""
         found = self._mailboxes.get(id)
         return found if found is not None and found.active else None
+
+    def webhook(self, id: str) -> Webhook | None:  # noqa: A002
+        """The webhook of a mailbox, in use or not."""
+        found = self._mailboxes.get(id)
+        return found.webhook if found is not None else None
 
     def named(self, id: str) -> Mailbox:  # noqa: A002
         """The mailbox of this id, in use or not; one without a name where it is not known any more."""

@@ -18,9 +18,11 @@ from sqlalchemy import Select
 from fiveways.clock import Clock, micros
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records, repeats
+from fiveways.methods.messaging.collecting import CollectTimes
 from fiveways.methods.messaging.records import Chunk, Draft, Listing, Message, Sent
 from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, NotYours, Reused, TooManyChunks, Unknown, Whole
 from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
+from fiveways.methods.messaging.webhook import Arrivals
 from fiveways.store.group import Result, Settled, Writing
 from fiveways.store.payloads import keep, pieces
 
@@ -40,9 +42,20 @@ LARGEST = 20 * 10**9
 class Messaging:
     """The mailboxes of this store. Whoever calls has been authorised; whose a message is, is looked at here."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, largest: int = LARGEST) -> None:
-        """`largest`: bytes that a message may have, all its chunks together."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        largest: int = LARGEST,
+        *,
+        arrivals: Arrivals | None = None,
+        collected: CollectTimes | None = None,
+    ) -> None:
+        """`largest`: bytes that a message may have, all its chunks together. `arrivals`: tells of them, where anybody wants to be
+        told. `collected`: where it is noted how long messages waited."""
         self._ledger = ledger
+        self._arrivals = arrivals
+        self._collected = collected
         self._largest = largest
         self._group = ledger.group
         self._clock = clock
@@ -125,12 +138,16 @@ class Messaging:
         if encoding != message.details.content_encoding:
             raise EncodingChanged("The content encoding of a message cannot change")
         chunk = await self._kept(message_id, number, body, sizes.rows[0][0])
+        now = micros(self._clock)
+        arrivals = self._arrivals
+        told = await arrivals.when_whole(message, now, sizes.rows[0][0] + chunk["size"]) if arrivals is not None else []
         results = await self._group.transact(
             (records.hold_upload, {"b_id": message_id}),
             (records.find_chunk, {"b_id": message_id, "b_number": number}),
             (records.put_chunk, {"b_id": message_id, **{f"v_{name}": value for name, value in chunk.items()}}),
             (records.deliver_if_whole, {"b_id": message_id}),
-            (records.accept_if_whole, {"b_id": message_id, "b_at": micros(self._clock)}),
+            (records.accept_if_whole, {"b_id": message_id, "b_at": now}),
+            *told,
             guarded=1,
             settled=_settling(attest, _chunk_taken),
         )
@@ -142,6 +159,8 @@ class Messaging:
         if not results[4].rowcount:
             return State.UPLOADING
         self._arrived(message.recipient, 1)
+        if arrivals is not None and told:
+            arrivals.wake()
         return State.ACCEPTED
 
     # --- collecting ------------------------------------------------------------------------------------------------------
@@ -216,6 +235,8 @@ class Messaging:
             raise NotYours("Only its recipient may acknowledge a message")
         if message.state is not State.ACKNOWLEDGED:  # its sender is told that it was not collected, or will be
             raise Gone("Message no longer available for acknowledgement")
+        if self._collected is not None and left.rowcount:
+            self._collected.observe(mailbox, (message.events[-1].at - message.events[-2].at) / 1e6)
         return message
 
     async def by_local_id(self, sender: str, local_id: str, claim: Claim | None) -> list[Message]:
@@ -278,12 +299,16 @@ class Messaging:
         """Write and ask, with the claims first; the results end with `once` where that was claimed before. `made`: whether what is
         attested came to be, where the claims held."""
         claims = [each for each in (claim, once) if each is not None]
-        whole = len(claims) + len(steps)
-        settled = _settling(attest, lambda results: len(results) == whole and made(results))
-        results = await self._group.transact(*claims, *steps, guarded=len(claims), settled=settled)
+        arrivals = self._arrivals
+        told = await arrivals.of(steps) if arrivals is not None else []
+        whole = len(claims) + len(steps) + len(told)
+        settled = _settling(attest, lambda results: len(results) == whole and made(results[: whole - len(told)]))
+        results = await self._group.transact(*claims, *steps, *told, guarded=len(claims), settled=settled)
         if claim is not None and not results[0].rowcount:
             raise Reused
-        return results
+        if arrivals is not None and told:
+            arrivals.wake()
+        return results[: whole - len(told)]
 
     async def _has(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes) -> bool:
         """Whether this is what the message's chunk has in it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from fiveways.correlation import new_id
+from fiveways.methods.messaging.collecting import Observed
 from fiveways.methods.messaging.directory import Directory, Mailbox
 from fiveways.methods.messaging.mesh.faults import JSON, V2
 from fiveways.methods.messaging.records import Message
@@ -43,12 +44,27 @@ def inbox_count(count: int, version: int) -> Outcome:
     return json({"count": count})
 
 
-def lookup(mailboxes: Sequence[Mailbox], version: int) -> Outcome:
-    """Mailboxes that were found."""
+def lookup(mailboxes: Sequence[Mailbox], version: int, observed: Mapping[str, Observed]) -> Outcome:
+    """Mailboxes that were found. Version 2 says, of those of which something is `observed`, how soon they collect."""
     if version < 2:
         found = [{"address": each.id, "description": each.name, "endpoint_type": "MESH"} for each in mailboxes]
         return json({"query_id": new_id().replace("-", ""), "results": found})
-    return json({"results": [{"mailbox_id": each.id, "mailbox_name": each.name} for each in mailboxes]})
+    return json({"results": [
+        {"mailbox_id": each.id, "mailbox_name": each.name, **_observed(observed.get(each.id))} for each in mailboxes
+    ]})  # fmt: skip
+
+
+def _observed(observed: Observed | None) -> dict[str, dict[str, object]]:
+    if observed is None:
+        return {}
+    return {
+        "observed_collect": {
+            "messages": observed.messages,
+            "median_seconds": observed.median_seconds,
+            "p95_seconds": observed.p95_seconds,
+            "since": iso(moment(observed.since)),
+        }
+    }
 
 
 def tracking(message: Message, size: int, directory: Directory, collect_within: timedelta, version: int) -> Outcome:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from fiveways.clock import Clock
 from fiveways.errors import Fault
 from fiveways.ledger.replay import purpose_of
+from fiveways.methods.messaging.collecting import Observations
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.history import LAST, History
 from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters, views
@@ -58,6 +59,7 @@ class Mesh:
         group: GroupWriter,
         *,
         history: History,
+        observations: Observations,
         clock: Clock,
         about: dict[str, str],
         collect_within: timedelta,
@@ -67,6 +69,7 @@ class Mesh:
         self._tokens = tokens
         self._group = group
         self._history = history
+        self._observations = observations
         self._clock = clock
         self._about = about
         self._collect_within = collect_within
@@ -94,10 +97,10 @@ class Mesh:
                 return bodies.json(self._about)
             case "GET", [_, "endpointlookup", ods_code, workflow]:
                 interaction.name = "endpoint.lookup"
-                return self._lookup(ods_code, workflow, version)
+                return await self._lookup(workflow, ods_code, version)
             case "GET", [_, "workflowsearch", workflow]:
                 interaction.name = "workflow.search"
-                return bodies.lookup(self._directory.receivers(_not_blank(workflow, "workflow id missing")), 2)
+                return await self._lookup(workflow, None, 2)
             case "GET" | "POST", ["messageexchange", mailbox]:
                 return await self._handshake(interaction, mailbox, version)
             case "GET", [_, mailbox, "inbox"]:
@@ -147,9 +150,13 @@ class Mesh:
 
     # --- paths -----------------------------------------------------------------------------------------------------------
 
-    def _lookup(self, ods_code: str, workflow: str, version: int) -> Outcome:
-        found = self._directory.receivers(_not_blank(workflow, "workflow id missing"), _not_blank(ods_code, "ods code missing"))
-        return bodies.lookup(found, version)
+    async def _lookup(self, workflow: str, ods_code: str | None, version: int) -> Outcome:
+        """The mailboxes of an organisation, or of all, that a workflow may be sent to."""
+        _not_blank(workflow, "workflow id missing")
+        if ods_code is not None:
+            _not_blank(ods_code, "ods code missing")
+        found = self._directory.receivers(workflow, ods_code)
+        return bodies.lookup(found, version, await self._observations.of(each.id for each in found) if version >= 2 else {})
 
     async def _handshake(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "handshake")
