@@ -8,7 +8,7 @@ BUILT  := $(VENV)/.built
 HOT    := $(addprefix src/,$(shell sed -n 's/^  "\(fiveways\/.*\.py\)",$$/\1/p' pyproject.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway lock clean
+.PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway bench-messaging lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,10 +51,13 @@ format: install ## put the code into its shape
 docs: install ## build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-bench: bench-gateway ## every benchmark
+bench: bench-gateway bench-messaging ## every benchmark
 
 bench-gateway: install ## CPU per request of the gateway against Caddy, Envoy, nginx and HAProxy
 	$(BIN)/python -m bench.gateway
+
+bench-messaging: install ## messages a second of the mailboxes against mesh-sandbox, and with a million stored
+	$(BIN)/python -m bench.messaging
 
 lock: install ## pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

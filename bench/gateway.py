@@ -31,7 +31,7 @@ from rich.progress import Progress
 from sqlalchemy import Text, cast, func, select
 
 from bench.peers import peers
-from bench.processes import Pinned
+from bench.processes import Program
 from fiveways.clock import SystemClock
 from fiveways.demo.stage import prepare, request_token
 from fiveways.ledger.audit.tables import audit_events
@@ -52,7 +52,7 @@ class Subject:
     """Something measured: a request to a process, and what each round showed."""
 
     name: str
-    process: Pinned
+    process: Program
     port: int
     request: bytes
     rounds: list[dict[str, float]] = field(default_factory=list)
@@ -141,8 +141,8 @@ def _rounds(subjects: list[Subject], rounds: int, seconds: float, connections: i
     return made
 
 
-def _started(stack: ExitStack, command: list[str], core: int, port: int, environment: dict[str, str] | None = None) -> Pinned:
-    process = Pinned(command, core, environment)
+def _started(stack: ExitStack, command: list[str], core: int, port: int, environment: dict[str, str] | None = None) -> Program:
+    process = Program(command, core, environment)
     stack.callback(process.stop)
     process.answers(port)
     return process

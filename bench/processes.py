@@ -1,4 +1,4 @@
-"""Processes under measurement: started pinned to one core, their CPU read from /proc, stopped at the end."""
+"""Processes under measurement: started, pinned to a core or not, their CPU read from /proc, stopped at the end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pathlib import Path
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
-class Pinned:
-    """A program pinned to `core`, with whatever processes it starts."""
+class Program:
+    """A program, with whatever processes it starts; pinned to `core` where one is given."""
 
-    def __init__(self, command: Sequence[str], core: int, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, command: Sequence[str], core: int | None = None, environment: Mapping[str, str] | None = None) -> None:
         def pin() -> None:
-            os.sched_setaffinity(0, {core})
+            if core is not None:
+                os.sched_setaffinity(0, {core})
 
         self._name = Path(command[0]).name
         self._process = subprocess.Popen(
