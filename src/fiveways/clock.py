@@ -67,3 +67,31 @@ class ManualClock:
         """Move both clocks forward."""
         self._now += by
         self._monotonic += by.total_seconds()
+
+
+class AdjustableClock:
+    """A clock that can be put ahead of another: in a sandbox next week is a call away. Durations (`monotonic`) stay real."""
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        return self._base.now() + self.ahead
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch."""
+        return self._base.time() + self.ahead.total_seconds()
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back; only differences mean anything."""
+        return self._base.monotonic()
+
+    def advance(self, by: timedelta) -> None:
+        """Put it further ahead."""
+        self.ahead += by
+
+    def reset(self) -> None:
+        """Have it say what the other clock says."""
+        self.ahead = timedelta()

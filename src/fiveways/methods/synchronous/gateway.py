@@ -79,7 +79,7 @@ class Gateway:
                 await _stream(body, send)  # type: ignore[arg-type]
         except ClientGone:
             if not begun:
-                await _broken_off(interaction, send)
+                await self._broken_off(interaction, send)
         except asyncio.CancelledError:
             watcher = self._watched.get(task)
             if watcher is None or not watcher.done():
@@ -98,7 +98,7 @@ class Gateway:
             except Fault as refused:
                 fault = refused
         if fault is not None:
-            return self._platform(fault)
+            return self._refused(interaction, fault)
         found = self._apis.find(interaction.path)
         if found is None:
             return self._platform(NotFound("No API is published at this path"))
@@ -107,7 +107,8 @@ class Gateway:
         route = api.route(interaction)
         interaction.route = route
         if not plain and not self._same_however_read(interaction, route):
-            return api.refuse(InvalidValue("The path is spelt so that it could be read as that of another operation"))
+            fault = InvalidValue("The path is spelt so that it could be read as that of another operation")
+            return api.refuse(fault) if api.name else self._refused(interaction, fault)
         body = interaction.body
         if body is not None:
             limit = api.body_limit
@@ -117,6 +118,24 @@ class Gateway:
                 body.limit = limit
                 body.patience = api.body_patience
         return route
+
+    def _refused(self, interaction: Interaction, fault: Fault) -> Route:
+        """A refusal in the words of what the path leads to as the most easy-going reads it: clients of it read no others."""
+        found = self._apis.find(paths.freely(interaction.path))
+        if found is None:
+            return self._platform(fault)
+        api = found[0]
+        interaction.api = api.name
+        return api.refuse(fault)
+
+    async def _broken_off(self, interaction: Interaction, send: Send) -> None:
+        """Answer a body that is not framed as HTTP says; where its client simply went away, nobody reads this."""
+        fault = MalformedRequest("The request's body ends before it is complete, or its framing is broken", headers=CLOSE)
+        found = self._apis.find(paths.freely(interaction.path))
+        outcome = (found[0].render if found is not None else as_problem)(fault, interaction.id)
+        headers = [*outcome.headers, (b"x-request-id", interaction.correlation.request_id)]
+        await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
+        await send({"type": "http.response.body", "body": outcome.body})
 
     def _same_however_read(self, interaction: Interaction, route: Route) -> bool:
         """Whether a back end that reads the path more freely finds an operation behind the same policies: none is spelt around."""
@@ -167,15 +186,6 @@ async def _settle_body(interaction: Interaction) -> Fault | None:
     except Fault as fault:
         return fault
     return None
-
-
-async def _broken_off(interaction: Interaction, send: Send) -> None:
-    """Answer a body that is not framed as HTTP says; where its client simply went away, nobody reads this."""
-    fault = MalformedRequest("The request's body ends before it is complete, or its framing is broken", headers=CLOSE)
-    outcome = as_problem(fault, interaction.id)
-    headers = [*outcome.headers, (b"x-request-id", interaction.correlation.request_id)]
-    await send({"type": "http.response.start", "status": outcome.status, "headers": headers})
-    await send({"type": "http.response.body", "body": outcome.body})
 
 
 async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:
