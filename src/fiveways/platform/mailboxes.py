@@ -14,6 +14,7 @@ from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging.administration import Administration, Certificates
 from fiveways.methods.messaging.administration_routes import LARGEST, AdministrationRoutes
 from fiveways.methods.messaging.collecting import CollectTimes, Observations
+from fiveways.methods.messaging.capacity import Capacity
 from fiveways.methods.messaging.control import Control
 from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxSettings, Workflow
 from fiveways.methods.messaging.history import History
@@ -72,6 +73,7 @@ def messaging(
         directory,
         Tokens(directory, shared_key, clock, certified=settings.client_certificates == "required"),
         ledger.group,
+        capacity=Capacity(ledger.rates),
         history=History(ledger),
         observations=Observations(ledger.database, clock),
         clock=clock,

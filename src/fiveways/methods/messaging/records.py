@@ -284,15 +284,24 @@ count = select(func.count()).select_from(inbox).where(inbox.c.mailbox == _mailbo
 position_of = select(inbox.c.position).where(inbox.c.message == _id)
 
 
-def waiting(condition: ColumnElement[bool] | None = None) -> Select[Any]:
-    """What waits in an inbox behind a position, in order of arrival; `condition` is on `inbox.c.workflow`."""
-    query = select(inbox.c.position, inbox.c.message).where(inbox.c.mailbox == _mailbox, inbox.c.position > _after)
-    if condition is not None:
-        query = query.where(condition)
+def waiting(*conditions: ColumnElement[bool], first: bool = False) -> Select[Any]:
+    """What waits in an inbox behind a position, in order of arrival; `conditions` are on `inbox.c.workflow`.
+
+    `first`: only what is among the first `b_first` of all that meet them.
+    """
+    mine = (inbox.c.mailbox == _mailbox, *conditions)
+    query = select(inbox.c.position, inbox.c.message).where(*mine, inbox.c.position > _after)
+    if first:
+        end = select(inbox.c.position).where(*mine).order_by(inbox.c.position).offset(_first).limit(1).correlate(None)
+        query = query.where(inbox.c.position < func.coalesce(end.scalar_subquery(), _BEYOND))
     return query.order_by(inbox.c.position).limit(_most)
 
 
+_first: BindParameter[int] = bindparam("b_first", type_=Integer)
+_BEYOND = literal(2**63 - 1, BigInteger)
+"""A position behind all others."""
 all_waiting = waiting()
+first_waiting = waiting(first=True)
 
 
 _id_before: BindParameter[str] = bindparam("b_id_before", type_=Text)

@@ -12,16 +12,18 @@ _sought: BindParameter[str] = bindparam("b_sought", type_=Text)
 _begins = func.substr(inbox.c.workflow, 1, func.length(_sought)) == _sought
 _contains = func.replace(inbox.c.workflow, _sought, "") != inbox.c.workflow
 _CONDITIONS = {"": inbox.c.workflow == _sought, "begins": _begins, "contains": _contains}
-_QUESTIONS: dict[tuple[str, bool], Select[Any]] = {
-    (kind, negated): waiting(~condition if negated else condition)
+_QUESTIONS: dict[tuple[str, bool, bool], Select[Any]] = {
+    (kind, negated, first): waiting(~condition if negated else condition, first=first)
     for kind, condition in _CONDITIONS.items()
     for negated in (False, True)
+    for first in (False, True)
 }
 """Made once, so that each is compiled once."""
 
 
-def question(expression: str) -> tuple[Select[Any], dict[str, str]]:
-    """The question for what waits and meets a filter, and the parameters it needs besides."""
+def question(expression: str, *, first: bool = False) -> tuple[Select[Any], dict[str, Any]]:
+    """The question for what waits and meets a filter, and the parameters it needs besides. `first`: of that the first only
+    (`records.waiting`)."""
     sought = expression.strip()
     negated = sought.startswith("!")
     sought = sought.removeprefix("!")
@@ -32,4 +34,4 @@ def question(expression: str) -> tuple[Select[Any], dict[str, str]]:
         kind, sought = "begins", sought[:-1]
     if not sought and kind:  # everything begins with nothing, and contains it
         kind = "begins"
-    return _QUESTIONS[kind, negated], {"b_sought": sought}
+    return _QUESTIONS[kind, negated, first], {"b_sought": sought}

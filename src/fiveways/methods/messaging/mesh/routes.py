@@ -7,13 +7,16 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
+
+from sqlalchemy import Select
 
 from fiveways.clock import Clock
 from fiveways.errors import Fault
 from fiveways.ledger.replay import purpose_of
 from fiveways.methods.messaging.collecting import Observations
+from fiveways.methods.messaging.capacity import Capacity
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.history import LAST, History
 from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters, views
@@ -21,7 +24,7 @@ from fiveways.methods.messaging.mesh.authorization import NAMESPACE, Proof, Toke
 from fiveways.methods.messaging.mesh.content import decompressed
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
 from fiveways.methods.messaging.mesh.filters import question
-from fiveways.methods.messaging.records import all_waiting
+from fiveways.methods.messaging.records import all_waiting, first_waiting
 from fiveways.methods.messaging.refusals import Empty, Refusal, Reused
 from fiveways.methods.messaging.service import Attest, Claim, Messaging
 from fiveways.methods.messaging.states import COLLECTABLE
@@ -58,6 +61,7 @@ class Mesh:
         tokens: Tokens,
         group: GroupWriter,
         *,
+        capacity: Capacity,
         history: History,
         observations: Observations,
         clock: Clock,
@@ -68,6 +72,7 @@ class Mesh:
         self._directory = directory
         self._tokens = tokens
         self._group = group
+        self._capacity = capacity
         self._history = history
         self._observations = observations
         self._clock = clock
@@ -177,7 +182,14 @@ class Mesh:
         limit = parameters.bounded(asked, "max_results", 10, 5000, bodies.DEFAULT_RESULTS)
         wanted = parameters.sized(asked, "workflow_filter", 2, 255)
         behind = await self._behind(parameters.sized(asked, "continue_from", 24, 1000), version)
-        query, besides = question(wanted) if wanted.strip() else (all_waiting, {})
+        takes = proof.mailbox.takes
+        at_once = takes.at_once if takes is not None else None
+        query: Select[Any] = all_waiting if at_once is None else first_waiting
+        besides: dict[str, Any] = {}
+        if wanted.strip():
+            query, besides = question(wanted, first=at_once is not None)
+        if at_once is not None:
+            besides["b_first"] = at_once
         listing = await self._once(
             proof,
             lambda claim: self._messaging.waiting(
@@ -244,6 +256,9 @@ class Mesh:
         message, chunk = await self._once(
             proof, lambda claim: self._messaging.collect(proof.mailbox.id, message_id.upper(), number, claim)
         )
+        takes = proof.mailbox.takes
+        if takes is not None and takes.rate is not None and number == 1:
+            await self._capacity.take(proof.mailbox.id, takes.rate)
         told = headers.collected(message, number)
         if message.kind != "DATA":
             return Outcome(200, [*told, (b"content-length", b"0")], b"")
