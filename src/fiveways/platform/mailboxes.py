@@ -13,8 +13,8 @@ from fiveways.ledger.audit import AuditLog
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging.administration import Administration, Certificates
 from fiveways.methods.messaging.administration_routes import LARGEST, AdministrationRoutes
-from fiveways.methods.messaging.collecting import CollectTimes, Observations
 from fiveways.methods.messaging.capacity import Capacity
+from fiveways.methods.messaging.collecting import CollectTimes, Observations
 from fiveways.methods.messaging.control import Control
 from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxSettings, Workflow
 from fiveways.methods.messaging.history import History

@@ -15,8 +15,8 @@ from sqlalchemy import Select
 from fiveways.clock import Clock
 from fiveways.errors import Fault
 from fiveways.ledger.replay import purpose_of
-from fiveways.methods.messaging.collecting import Observations
 from fiveways.methods.messaging.capacity import Capacity
+from fiveways.methods.messaging.collecting import Observations
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.history import LAST, History
 from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters, views
@@ -201,7 +201,8 @@ class Mesh:
         path = f"{proof.mailbox.id}/inbox"
         said = {"max_results": limit if limit != bodies.DEFAULT_RESULTS else None, "workflow_filter": wanted}
         links = {"self": bodies.link(path, **said)}
-        if listing.more:
+        held_back = at_once is not None and listing.messages and listing.count > at_once  # shown once these are acknowledged
+        if listing.more or held_back:
             links["next"] = bodies.link(path, **said, continue_from=_cursor(listing.last))
         content = {"messages": listing.messages, "links": links, "approx_inbox_count": listing.count}
         return bodies.json(content, kind=faults.V2)
