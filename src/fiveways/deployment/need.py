@@ -61,6 +61,8 @@ class Need(Settings):
     """What stands behind: decides the façade (S37–S39)."""
     consumer_can_host_http: bool = False
     """Whether consumers can run an HTTP server for callbacks (A66)."""
+    latency_budget: Duration | None = None
+    """How long it may take from sender to recipient, where that is known in figures (A44, R7)."""
     expected_latency: Duration | None = None
     """How long the provider takes, where that is known in figures."""
     availability: Percent | None = None

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.unit.linter.case import Case
+from tests.unit.linter.ms0_cases import MESSAGING
 
 from fiveways.linter.lint import Finding, all_rules, lint
 
 API = "pattern: pass-through, target: {url: 'http://b'}, security: [open]"
 MODEL = "model: {fhir: {version: R4}}"
 POST = "match: POST /a"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A deployment and the lines (with paths) at which a rule finds something."""
-
-    text: str
-    found: tuple[tuple[int, str], ...] = ()
 
 
 def apis(*each: str) -> str:
@@ -45,6 +38,7 @@ CASES: dict[str, list[Case]] = {
         Case(apis(f"operations: [{{{POST}}}]")),
         Case(apis(f"operations: [{{{POST}, idempotent: false, security: [api-key], deduplicate: {{by: X-Request-ID}}}}]")),
     ],
+    **MESSAGING,
 }
 
 
