@@ -27,6 +27,7 @@ from fiveways.methods.synchronous.policies import metrics
 from fiveways.platform.http1 import connection
 from fiveways.platform.http1.listener import Http1Listener
 from fiveways.platform.platform import Platform
+from fiveways.platform.tallies import Tallies
 from fiveways.security import authorization, refusals
 from fiveways.security.refusals import Refusal
 
@@ -143,6 +144,7 @@ def _refusals(_: Path) -> str:
 def _metrics(_: Path) -> str:
     registry = CollectorRegistry()
     metrics.GatewayMetrics(registry)
+    Tallies(registry)
     rows = []
     for family in registry.collect():
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))

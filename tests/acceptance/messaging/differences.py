@@ -144,6 +144,11 @@ DIFFERENCES = (
     ),
     Difference(("control: message *",), ("body.recipient_org_name", "body.sender_org_name"), "As above."),
     Difference(("control: mailbox *",), ("body.org_name",), "As above."),
+    Difference(
+        ("lookup: endpoint v[23]", "lookup: workflow v[23]", "lookup: several v2"),
+        ("body.results.*.observed_collect.*",),
+        "Version 2 says, beside what a lookup finds, how soon a mailbox has collected its newest messages (A44).",
+    ),
     Difference(("control: mailbox *",), ("body.billing_entity",), "We know of no billing."),
     Difference(
         ("control: message of report without subject",),

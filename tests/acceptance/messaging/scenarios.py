@@ -263,6 +263,8 @@ SCENARIOS: dict[str, list[Step]] = {
         *_both("acknowledged", "GET", f"{MEX}/{ONE}/outbox/tracking?messageID={{m}}", ONE),
     ],
     "lookup": [
+        send("m"),
+        Step("acknowledge", "PUT", f"{MEX}/{TWO}/inbox/{{m}}/status/acknowledged", TWO),
         *_each_version("endpoint", "GET", f"{MEX}/endpointlookup/X26/TEST_WORKFLOW"),
         *_each_version("workflow", "GET", f"{MEX}/workflowsearch/TEST_WORKFLOW2"),
         *_both("several", "GET", f"{MEX}/endpointlookup/X26/TEST_WORKFLOW2"),

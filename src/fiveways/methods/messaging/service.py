@@ -137,10 +137,11 @@ class Messaging:
             raise TooManyChunks(f"The message was announced with {message.chunks} chunks")
         if encoding != message.details.content_encoding:
             raise EncodingChanged("The content encoding of a message cannot change")
-        chunk = await self._kept(message_id, number, body, sizes.rows[0][0])
+        before = int(sizes.rows[0][0])
+        chunk = await self._kept(message_id, number, body, before)
         now = micros(self._clock)
         arrivals = self._arrivals
-        told = await arrivals.when_whole(message, now, sizes.rows[0][0] + chunk["size"]) if arrivals is not None else []
+        told = await arrivals.when_whole(message, now, before + chunk["size"]) if arrivals is not None else []
         results = await self._group.transact(
             (records.hold_upload, {"b_id": message_id}),
             (records.find_chunk, {"b_id": message_id, "b_number": number}),

@@ -105,7 +105,7 @@ class Mesh:
                 return await self._lookup(workflow, ods_code, version)
             case "GET", [_, "workflowsearch", workflow]:
                 interaction.name = "workflow.search"
-                return await self._lookup(workflow, None, 2)
+                return await self._lookup(workflow, None, version)
             case "GET" | "POST", ["messageexchange", mailbox]:
                 return await self._handshake(interaction, mailbox, version)
             case "GET", [_, mailbox, "inbox"]:
@@ -156,12 +156,13 @@ class Mesh:
     # --- paths -----------------------------------------------------------------------------------------------------------
 
     async def _lookup(self, workflow: str, ods_code: str | None, version: int) -> Outcome:
-        """The mailboxes of an organisation, or of all, that a workflow may be sent to."""
+        """The mailboxes of an organisation, or of all (told in version 2's shape only), that a workflow may be sent to."""
         _not_blank(workflow, "workflow id missing")
         if ods_code is not None:
             _not_blank(ods_code, "ods code missing")
         found = self._directory.receivers(workflow, ods_code)
-        return bodies.lookup(found, version, await self._observations.of(each.id for each in found) if version >= 2 else {})
+        observed = await self._observations.of(each.id for each in found) if version >= 2 else {}
+        return bodies.lookup(found, version if ods_code is not None else 2, observed)
 
     async def _handshake(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "handshake")
