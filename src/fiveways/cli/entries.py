@@ -76,9 +76,11 @@ def _text(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return "; ".join(map(one_line, value)) or "-"
+    if isinstance(value, dict):
+        return one_line(value)
     return str(value) or "-"
 
 
 def one_line(value: Any) -> str:
     """A member of a list: a certificate as `subject=CN=ward`, a mailbox by its id."""
-    return ", ".join(f"{name}={each}" for name, each in value.items()) if isinstance(value, dict) else str(value)
+    return ", ".join(f"{name}={_text(name, each)}" for name, each in value.items()) if isinstance(value, dict) else str(value)

@@ -1,4 +1,4 @@
-"""`fiveways workflow`: who may send what to whom."""
+"""`fiveways workflow`: who may send what to whom, and who deals with what fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fiveways.cli.entries import AsJson, administer, console, everything, print_entry, print_json, print_table
+from fiveways.cli.entries import AsJson, Shown, administer, console, everything, print_entry, print_json, print_table
 from fiveways.cli.options import DataFolder, DeploymentFile, NodeName
 
 commands = typer.Typer(help="Workflows: who may send what to whom.", no_args_is_help=True)
@@ -19,6 +19,28 @@ Senders = Annotated[
 Receivers = Annotated[
     list[str] | None, typer.Option("--to", metavar="MAILBOX", help="A mailbox that it may be sent to (repeatable). Default: all.")
 ]
+AcknowledgedBy = Annotated[
+    str | None, typer.Option("--acknowledged-by", metavar="WORKFLOW", help="The workflow in which its receivers answer.")
+]
+CorrelatedBy = Annotated[
+    str | None,
+    typer.Option(
+        "--correlated-by", metavar="WHAT", help="What an answer repeats of the request: local-id, message-header or correlation-id."
+    ),
+]
+UndeliveredAfter = Annotated[
+    str | None,
+    typer.Option(
+        "--undelivered-after", metavar="TIME", help="How long a message waits, such as 2d. Default: messaging.collect_within."
+    ),
+]
+Told = Annotated[
+    list[str] | None,
+    typer.Option("--told", metavar="MAILBOX", help="A mailbox that is told of failures besides the sender (repeatable)."),
+]
+WorkedBy = Annotated[
+    str | None, typer.Option("--worked-by", metavar="WHO", help="Who works what failed, and how they are reached.")
+]
 DEFAULT = Path("deployment.yaml")
 
 
@@ -29,8 +51,7 @@ def list_(deployment: DeploymentFile = DEFAULT, as_json: AsJson = False, data: D
     if as_json:
         print_json(found)
         return
-    rows = [(each["id"], _all(each["from"]), _all(each["to"]), each["declared_in"]) for each in found]
-    print_table(("workflow", "from", "to", "declared in"), rows)
+    print_table(("workflow", "from", "to", "undelivered after", "worked by", "declared in"), [_row(each) for each in found])
 
 
 @commands.command("add")
@@ -39,12 +60,22 @@ def add(
     deployment: DeploymentFile = DEFAULT,
     senders: Senders = None,
     receivers: Receivers = None,
+    acknowledged_by: AcknowledgedBy = None,
+    correlated_by: CorrelatedBy = None,
+    undelivered_after: UndeliveredAfter = None,
+    told: Told = None,
+    worked_by: WorkedBy = None,
     as_json: AsJson = False,
     data: DataFolder = None,
     node: NodeName = "",
 ) -> None:
     """Register a workflow. Running processes know it within a second, and restarts change nothing."""
-    said = {"from": senders or [], "to": receivers or []}
+    said: Shown = {"from": senders or [], "to": receivers or []}
+    beside = {"acknowledged_by": acknowledged_by, "correlated_by": correlated_by, "undelivered_after": undelivered_after}
+    said |= {name: value for name, value in beside.items() if value is not None}
+    failures = {name: value for name, value in (("told", told), ("worked_by", worked_by)) if value}
+    if failures:
+        said["failures"] = failures
     shown = administer(deployment, data, node, lambda administration, by: administration.add("workflow", workflow, said, by))
     (print_json if as_json else print_entry)(shown)
 
@@ -54,6 +85,12 @@ def remove(workflow: Id, deployment: DeploymentFile = DEFAULT, data: DataFolder 
     """Remove a registered workflow. What was sent under it is collected as before."""
     administer(deployment, data, node, lambda administration, by: administration.remove("workflow", workflow, by))
     console.print(f"removed: {workflow}", markup=False)
+
+
+def _row(shown: Shown) -> tuple[str, ...]:
+    failures = shown.get("failures", {})
+    after = shown.get("undelivered_after", "-")
+    return shown["id"], _all(shown["from"]), _all(shown["to"]), after, failures.get("worked_by", "-"), shown["declared_in"]
 
 
 def _all(mailboxes: list[str]) -> str:

@@ -10,7 +10,7 @@ from fiveways.platform.model import Deployment
 def find(deployment: Deployment) -> Found:
     """Workflows whose `need:` asks for a latency below what a receiver's `collects_every:` declares, or for none at all.
 
-    A file shows only what it declares: what is observed of each recipient is in the metrics and in endpoint lookups.
+    A file shows only what it declares: what is observed of each recipient is in the metrics, `fiveways_messaging_collect_seconds`.
     """
     for name, workflow in deployment.workflows.items():
         need = workflow.need
@@ -33,8 +33,8 @@ rule = Rule(
     id="MS06",
     severity="warning",
     anti_pattern="How long a message waits is up to each recipient's software: a need below that is met by luck.",
-    best_practice="Agree on collects_every: with the recipient, tell it of arrivals, or ask synchronously. Compare with the "
-    "times that are observed of it, in the metrics.",
+    best_practice="Agree on collects_every: with the recipient, tell it of arrivals, or ask synchronously. Compare with what "
+    "is observed of it: `fiveways_messaging_collect_seconds` in the metrics, and version 2 of the endpoint lookup.",
     statements=("A44",),
     find=find,
 )
