@@ -9,8 +9,10 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fiveways.delivery.guard import Guard, Refused, Resolver, Unresolved, system_resolver
+from fiveways.delivery.settings import OutboundSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -110,6 +112,22 @@ async def test_a_name_that_leads_inside_is_refused_whatever_else_it_leads_to(ins
     with pytest.raises(Refused, match="public") as refused:
         await guard.destination("https://hooks.example/")
     assert inside not in str(refused.value)
+
+
+def test_a_private_address_in_a_url_is_refused_when_it_is_declared() -> None:
+    for url in ("https://127.0.0.1/", "https://[::1]/", "https://0x7f.1/", "https://10.1.2.3/"):
+        with pytest.raises(Refused, match="not the public Internet's"):
+            Guard(["127.0.0.1", "::1", "10.1.2.3"]).judge(url)
+        Guard(["127.0.0.1", "::1", "10.1.2.3"], ["127.0.0.0/8", "::1/128", "10.0.0.0/8"]).judge(url)
+
+
+def test_what_a_deployment_says_of_the_guard_is_checked_when_it_is_read() -> None:
+    for wrong in ({"allow": ["ex ample"]}, {"allow": ["https://user@host/"]}, {"networks": ["10.0.0.1/8"]}, {"ca": "a secret"}):
+        with pytest.raises(ValidationError):
+            OutboundSettings.model_validate(wrong)
+    with pytest.raises(Refused):
+        OutboundSettings().guard().judge("https://hooks.example/")
+    OutboundSettings(allow=("*.example",)).guard().judge("https://hooks.example/")
 
 
 async def test_an_address_in_the_url_is_judged_in_every_spelling() -> None:
