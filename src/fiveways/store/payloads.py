@@ -99,6 +99,23 @@ async def keep(payloads: Payloads, content: AsyncIterable[bytes] | bytes, *, lim
     return await payloads.put(bytes(start) if rest is None else _joined(bytes(start), rest), limit=limit)
 
 
+async def verified(content: AsyncIterable[bytes], sha256: str) -> AsyncGenerator[bytes, None]:
+    """`content`, whose last piece is only handed out once all of it has been found to have this SHA-256 (hexadecimal).
+
+    Raises StoreError otherwise: what a disk or an object store has damaged is never taken for whole.
+    """
+    digest, held = hashlib.sha256(), b""
+    async for piece in content:
+        digest.update(piece)
+        if held and piece:
+            yield held
+        held = piece or held
+    if digest.hexdigest() != sha256:
+        raise StoreError("a payload is not what was put into the store")
+    if held:
+        yield held
+
+
 async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield start
     async for piece in rest:

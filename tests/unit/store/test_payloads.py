@@ -20,10 +20,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fiveways.correlation import new_id
 from fiveways.errors import PayloadTooLarge, StoreError
-from fiveways.store.payloads import Payloads, open_payloads
+from fiveways.store.payloads import Payloads, open_payloads, verified
 from fiveways.store.payloads_folder import FolderPayloads
 
 pytestmark = pytest.mark.anyio
@@ -218,3 +220,27 @@ async def test_a_store_out_of_reach_is_a_store_error(monkeypatch: pytest.MonkeyP
     store = open_payloads(f"s3://bucket?endpoint=http://127.0.0.1:{free_port()}")
     with pytest.raises(StoreError):
         await store.put(b"content")
+
+
+@given(st.lists(st.binary(max_size=20)), st.booleans())
+def test_content_is_whole_or_known_not_to_be_before_its_end(parts: list[bytes], damaged: bool) -> None:
+    whole = b"".join(parts)
+    sha256 = hashlib.sha256(whole + b"x" * damaged).hexdigest()
+
+    async def read() -> bytes:
+        found = b""
+        try:
+            async for piece in verified(_each(parts), sha256):
+                found += piece
+        except StoreError:
+            assert damaged
+            assert len(found) < len(whole) or not whole, "its last piece was not handed out"
+            return b"damaged"
+        return found
+
+    assert asyncio.run(read()) == (b"damaged" if damaged else whole)
+
+
+async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part

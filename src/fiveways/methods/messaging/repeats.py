@@ -18,19 +18,19 @@ from fiveways.methods.messaging.records import Draft
 from fiveways.methods.messaging.refusals import LocalIdUsed
 from fiveways.store.group import GroupWriter, Writing
 
-_NAMESPACE = "message"
+NAMESPACE = "message"
 _DIGEST = 16
 
 
 def once(draft: Draft, chunk: Mapping[str, Any], id_: str, at: int, within: timedelta) -> tuple[Writing, dict[str, Any]]:
     """The claim on a sender's local id, for the message `id_` taken in `at` (microseconds since the Unix epoch)."""
     until = at + within // timedelta(microseconds=1)
-    return replay.claim, replay.use(_NAMESPACE, _key(draft), until, _fingerprint(draft, chunk) + id_.encode())
+    return replay.claim, replay.use(NAMESPACE, _key(draft), until, _fingerprint(draft, chunk) + id_.encode())
 
 
 async def first(group: GroupWriter, draft: Draft, chunk: Mapping[str, Any]) -> str:
     """The id of the message that has the local id. Raises LocalIdUsed where that is another message than `draft`."""
-    rows = (await group.submit(replay.purpose_of, {"b_namespace": _NAMESPACE, "b_value": _key(draft)}, synced=False)).rows
+    rows = (await group.submit(replay.purpose_of, {"b_namespace": NAMESPACE, "b_value": _key(draft)}, synced=False)).rows
     kept = rows[0][0] if rows else b""
     if kept[:_DIGEST] != _fingerprint(draft, chunk):
         raise LocalIdUsed("The sender has used this local id for another message")

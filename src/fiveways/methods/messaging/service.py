@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Select
 
 from fiveways.clock import Clock, micros
+from fiveways.errors import StoreError
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records, repeats
 from fiveways.methods.messaging.collecting import CollectTimes
@@ -24,7 +25,7 @@ from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, No
 from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
 from fiveways.methods.messaging.webhook import Arrivals
 from fiveways.store.group import Result, Settled, Writing
-from fiveways.store.payloads import keep, pieces
+from fiveways.store.payloads import keep, pieces, verified
 
 Claim = tuple[Writing, Mapping[str, Any]]
 """A write that must touch a row, or nothing is done (`GroupWriter.transact`)."""
@@ -210,10 +211,13 @@ class Messaging:
         return message, Chunk(*pieces.rows[0]) if pieces.rows else None
 
     def content(self, chunk: Chunk) -> bytes | AsyncIterator[bytes]:
-        """The bytes of a chunk."""
+        """The bytes of a chunk. Raises StoreError, before the last of them, where they are not those that were taken in."""
         if chunk.payload is not None:
-            return self._ledger.payloads.open(chunk.payload)
-        return chunk.body or b""
+            return verified(self._ledger.payloads.open(chunk.payload), chunk.sha256)
+        body = chunk.body or b""
+        if hashlib.sha256(body).hexdigest() != chunk.sha256:
+            raise StoreError("a chunk is not what was put into the store")
+        return body
 
     async def acknowledge(self, mailbox: str, message_id: str, claim: Claim | None, attest: Attest = None) -> Message:
         """Its recipient has it: it leaves the inbox. Doing so again changes nothing. Gone, where its life has ended otherwise."""
@@ -276,6 +280,8 @@ class Messaging:
         """Forget every message, or all those for one mailbox: for a sandbox."""
         for payload in await records.forget(self._ledger.database, mailbox):
             await self._ledger.payloads.delete(payload)
+        if mailbox is None:
+            self._newest = 0  # the sandbox's clock may have been put back
         self.recount()
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
