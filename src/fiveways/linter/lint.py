@@ -19,6 +19,7 @@ from fiveways.linter import rules
 from fiveways.linter.rule import Rule, Severity
 from fiveways.methods.synchronous.compile import load_policy
 from fiveways.platform.model import Deployment, load
+from fiveways.platform.routing import unusable
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,6 +64,9 @@ def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
                 load_policy(policy, base)
             except (ImportError, AttributeError) as error:
                 yield ("apis", name, "policies", index), f"{policy} cannot be loaded: {error}"
+    routing = deployment.messaging.routing
+    if routing is not None and (problem := unusable(routing, base)):
+        yield ("messaging", "routing"), problem
     for loc, value in _references(deployment, ()):
         if value.startswith("env:") and value.removeprefix("env:") not in os.environ:
             yield loc, f"the environment has no {value.removeprefix('env:')}"

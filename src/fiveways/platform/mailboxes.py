@@ -14,9 +14,10 @@ from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging.administration import Administration, Certificates
 from fiveways.methods.messaging.administration_routes import LARGEST, AdministrationRoutes
 from fiveways.methods.messaging.capacity import Capacity
+from fiveways.methods.messaging.checks import Checks
 from fiveways.methods.messaging.collecting import CollectTimes, Observations
 from fiveways.methods.messaging.control import Control
-from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxSettings, Workflow
+from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxSettings, MessagingSettings, Workflow
 from fiveways.methods.messaging.history import History
 from fiveways.methods.messaging.mesh.authorization import Tokens
 from fiveways.methods.messaging.mesh.faults import answer
@@ -24,6 +25,8 @@ from fiveways.methods.messaging.mesh.routes import Mesh
 from fiveways.methods.messaging.registry import Registry
 from fiveways.methods.messaging.registry_entries import EntryReader
 from fiveways.methods.messaging.registry_vault import Vault
+from fiveways.methods.messaging.routing.resolver import Resolver
+from fiveways.methods.messaging.routing.router import Router
 from fiveways.methods.messaging.sandbox import Sandbox
 from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.webhook import Arrivals, Webhook, WebhookSettings
@@ -53,9 +56,10 @@ def messaging(
     *,
     deliveries: Deliveries,
     collected: CollectTimes,
+    resolver: Resolver | None = None,
 ) -> Messages | None:
     """Messaging; None where no mailbox can be used. KeyError, OSError or ValueError where a secret cannot be read, or is too
-    short."""
+    short. `resolver`: what finds the practices of patients, where the deployment names one."""
     settings = deployment.messaging
     if settings.shared_key is None:
         return None
@@ -65,7 +69,15 @@ def messaging(
     registry.serve(directory, EntryReader(_organisations(deployment), vault))
     told = any(each.webhook is not None for each in deployment.mailboxes.values())
     arrivals = Arrivals(deliveries, directory.webhook, settings.collect_within) if told else None
-    service = Messaging(ledger, clock, settings.largest_message, arrivals=arrivals, collected=collected)
+    service = Messaging(
+        ledger,
+        clock,
+        settings.largest_message,
+        checks=Checks(directory, settings.largest_fhir_message),
+        told=lambda workflow: directory.failures(workflow).told,
+        arrivals=arrivals,
+        collected=collected,
+    )
     about = {"env": "sandbox" if settings.sandbox else "fiveways", "build_label": fiveways.__version__}
     about |= {"status": "running", "outcome": "Yes"}
     mesh = Mesh(
@@ -79,6 +91,7 @@ def messaging(
         clock=clock,
         about=about,
         collect_within=settings.collect_within,
+        router=_router(settings, resolver, directory),
     )
     paths = [Mounted("messaging", "/messageexchange", mesh, _render, settings.largest_request)]
     if settings.sandbox:
@@ -126,6 +139,12 @@ def _webhook(id_: str, settings: WebhookSettings, base: Path) -> Webhook:
         return Webhook(settings, [secret.resolve(base) for secret in settings.secrets])
     except ValueError as error:
         raise ValueError(f"mailboxes.{id_}.webhook.secrets: {error}") from None
+
+
+def _router(settings: MessagingSettings, resolver: Resolver | None, directory: Directory) -> Router | None:
+    if settings.routing is None or resolver is None:
+        return None
+    return Router(resolver, directory, settings.routing.within)
 
 
 def _organisations(deployment: Deployment) -> dict[str, str]:

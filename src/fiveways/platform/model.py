@@ -197,6 +197,7 @@ def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
     if deployment.administration.keys and deployment.messaging.shared_key is None:
         yield Mistake(("administration",), "mailboxes at run time need messaging: {shared_key: env:NAME or file:path}")
     yield from _certificates(deployment)
+    yield from _patient_search(deployment)
     yield from _webhooks(deployment)
 
 
@@ -220,6 +221,25 @@ def _failures(deployment: Deployment, where: Loc, workflow: WorkflowSettings) ->
             yield Mistake((*where, "failures", "told", index), f"found {mailbox_id!r}, expected one of mailboxes:")
     if workflow.undelivered_after is not None and workflow.undelivered_after > deployment.messaging.keep:
         yield Mistake((*where, "undelivered_after"), "a message is kept at least as long as it may be collected (messaging.keep)")
+
+
+def _patient_search(deployment: Deployment) -> Iterator[Mistake]:
+    """A search for patients that could not be made."""
+    search = deployment.messaging.routing.fhir if deployment.messaging.routing is not None else None
+    if search is None:
+        return
+    where = ("messaging", "routing", "fhir")
+    api, application = deployment.apis.get(search.api), deployment.applications.get(search.application)
+    if api is None:
+        yield Mistake((*where, "api"), f"found {search.api!r}, expected one of apis:")
+    elif "signed-jwt" not in api.security:
+        yield Mistake((*where, "api"), f"the API {search.api!r} does not take signed-jwt, with which it is searched")
+    if application is None or not application.approved:
+        yield Mistake((*where, "as"), f"found {search.application!r}, expected one of applications: that is approved")
+    elif not any(
+        search.api in deployment.products[product].apis for product in application.products if product in deployment.products
+    ):
+        yield Mistake((*where, "as"), f"the application {search.application!r} is not subscribed to a product that contains it")
 
 
 _NOBODY_ASKS = "no listener asks for client certificates: listeners: {…: {client_certificates: {ca: file:…}}}"

@@ -27,7 +27,7 @@ from fiveways.methods.synchronous.alerting import Alerts
 from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
 from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
-from fiveways.platform import directory, mailboxes
+from fiveways.platform import directory, mailboxes, routing
 from fiveways.platform.deliveries import Dispatch
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
@@ -198,6 +198,17 @@ class Platform:
             tracing=tracing(deployment.telemetry) if deployment.telemetry is not None else None,
             gather_metrics=self._node_metrics.gather if self._node_metrics is not None else None,
         )
+        issuer = TokenIssuer(
+            self.foundation.keys, self.clock, issuer=tokens.issuer, audience=tokens.audience, lifetime=tokens.lifetime
+        )
+        resolver = routing.resolver(
+            deployment,
+            self.base,
+            self.clock,
+            gateway=lambda: self.running.compiled.gateway,
+            issuer=issuer,
+            record=self._record_token,
+        )
         messaging = mailboxes.messaging(
             deployment,
             self.ledger,
@@ -206,6 +217,7 @@ class Platform:
             self.base,
             deliveries=self.foundation.deliveries,
             collected=self._tallies.collected,
+            resolver=resolver,
         )
         beside = messaging.mounted if messaging is not None else []
         compiled = compile_gateway(deployment.apis, who, services, previous, beside)
@@ -220,9 +232,9 @@ class Platform:
         if self._running is not None:
             alerts.go_on_from(self._running.alerts)
         outbound = self._dispatch.made(deployment.outbound, self.base)
-        return Running(deployment, compiled, self._authorization(deployment, verifier), alerts, outbound, messaging)
+        return Running(deployment, compiled, self._authorization(deployment, verifier, issuer), alerts, outbound, messaging)
 
-    def _authorization(self, deployment: Deployment, verifier: TokenVerifier) -> AuthorizationServer:
+    def _authorization(self, deployment: Deployment, verifier: TokenVerifier, issuer: TokenIssuer) -> AuthorizationServer:
         tokens = deployment.identity.tokens
         if self._key_sources is None:
             self._key_sources = KeySources(self.clock, keep=tokens.jwks_cache, refetch_after=tokens.jwks_refetch)
@@ -233,9 +245,6 @@ class Platform:
             leeway=tokens.leeway,
             ahead=tokens.assertion_lifetime,
             memory=tokens.assertion_memory,
-        )
-        issuer = TokenIssuer(
-            self.foundation.keys, self.clock, issuer=tokens.issuer, audience=tokens.audience, lifetime=tokens.lifetime
         )
         return AuthorizationServer(
             grants={CLIENT_CREDENTIALS: ClientCredentials(assertions, issuer)},

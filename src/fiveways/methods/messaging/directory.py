@@ -9,8 +9,9 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 
 from fiveways.deployment.need import Need
-from fiveways.deployment.settings import Duration, OdsCode, Reference, Settings
+from fiveways.deployment.settings import Duration, OdsCode, Reference, Settings, Size
 from fiveways.methods.messaging.capacity import Takes
+from fiveways.methods.messaging.routing.settings import RoutingSettings
 from fiveways.methods.messaging.webhook import Webhook, WebhookSettings
 from fiveways.security.certificates import CertificateIdentity, ClientCertificates
 from fiveways.security.settings import ClientCertificate
@@ -65,6 +66,8 @@ class WorkflowSettings(Settings):
     """The mailboxes that may send it."""
     receivers: tuple[MailboxId, ...] = Field(default=(), alias="to")
     """The mailboxes that it may be sent to, and that lookups by ODS code and workflow find."""
+    payload: Literal["fhir-message"] | None = None
+    """What its messages must be: `fhir-message`, a FHIR Bundle of type message that begins with a MessageHeader."""
     acknowledged_by: WorkflowId | None = None
     """The workflow in which its receivers answer what came of it: `X_ACK`, as a rule (A3)."""
     correlated_by: Literal["local-id", "message-header", "correlation-id"] | None = None
@@ -96,6 +99,10 @@ class MessagingSettings(Settings):
     """Bytes of one request: a message, or one of its chunks."""
     largest_message: int = Field(default=20 * 10**9, ge=1024)
     """Bytes of one message, all its chunks together."""
+    largest_fhir_message: Size = Field(default=64 * 1024 * 1024, ge=1024)
+    """Bytes, decompressed, of a message that must be a FHIR message: it is looked at whole."""
+    routing: RoutingSettings | None = None
+    """How the practice is found for a message that is addressed to a patient's (`GPPROVIDER_…`)."""
 
 
 class Mailbox:

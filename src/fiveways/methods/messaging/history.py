@@ -19,6 +19,7 @@ _since: BindParameter[str] = bindparam("b_since", type_=Text)
 _behind: BindParameter[str] = bindparam("b_behind", type_=Text)
 _most: BindParameter[int] = bindparam("b_most", type_=Integer)
 _whole_once = exists().where(_life.message == messages.c.id, _life.place == PLACE[State.ACCEPTED])
+_in_error = exists().where(_life.message == messages.c.id, _life.state == State.ERROR.value)
 
 
 def _newest(*conditions: Any) -> Select[Any]:
@@ -28,7 +29,7 @@ def _newest(*conditions: Any) -> Select[Any]:
 
 
 _QUESTIONS = {
-    "inbox": _newest(messages.c.recipient == _mailbox, _whole_once),
+    "inbox": _newest(messages.c.recipient == _mailbox, _whole_once, ~_in_error),
     "outbox": _newest(messages.c.sender == _mailbox),
 }
 

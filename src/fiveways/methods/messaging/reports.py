@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from fiveways.methods.messaging import records
-from fiveways.methods.messaging.records import Details
+from fiveways.methods.messaging.records import Details, Draft, Message
 from fiveways.methods.messaging.states import PLACE, State
 from fiveways.store.group import Writing
 
@@ -44,6 +44,26 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             (records.add_event, {**event, "reason": self.reason}),
             (records.add_to_inbox, waiting),
         ]
+
+
+class Refused(NamedTuple):
+    """Why a message that was taken is not delivered: a code, and words that say nothing of what is in it or for whom it was."""
+
+    code: str
+    reason: str
+
+
+def refusal(of: Draft | Message, message_id: str, why: Refused) -> Report:
+    """The report to whoever sent a message that is not delivered."""
+    return Report(
+        recipient=of.sender,
+        workflow=of.workflow,
+        local_id=of.local_id,
+        code=why.code,
+        reason=why.reason,
+        details=non_delivery(of.details.subject, message_id),
+        correlation=of.correlation,
+    )
 
 
 def not_collected(within: timedelta) -> str:

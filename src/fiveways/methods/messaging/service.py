@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +16,17 @@ import msgspec
 from sqlalchemy import Select
 
 from fiveways.clock import Clock, micros
-from fiveways.errors import StoreError
+from fiveways.errors import Fault, StoreError
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records, repeats
+from fiveways.methods.messaging.checks import Check
 from fiveways.methods.messaging.collecting import CollectTimes
 from fiveways.methods.messaging.records import Chunk, Draft, Listing, Message, Sent
 from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, NotYours, Reused, TooManyChunks, Unknown, Whole
+from fiveways.methods.messaging.refused import ending, passed, was_refused
+from fiveways.methods.messaging.reports import Refused
 from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
+from fiveways.methods.messaging.uploads import CheckedUploads
 from fiveways.methods.messaging.webhook import Arrivals
 from fiveways.store.group import Result, Settled, Writing
 from fiveways.store.payloads import keep, pieces, verified
@@ -49,12 +53,18 @@ class Messaging:
         clock: Clock,
         largest: int = LARGEST,
         *,
+        checks: Callable[[str], Check | None] = lambda workflow: None,
+        told: Callable[[str], Collection[str]] = lambda workflow: (),
         arrivals: Arrivals | None = None,
         collected: CollectTimes | None = None,
     ) -> None:
-        """`largest`: bytes that a message may have, all its chunks together. `arrivals`: tells of them, where anybody wants to be
-        told. `collected`: where it is noted how long messages waited."""
+        """`largest`: bytes that a message may have, all its chunks together. `checks`: what a workflow asks of content. `told`: who
+        is told of its failures, besides senders. `arrivals`: tells of them, where anybody wants to be told. `collected`: where it
+        is noted how long messages waited."""
         self._ledger = ledger
+        self._checks = checks
+        self._told = told
+        self._checked_uploads = CheckedUploads(ledger, clock, told, arrivals)
         self._arrivals = arrivals
         self._collected = collected
         self._largest = largest
@@ -73,24 +83,35 @@ class Messaging:
         claim: Claim | None,
         attest: Attest = None,
         once_within: timedelta | None = None,
+        refused: Refused | None = None,
     ) -> Sent:
         """Take a message, or its first chunk, in. Raises Reused, Empty, and whatever `body` raises.
 
         `once_within`: the same message with the same local id, sent again within that time, is the one that was sent before.
-        Raises LocalIdUsed where another message has that local id.
+        Raises LocalIdUsed where another message has that local id. `refused`: why it is not delivered, where that is known;
+        what its workflow asks of content may refuse it too. Its sender is answered all the same, and told in a report.
         """
-        now = self._newest = max(micros(self._clock), self._newest + 1)
+        now = self._now()
         id_ = new_id(now)
-        chunk = await self._kept(id_, 1, body)
+        if refused is None:
+            chunk = await self._kept(id_, 1, body)
+            if draft.chunks == 1 and (check := self._checks(draft.workflow)) is not None:
+                refused = await self._looked_at(check, draft, chunk)
+        elif not (chunk := await passed(id_, body))["size"]:
+            raise Empty("A message without content is none")
         row = {
             "id": id_, "sender": draft.sender, "recipient": draft.recipient, "workflow": draft.workflow, "local_id": draft.local_id,
             "kind": "DATA", "chunks": draft.chunks, "at": now, "correlation": draft.correlation,
             "details": msgspec.json.encode(draft.details),
         }  # fmt: skip
         state = after(None, "send" if draft.chunks == 1 else "begin")
-        steps: list[Step] = [(records.add_message, row), (records.add_chunk, chunk), (records.add_event, _event(id_, state, now))]
-        if state is State.ACCEPTED:
-            steps.append((records.add_to_inbox, {"v_mailbox": draft.recipient, "v_message": id_, "v_workflow": draft.workflow}))
+        steps: list[Step] = [(records.add_message, row), (records.add_event, _event(id_, state, now))]
+        if refused is not None:
+            steps += ending(draft, id_, state, refused, self._told(draft.workflow), self._new_id, now)
+        else:
+            steps.append((records.add_chunk, chunk))
+            if state is State.ACCEPTED:
+                steps.append((records.add_to_inbox, {"v_mailbox": draft.recipient, "v_message": id_, "v_workflow": draft.workflow}))
         once = repeats.once(draft, chunk, id_, now, once_within) if once_within is not None and draft.local_id else None
         try:
             results = await self._transact(claim, *steps, attest=attest, once=once)
@@ -100,7 +121,10 @@ class Messaging:
         if len(results) < len(steps):
             await self._drop(chunk)
             return Sent(await repeats.first(self._group, draft, chunk), repeated=True)
-        if state is State.ACCEPTED:
+        if refused is not None:
+            await self._drop(chunk)
+            self._arrived(draft.sender, 1)
+        elif state is State.ACCEPTED:
             self._arrived(draft.recipient, 1)
         return Sent(id_)
 
@@ -118,7 +142,8 @@ class Messaging:
     ) -> State:
         """Take another chunk of a message in; the message is in its recipient's inbox once all chunks are here, in any order.
 
-        `once`: a chunk sent again of a message that is whole is no mistake (otherwise Whole is raised).
+        `once`: a chunk sent again of a message that is whole is no mistake (otherwise Whole is raised). Chunks of a message that
+        was refused are taken and thrown away.
         """
         found, sizes = (
             await self._ask(claim, (records.find_message, {"b_id": message_id}), (records.total_size, {"b_id": message_id}))
@@ -128,6 +153,9 @@ class Messaging:
         message = records.messages_of(found.rows)[0]
         if message.sender != sender:
             raise NotYours("Only its sender may add to a message")
+        if was_refused(message):
+            await passed(message_id, body)
+            return message.state
         if message.state is State.ERROR:
             raise Gone("The upload was given up")
         if message.state is not State.UPLOADING:
@@ -140,6 +168,9 @@ class Messaging:
             raise EncodingChanged("The content encoding of a message cannot change")
         before = int(sizes.rows[0][0])
         chunk = await self._kept(message_id, number, body, before)
+        check = self._checks(message.workflow)
+        if check is not None:
+            return await self._add_to_checked(message, chunk, check)
         now = micros(self._clock)
         arrivals = self._arrivals
         told = await arrivals.when_whole(message, now, before + chunk["size"]) if arrivals is not None else []
@@ -164,6 +195,23 @@ class Messaging:
         if arrivals is not None and told:
             arrivals.wake()
         return State.ACCEPTED
+
+    async def _add_to_checked(self, message: Message, chunk: dict[str, Any], check: Check) -> State:
+        """Take a chunk in of a message that nobody may see before its content was looked at."""
+        if not await self._checked_uploads.put(message, chunk):
+            return State.UPLOADING
+        state, ended = await self._checked_uploads.end(message, check, self._new_id)
+        if ended:
+            self._arrived(message.recipient if state is State.ACCEPTED else message.sender, 1)
+        return state
+
+    async def _looked_at(self, check: Check, draft: Draft, chunk: dict[str, Any]) -> Refused | None:
+        content = self.content(Chunk(1, chunk["size"], chunk["sha256"], chunk["body"], chunk["payload"]))
+        try:
+            return await check(content, draft.details.content_encoding)
+        except Fault:
+            await self._drop(chunk)
+            raise
 
     # --- collecting ------------------------------------------------------------------------------------------------------
 
@@ -285,6 +333,14 @@ class Messaging:
         self.recount()
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        """The present in microseconds; another each time, as ids of this process are."""
+        self._newest = max(micros(self._clock), self._newest + 1)
+        return self._newest
+
+    def _new_id(self) -> str:
+        return new_id(self._now())
 
     async def _ask(self, claim: Claim | None, *steps: Step) -> list[Result]:
         """Ask, with the claim first: that is seen by every process when this returns, and on disk a moment later."""

@@ -24,8 +24,11 @@ from fiveways.methods.messaging.mesh.authorization import NAMESPACE, Proof, Toke
 from fiveways.methods.messaging.mesh.content import decompressed
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
 from fiveways.methods.messaging.mesh.filters import question
-from fiveways.methods.messaging.records import all_waiting, first_waiting
+from fiveways.methods.messaging.records import Draft, all_waiting, first_waiting
 from fiveways.methods.messaging.refusals import Empty, Refusal, Reused
+from fiveways.methods.messaging.reports import Refused
+from fiveways.methods.messaging.routing.resolver import Failure
+from fiveways.methods.messaging.routing.router import Router, patient_of
 from fiveways.methods.messaging.service import Attest, Claim, Messaging
 from fiveways.methods.messaging.states import COLLECTABLE
 from fiveways.store.group import GroupWriter
@@ -67,6 +70,7 @@ class Mesh:
         clock: Clock,
         about: dict[str, str],
         collect_within: timedelta,
+        router: Router | None = None,
     ) -> None:
         self._messaging = messaging
         self._directory = directory
@@ -78,6 +82,7 @@ class Mesh:
         self._clock = clock
         self._about = about
         self._collect_within = collect_within
+        self._router = router
 
     async def __call__(self, interaction: Interaction) -> Outcome:
         """Answer a request."""
@@ -292,20 +297,40 @@ class Mesh:
     async def _send(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.send")
         draft = headers.draft(proof.mailbox.id, interaction)
+        refused = None
         if self._directory.mailbox(draft.recipient) is None:
-            raise faults.unregistered()
-        if not self._directory.may(draft.workflow, draft.sender, draft.recipient):
+            refused = await self._route(draft, interaction)
+        elif not self._directory.may(draft.workflow, draft.sender, draft.recipient):
             raise faults.not_registered_for_workflow()
         body = _content(interaction)
         attest = _attesting(interaction, 202)
         once_within = proof.mailbox.deduplicate
         sent = await self._once(
-            proof, lambda claim: self._messaging.send(draft, body, claim, attest, once_within), repeatable=False
+            proof, lambda claim: self._messaging.send(draft, body, claim, attest, once_within, refused), repeatable=False
         )
         if sent.repeated:  # what was attested was not made: this answer has an event of its own
             interaction.attested = 0
             interaction.facts["repeats"] = sent.id
         return bodies.json({"messageID" if version < 2 else "message_id": sent.id}, status=202)
+
+    async def _route(self, draft: Draft, interaction: Interaction) -> Refused | None:
+        """Have a message that is addressed to a patient's practice go to its mailbox; why there is none, otherwise.
+
+        From here on the address is in nobody's hands any more: the recipient is the mailbox that was found, or ''.
+        """
+        router = self._router
+        patient = patient_of(headers.field(interaction, b"mex-to")) if router is not None else None
+        if router is None or patient is None:
+            raise faults.unregistered()
+        if not router.may_send(draft.workflow, draft.sender):
+            raise faults.not_registered_for_workflow()
+        draft.recipient = ""
+        found = await router.mailbox(patient, draft.workflow, interaction.correlation)
+        if isinstance(found, Failure):
+            interaction.facts["refused"] = found.code
+            return Refused(found.code, found.words)
+        draft.recipient = found
+        return None
 
     async def _add_chunk(self, interaction: Interaction, mailbox: str, message_id: str, part: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "message.chunk")
