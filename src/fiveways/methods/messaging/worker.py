@@ -39,6 +39,7 @@ from fiveways.methods.messaging.overdue import Deadlines, Overdue
 from fiveways.methods.messaging.records import Details
 from fiveways.methods.messaging.reports import DEACTIVATED, NOT_COLLECTED, Report, in_words, non_delivery, not_collected
 from fiveways.methods.messaging.states import State
+from fiveways.methods.messaging.webhook import Arrivals
 
 log = structlog.get_logger("fiveways.messages")
 
@@ -60,11 +61,13 @@ class Worker:
         clock: Clock,
         settings: Callable[[], MessagingSettings],
         directory: Callable[[], Directory | None] = lambda: None,
+        arrivals: Callable[[], Arrivals | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._settings = settings
         self._directory = directory
+        self._arrivals = arrivals
         self._overdue = Overdue(ledger.database, clock, AT_ONCE)
         self._no_uploads_before = 0
 
@@ -128,7 +131,11 @@ class Worker:
             )
             reports = for_all(report, directory.failures(row.workflow).told if directory is not None else ())
             steps += [step for each in reports for step in each.steps(service.new_id(at), at)]
-        done = await self._ledger.group.transact(*steps, guarded=1)
+        arrivals = self._arrivals()
+        promised = await arrivals.of(steps) if arrivals is not None else []
+        done = await self._ledger.group.transact(*steps, *promised, guarded=1)
+        if arrivals is not None and promised:
+            arrivals.wake()
         return len(reports) if len(done) > 1 else None
 
     async def _abandon(self, within: timedelta) -> int:
@@ -137,7 +144,7 @@ class Worker:
         until = micros(self._clock) - _micros(within)
         reason = f"Upload not completed within {in_words(within)}"
         while True:
-            since = self._no_uploads_before - _LONGEST_REQUEST
+            since = min(self._no_uploads_before, until) - _LONGEST_REQUEST  # a sandbox's clock may have been put back
             found = await self._found(
                 records.find_unfinished,
                 b_id_after=service.first_id(since),
