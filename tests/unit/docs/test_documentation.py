@@ -247,7 +247,7 @@ def result(**cpu: float) -> dict[str, Any]:
 def test_the_benchmark_page_copes_with_no_result_half_a_result_and_another_set_of_peers(
     docs: dict[str, ModuleType], tmp_path: Path
 ) -> None:
-    page = docs["drawing"].benchmark_page
+    page = docs["benchmark_pages"].gateway_benchmark
     assert "Not measured yet" in page(tmp_path)
     file = tmp_path / "benchmarks" / "gateway.json"
     file.parent.mkdir()
@@ -263,6 +263,29 @@ def test_the_benchmark_page_copes_with_no_result_half_a_result_and_another_set_o
     assert "not measured" in page(tmp_path)
 
 
+def test_the_page_of_messaging_says_what_was_met_and_what_not(docs: dict[str, ModuleType], tmp_path: Path) -> None:
+    page = docs["benchmark_pages"].messaging_benchmark
+    assert "Not measured yet" in page(tmp_path)
+    both = {"fiveways": {"1": 400.0, "16": 900.0}, "mesh-sandbox": {"1": 100.0, "16": 100.0}}
+    cost = {"p50_ms": 1.0, "cpu_us": 500.0}
+    figures = dict.fromkeys(("messages_per_second", "latency_p50_ms", "latency_p99_ms", "cpu_us_per_message"), both)
+    result = {
+        **figures,
+        "messages_per_second_rounds": {name: {at_once: [rate] for at_once, rate in by.items()} for name, by in both.items()},
+        "ratio_to_mesh_sandbox": {"1": 4.0, "16": 9.0},
+        "stored": {"1_000": {"list": cost}, "1_000_000": {"list": cost}},
+        "ratio_of_stored": {"list": {"p50_ms": 1.0, "cpu_us": 1.31}},
+    }
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "messaging.json").write_text(json.dumps(result))
+    text = page(tmp_path)
+    assert "1 at once: the goal is at least 3 times mesh-sandbox's rate; 4.00 in this run: **met**" in text
+    assert "16 at once: the goal is at least 10 times mesh-sandbox's rate; 9.00 in this run: **not met**" in text
+    assert "list: the goal is at most 1.3 times the smaller store's latency; 1.00 in this run: **met**" in text
+    assert "list: the goal is at most 1.3 times the smaller store's CPU; 1.31 in this run: **not met**" in text
+    assert "| 1,000,000 | list | 1.00 | 500 |" in text
+
+
 def test_a_bar_is_as_long_as_its_figure_and_its_range_lies_around_its_end(docs: dict[str, ModuleType]) -> None:
     bar = docs["drawing"].Bar
     svg = ElementTree.fromstring(docs["drawing"].bars([bar("a & b", 50, 40, 80, True), bar("c", 25, 25, 25, False)], "Caption."))
@@ -276,7 +299,11 @@ def test_a_bar_is_as_long_as_its_figure_and_its_range_lies_around_its_end(docs: 
 
 
 def test_drawings_are_in_the_colours_of_the_page_so_that_they_are_legible_in_the_dark(docs: dict[str, ModuleType]) -> None:
-    for drawing in (docs["generate"].PARTS["diagram"](DOCS), docs["generate"].PARTS["benchmark"](DOCS)):
+    for drawing in (
+        docs["generate"].PARTS["diagram"](DOCS),
+        docs["generate"].PARTS["benchmark"](DOCS),
+        docs["generate"].PARTS["messaging-benchmark"](DOCS),
+    ):
         colours = set(re.findall(r'(?:fill|stroke)="([^"]*)"', drawing))
         assert colours <= {"none", "currentColor"}
 

