@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final
 
 import structlog
 
@@ -197,22 +197,25 @@ async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:
 
 async def _stream(body: AsyncIterator[bytes], send: Send) -> None:
     """Send a body piece by piece; however it ends, what feeds it is told."""
+    broken: Fault | None = None
     try:
         async for chunk in body:
             async with asyncio.timeout(SEND_PATIENCE):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
     except Fault as fault:
-        # The status line is out: all that is left to say is that the body is not complete.
-        log.warning("answer broken off", code=fault.code, party=fault.party, reason=fault.diagnostics)
-        raise BrokenOff from fault
+        broken = fault  # raised from in here, compiled, it would stay the context of whatever is raised next
     finally:
         close: Callable[[], Awaitable[None]] | None = getattr(body, "aclose", None)
         if close is not None:
             await close()
+    if broken is not None:
+        # The status line is out: all that is left to say is that the body is not complete.
+        log.warning("answer broken off", code=broken.code, party=broken.party, reason=broken.diagnostics)
+        raise BrokenOff
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class BrokenOff(Exception):
     """Makes the server cut the connection, so that the client sees that the answer is not whole."""
 
-    expected = True
+    expected: ClassVar[bool] = True
