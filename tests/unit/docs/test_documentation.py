@@ -37,7 +37,7 @@ POLICIES = ROOT / "src" / "fiveways" / "methods" / "synchronous" / "policies"
 @pytest.fixture(scope="module")
 def docs() -> Iterator[dict[str, ModuleType]]:
     """The modules that make the pages, by name, as the site's build imports them."""
-    names = ("reference_pages", "drawing", "generate")
+    names = ("reference_pages", "drawing", "benchmark_pages", "generate")
     before = sys.path.copy()
     sys.path.insert(0, str(DOCS))
     try:
