@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 
 from fiveways.clock import SystemClock
-from fiveways.security.certificates import KeyPair, issue_client, issue_server, make_authority
+from fiveways.security.certificates import LOCAL_NAMES, KeyPair, issue_client, issue_server, make_authority
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -24,6 +25,15 @@ def command(
     Files in DIR: ca.pem, server.pem, NAME.pem for every client, and to each its key: NAME.key.pem. What is there is kept:
     run it again with another --client to have the same authority issue one more.
     """
+    made = make(folder, host or LOCAL_NAMES, client or ["client"])
+    for certificate, private in made:
+        console.print(f"{certificate}  {private}")
+    if not made:
+        console.print(f"everything asked for is in {folder} already")
+
+
+def make(folder: Path, hosts: Sequence[str], clients: Sequence[str]) -> list[tuple[Path, Path]]:
+    """Have an authority, a server's certificate for `hosts` and those of `clients` in a folder; the files of what was not there."""
     clock = SystemClock()
     made = []
     authority = _kept(folder, "ca")
@@ -31,14 +41,9 @@ def command(
         authority = make_authority("Fiveways local authority", clock)
         made.append(authority.write(folder, "ca"))
     if _kept(folder, "server") is None:
-        hosts = tuple(host or ("localhost", "127.0.0.1", "::1"))
-        made.append(issue_server(authority, clock, names=hosts).write(folder, "server"))
-    missing = [name for name in client or ["client"] if _kept(folder, name) is None]
-    made += [issue_client(authority, clock, name=name).write(folder, name) for name in missing]
-    for certificate, private in made:
-        console.print(f"{certificate}  {private}")
-    if not made:
-        console.print(f"everything asked for is in {folder} already")
+        made.append(issue_server(authority, clock, names=tuple(hosts)).write(folder, "server"))
+    missing = [name for name in clients if _kept(folder, name) is None]
+    return made + [issue_client(authority, clock, name=name).write(folder, name) for name in missing]
 
 
 def _kept(folder: Path, name: str) -> KeyPair | None:

@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fiveways.cli import serve
+from fiveways.cli import certs, serve
+from fiveways.deployment.settings import Reference
+from fiveways.platform.listeners import ClientCertificates, Listener
 from fiveways.platform.serve import PidFile
 from fiveways.platform.serve import serve as run_platform
+from fiveways.security.certificates import LOCAL_NAMES
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -44,21 +47,65 @@ _SECRETS = {"shared-key": "TestKey", "password": "password"}
 
 def command(
     http: Annotated[str, typer.Option("--http", metavar="HOST:PORT", help="Listen here (port 0: any).")] = "127.0.0.1:8700",
+    https: Annotated[
+        str | None,
+        typer.Option("--https", metavar="HOST:PORT", help="Listen here with TLS too, and take client certificates."),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option("--host", metavar="NAME", help="A further name of this machine in the certificate of --https (repeatable)."),
+    ] = None,
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Where it keeps its file and messages.")] = Path("sandbox"),
 ) -> None:
     """Run a MESH sandbox: mailboxes X26ABC1 to X26ABC3, ALICE, BOB and BARRY, password `password`, shared key `TestKey`.
 
     It speaks MESH's protocol, so that mesh-client works as it is: MeshClient("http://127.0.0.1:8700", "ALICE", "password",
-    shared_key=b"TestKey"). `DELETE /admin/reset` forgets all messages. Its deployment file is in DIR, to be changed.
+    shared_key=b"TestKey"). DIR/deployment.yaml has its mailboxes and workflows: change it, and `fiveways reload DIR`.
+
+    Certificates for --https are made in DIR/tls on first start: ca.pem for clients to trust, client.pem with client.key.pem for
+    them to show. `fiveways certs DIR/tls --client NAME` makes more.
+
+    Tests control it over HTTP, with JSON and without a password:
+
+    - `DELETE /admin/reset`: forget all messages and everything below. `DELETE /admin/reset/BOB`: the messages for BOB.
+
+    - `POST /admin/clock {"advance": "6d"}`: let time pass for messages; they expire, REPORTs arrive, old ones are removed.
+
+    - `POST /admin/failures {"times": 2, "operation": "send", "answer": 503, "done": true}`: have the next two sends answered 503,
+    with the work done. `answer` may be "cut", "own"; `mailbox`, `delay` may be said. `DELETE /admin/failures` takes it back.
+
+    - `PUT /admin/certificates {"demanded": ["ALICE"]}`: demand client certificates for ALICE (true: for all; false: for none).
     """
+    data = data.absolute()
     file = _prepared(data)
     listener = serve.listener_at(http)
+    listeners = {"main": listener}
+    if https is not None:
+        listeners["tls"] = _secure(https, data, host or [])
 
-    def ready(listeners: object) -> None:
+    def ready(_: object) -> None:
+        if "tls" in listeners:
+            tls = data / "tls"
+            shown = f"{tls / 'client.pem'} with {tls / 'client.key.pem'}"
+            console.print(f"ready: {listeners['tls'].url}  (trust {tls / 'ca.pem'}; to show: {shown})")
         console.print(f"ready: {listener.url}  (MESH sandbox; ALICE, BOB, BARRY, X26ABC1 to X26ABC3; {file})")
 
     with PidFile(data):
-        serve.run(run_platform(file, data, listeners={"main": listener}, ready=ready))
+        serve.run(run_platform(file, data, listeners=listeners, ready=ready))
+
+
+def _secure(address: str, data: Path, names: list[str]) -> Listener:
+    """A listener with TLS at HOST:PORT that takes client certificates; its certificates are made where there are none."""
+    found = serve.listener_at(address)
+    tls = data / "tls"
+    own = {*LOCAL_NAMES, found.address[0], *names} - {"0.0.0.0", "::"}  # noqa: S104 - of those nobody asks
+    certs.make(tls, sorted(own), ["client"])
+    return Listener(
+        https=found.http,
+        certificate=Reference.parse("file:tls/server.pem"),
+        key=Reference.parse("file:tls/server.key.pem"),
+        client_certificates=ClientCertificates(ca=Reference.parse("file:tls/ca.pem")),
+    )
 
 
 def _prepared(folder: Path) -> Path:

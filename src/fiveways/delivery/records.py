@@ -63,7 +63,8 @@ deliveries = Table(
     Column("at", BigInteger, nullable=False, index=True),
     Column("expires", BigInteger, nullable=False),
 )
-Index(None, deliveries.c.payload, sqlite_where=deliveries.c.payload.is_not(None), postgresql_where=deliveries.c.payload.is_not(None))
+_stored = deliveries.c.payload.is_not(None)
+Index(None, deliveries.c.payload, sqlite_where=_stored, postgresql_where=_stored)
 
 delivery_events = Table(
     "delivery_events",

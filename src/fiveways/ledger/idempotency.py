@@ -42,7 +42,8 @@ duplicates = Table(
     Column("payload", Text, info=PAYLOAD),
     Column("expires", BigInteger, nullable=False, index=True),
 )
-Index(None, duplicates.c.payload, sqlite_where=duplicates.c.payload.is_not(None), postgresql_where=duplicates.c.payload.is_not(None))
+_stored = duplicates.c.payload.is_not(None)
+Index(None, duplicates.c.payload, sqlite_where=_stored, postgresql_where=_stored)
 
 _c = duplicates.c
 _identity = (_c.consumer == bindparam("b_consumer"), _c.api == bindparam("b_api"), _c.key == bindparam("b_key"))

@@ -20,6 +20,7 @@ from fiveways.methods.messaging.control import Control
 from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxSettings, MessagingSettings, Workflow
 from fiveways.methods.messaging.history import History
 from fiveways.methods.messaging.mesh.authorization import Tokens
+from fiveways.methods.messaging.mesh.disturbed import CertificatesOnDemand, Disturbed
 from fiveways.methods.messaging.mesh.faults import answer
 from fiveways.methods.messaging.mesh.routes import Mesh
 from fiveways.methods.messaging.registry import Registry
@@ -29,11 +30,12 @@ from fiveways.methods.messaging.routing.resolver import Resolver
 from fiveways.methods.messaging.routing.router import Router
 from fiveways.methods.messaging.sandbox import Sandbox
 from fiveways.methods.messaging.service import Messaging
+from fiveways.methods.messaging.trials import Trials
 from fiveways.methods.messaging.webhook import Arrivals, Webhook, WebhookSettings
 from fiveways.methods.synchronous.compile import Mounted
 from fiveways.methods.synchronous.rendering import as_problem
 from fiveways.platform.model import Deployment
-from fiveways.types import Outcome
+from fiveways.types import Handler, Outcome
 
 _CONTROL = ("/admin", "/health", "/healthcheck", "/messageexchange/admin", "/messageexchange/deepping", "/messageexchange/mailbox")
 
@@ -56,6 +58,7 @@ def messaging(
     *,
     deliveries: Deliveries,
     collected: CollectTimes,
+    trials: Trials,
     resolver: Resolver | None = None,
 ) -> Messages | None:
     """Messaging; None where no mailbox can be used. KeyError, OSError or ValueError where a secret cannot be read, or is too
@@ -69,9 +72,16 @@ def messaging(
     registry.serve(directory, EntryReader(_organisations(deployment), vault))
     told = any(each.webhook is not None for each in deployment.mailboxes.values())
     arrivals = Arrivals(deliveries, directory.webhook, settings.collect_within) if told else None
+    certified = settings.client_certificates == "required"
+    if settings.sandbox:
+        tokens: Tokens = CertificatesOnDemand(directory, shared_key, clock, certified=certified, trials=trials)
+        time: Clock = trials.clock
+    else:
+        trials.reset()
+        tokens, time = Tokens(directory, shared_key, clock, certified=certified), clock
     service = Messaging(
         ledger,
-        clock,
+        time,
         settings.largest_message,
         checks=Checks(directory, settings.largest_fhir_message),
         told=lambda workflow: directory.failures(workflow).told,
@@ -83,19 +93,20 @@ def messaging(
     mesh = Mesh(
         service,
         directory,
-        Tokens(directory, shared_key, clock, certified=settings.client_certificates == "required"),
+        tokens,
         ledger.group,
         capacity=Capacity(ledger.rates),
         history=History(ledger),
-        observations=Observations(ledger.database, clock),
-        clock=clock,
+        observations=Observations(ledger.database, time),
+        clock=time,
         about=about,
         collect_within=settings.collect_within,
         router=_router(settings, resolver, directory),
     )
-    paths = [Mounted("messaging", "/messageexchange", mesh, _render, settings.largest_request)]
+    handler: Handler = Disturbed(mesh, trials) if settings.sandbox else mesh
+    paths = [Mounted("messaging", "/messageexchange", handler, _render, settings.largest_request)]
     if settings.sandbox:
-        control = Sandbox(service, Control(ledger, service, clock), directory, about, settings.collect_within)
+        control = Sandbox(service, Control(ledger, service, trials), directory, about, settings.collect_within)
         paths += [Mounted("sandbox", at, control, _render, 1024 * 1024) for at in _CONTROL]
     if deployment.administration.keys:
         rules = Administration(registry, directory, vault, ledger.audit, clock, _certificates(deployment), settings.keep)

@@ -20,6 +20,7 @@ from fiveways.errors import DeploymentError
 from fiveways.ledger.audit import AuditEvent
 from fiveways.methods.messaging.collecting import Inboxes
 from fiveways.methods.messaging.directory import Directory
+from fiveways.methods.messaging.trials import Trials
 from fiveways.methods.messaging.webhook import Arrivals, Webhook
 from fiveways.methods.messaging.worker import Worker
 from fiveways.methods.synchronous import contexts, probes
@@ -81,6 +82,7 @@ class Platform:
             outbound=lambda: self.running.outbound,
             find=self._webhook,
         )
+        self._trials = Trials(clock)
         self._key_sources: KeySources | None = None
         self._unfinished: set[asyncio.Task[Outcome]] = set()
         self._running: Running | None = None
@@ -217,6 +219,7 @@ class Platform:
             self.base,
             deliveries=self.foundation.deliveries,
             collected=self._tallies.collected,
+            trials=self._trials,
             resolver=resolver,
         )
         beside = messaging.mounted if messaging is not None else []
@@ -316,7 +319,8 @@ class Platform:
 
     def _work(self) -> list[Job]:
         lifetime = self.deployment.identity.tokens.key_lifetime
-        messages = Worker(self.ledger, self.clock, lambda: self.deployment.messaging, self._directory, self._arrivals)
+        messages = Worker(self.ledger, self._trials.clock, lambda: self.deployment.messaging, self._directory, self._arrivals)
+        self._trials.work = messages
         return [
             *self._always(),
             Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),

@@ -17,15 +17,16 @@ from mesh_client import MeshClient
 class Sandbox:
     """`fiveways sandbox`, in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.url = ""
+        self._options = options
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start it, on the port that it had before if it was up already."""
         address = self.url.removeprefix("http://") or "127.0.0.1:0"
-        command = [sys.executable, "-m", "fiveways", "sandbox", "--http", address, "--data", str(self.folder)]
+        command = [sys.executable, "-m", "fiveways", "sandbox", "--http", address, "--data", str(self.folder), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         for line in self._process.stdout:

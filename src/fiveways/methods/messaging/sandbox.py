@@ -1,15 +1,18 @@
 """Test control over HTTP, for a sandbox and nowhere else: it asks nobody for a password.
 
-The paths are those of the public mesh-sandbox, so that a team's test set-up works as it is.
+The paths are those of the public mesh-sandbox, so that a team's test set-up works as it is; and three more under `/admin`: the
+clock, failures and certificates (`trials.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from fiveways.deployment.settings import format_duration, parse_duration
 from fiveways.errors import Fault
 from fiveways.methods.messaging.control import Control
 from fiveways.methods.messaging.directory import Directory
@@ -21,6 +24,7 @@ from fiveways.methods.messaging.records import Details
 from fiveways.methods.messaging.reports import NOT_COLLECTED, Report, non_delivery, not_collected
 from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.states import State
+from fiveways.methods.messaging.trials import FURTHEST, SLOWEST, Failures
 from fiveways.types import Interaction, Outcome
 
 Content = TypeVar("Content")
@@ -53,6 +57,18 @@ class NewEvent(msgspec.Struct):
     linked_message_id: str | None = None
 
 
+class Advance(msgspec.Struct, forbid_unknown_fields=True):
+    """How far a tester wants to come, as in a deployment file: `5d`, `2h30m`."""
+
+    advance: str
+
+
+class Demand(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose requests must bear a client certificate: of all mailboxes, of none, or of some."""
+
+    demanded: bool | list[str]
+
+
 class Sandbox:
     """Handles what testers ask of a sandbox."""
 
@@ -61,6 +77,7 @@ class Sandbox:
     ) -> None:
         self._messaging = messaging
         self._control = control
+        self._trials = control.trials
         self._directory = directory
         self._about = about
         self._collect_within = collect_within
@@ -81,11 +98,11 @@ class Sandbox:
             case "GET", ["health" | "healthcheck" | "deepping"]:
                 return bodies.json(self._about)
             case "DELETE", ["admin", "reset"]:
-                await self._messaging.reset()
+                await self._control.reset()
                 return bodies.json({"message": "all mailboxes reset"})
             case "DELETE", ["admin", "reset", mailbox]:
                 self._known(mailbox.upper())
-                await self._messaging.reset(mailbox.upper())
+                await self._control.reset(mailbox.upper())
                 return bodies.json({"message": f"mailbox {mailbox.upper()} reset"})
             case "GET", ["admin", "mailbox", mailbox] | ["mailbox", mailbox]:
                 return self._mailbox(mailbox)
@@ -95,7 +112,56 @@ class Sandbox:
                 return await self._happen(message.upper(), _read(await _content(interaction), NewEvent))
             case "POST", ["admin", "report"] if prefixed:
                 return await self._report(_read(await _content(interaction), NewReport))
+            case "GET", ["admin", "clock"]:
+                return self._clock()
+            case "POST", ["admin", "clock"]:
+                return await self._advance(_read(await _content(interaction), Advance))
+            case "GET", ["admin", "failures"]:
+                return bodies.json({"failures": self._trials.failures})
+            case "POST", ["admin", "failures"]:
+                return self._fail(_read(await _content(interaction), Failures))
+            case "DELETE", ["admin", "failures"]:
+                self._trials.failures.clear()
+                return bodies.json({"failures": []})
+            case "GET", ["admin", "certificates"]:
+                return self._demanded()
+            case "PUT", ["admin", "certificates"]:
+                return self._demand(_read(await _content(interaction), Demand).demanded)
         raise _not_found("There is nothing at this path")
+
+    # --- trials ----------------------------------------------------------------------------------------------------------
+
+    def _clock(self) -> Outcome:
+        clock = self._trials.clock
+        return bodies.json({"now": f"{clock.now():%Y-%m-%dT%H:%M:%S.%fZ}", "ahead": format_duration(clock.ahead)})
+
+    async def _advance(self, asked: Advance) -> Outcome:
+        by = _span(asked.advance, "advance", FURTHEST - self._trials.clock.ahead)
+        await self._control.advance(by)
+        return self._clock()
+
+    def _fail(self, asked: Failures) -> Outcome:
+        _span(asked.delay, "delay", SLOWEST)
+        if asked.mailbox is not None:
+            asked.mailbox = asked.mailbox.upper()
+            self._known(asked.mailbox)
+        self._trials.failures.append(asked)
+        return bodies.json({"failures": self._trials.failures})
+
+    def _demand(self, asked: bool | Sequence[str]) -> Outcome:
+        if isinstance(asked, bool):
+            self._trials.certified = asked
+        else:
+            for mailbox in asked:
+                self._known(mailbox.upper())
+            self._trials.certified = frozenset(mailbox.upper() for mailbox in asked)
+        return self._demanded()
+
+    def _demanded(self) -> Outcome:
+        certified = self._trials.certified
+        return bodies.json({"demanded": certified if isinstance(certified, bool) else sorted(certified)})
+
+    # --- messages and mailboxes ------------------------------------------------------------------------------------------
 
     def _known(self, mailbox: str) -> None:
         if self._directory.mailbox(mailbox) is None:
@@ -139,6 +205,18 @@ class Sandbox:
             details=details,
         )
         return bodies.json({"message_id": await self._control.report(report)})
+
+
+def _span(written: str, name: str, longest: timedelta) -> timedelta:
+    """A length of time as it is written in a deployment file."""
+    try:
+        found: timedelta = parse_duration(written)
+    except ValueError as error:
+        raise InvalidRequest([mistake("value_error", name, str(error), where="body", input=written)]) from None
+    if found > longest:
+        text = f"{format_duration(longest)} at most"
+        raise InvalidRequest([mistake("value_error", name, text, where="body", input=written)])
+    return found
 
 
 def _not_found(text: str) -> MeshFault:

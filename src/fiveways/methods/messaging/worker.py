@@ -85,6 +85,10 @@ class Worker:
         removed = await self._remove(settings.keep)
         await self._tell("messages.purged", messages=removed, payloads=payloads)
 
+    def afresh(self) -> None:
+        """Look at everything anew in the next round: a sandbox's clock was put back."""
+        self._no_uploads_before = 0
+
     # --- expiry ----------------------------------------------------------------------------------------------------------
 
     def _deadlines(self) -> Deadlines:
@@ -144,7 +148,7 @@ class Worker:
         until = micros(self._clock) - _micros(within)
         reason = f"Upload not completed within {in_words(within)}"
         while True:
-            since = min(self._no_uploads_before, until) - _LONGEST_REQUEST  # a sandbox's clock may have been put back
+            since = self._no_uploads_before - _LONGEST_REQUEST
             found = await self._found(
                 records.find_unfinished,
                 b_id_after=service.first_id(since),
