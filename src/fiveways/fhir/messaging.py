@@ -86,27 +86,32 @@ def _require(resource: str, kind: str, first: str) -> None:
 
 
 class _Xml:
-    """Reads XML to its end and notes what stands at `Bundle`, `Bundle/type/@value` and `Bundle/entry[1]/resource/*`."""
+    """Reads XML to its end and notes what stands at `Bundle`, `Bundle/type/@value` and `Bundle/entry[1]/resource/*`.
+
+    Once that is known only the depth is watched: what is open takes memory, and there may be a million elements to come.
+    """
 
     def __init__(self) -> None:
         self._path: list[str] = []
-        self._entries = 0
-        self._resource = self._kind = self._first = ""
-        self._types = 0
+        self._depth = 0
+        self._entered = False
+        """Whether the first entry is over."""
+        self._resource = self._first = ""
+        self._kind: str | None = None
+        self._parser = expat.ParserCreate(namespace_separator="|")
+        self._parser.StartDoctypeDeclHandler = _refuse_doctype
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
 
     def read(self, content: bytes | bytearray) -> None:
         """Raise NotAMessage where the content is none."""
-        parser = expat.ParserCreate(namespace_separator="|")
-        parser.StartDoctypeDeclHandler = _refuse_doctype
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
         try:
             for start in range(0, len(content), _PIECE):
-                parser.Parse(bytes(content[start : start + _PIECE]), False)
-            parser.Parse(b"", True)
+                self._parser.Parse(bytes(content[start : start + _PIECE]), False)
+            self._parser.Parse(b"", True)
         except expat.ExpatError:
             raise NotAMessage("the content is not well-formed XML") from None
-        _require(self._resource, self._kind, self._first)
+        _require(self._resource, self._kind or "", self._first)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition("|")
@@ -118,15 +123,27 @@ class _Xml:
         if depth == 1:
             self._resource = path[0]
         elif depth == 2 and path[1] == "type":
-            self._types += 1
-            self._kind = attributes.get("value", "") if self._types == 1 else ""
-        elif depth == 2 and path[1] == "entry":
-            self._entries += 1
-        elif depth == 4 and self._entries == 1 and path[1:3] == ["entry", "resource"]:
+            self._kind = attributes.get("value", "") if self._kind is None else ""
+        elif depth == 4 and not self._entered and path[1:3] == ["entry", "resource"]:
             self._first = path[3] if not self._first else "several"
 
     def _end(self, name: str) -> None:
-        self._path.pop()
+        path = self._path
+        if len(path) == 2 and path[1] == "entry":
+            self._entered = True
+            if self._kind is not None:
+                self._parser.StartElementHandler = self._deeper
+                self._parser.EndElementHandler = self._shallower
+        path.pop()
+        self._depth = len(path)
+
+    def _deeper(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise NotAMessage("the XML is nested too deeply")
+
+    def _shallower(self, name: str) -> None:
+        self._depth -= 1
 
 
 def _refuse_doctype(name: str, system_id: str | None, public_id: str | None, has_internal_subset: bool) -> None:

@@ -42,7 +42,9 @@ def why(content: bytes | bytearray) -> str:
         bundle(HEADER), bundle(HEADER, PATIENT), b"\xef\xbb\xbf" + bundle(HEADER), b" \r\n\t" * 100 + bundle(HEADER),
         bytearray(bundle(HEADER)),
         json.dumps({"entry": [{"resource": HEADER}], "type": "message", "resourceType": "Bundle"}).encode(),
-        XML.encode(), b"\xef\xbb\xbf" + XML.encode(), XML.replace("<", "<f:").replace("<f:/", "</f:").replace("<f:?", "<?")
+        XML.encode(),
+        XML.replace('<type value="message"/>', "").replace("</Bundle>", '<type value="message"/></Bundle>').encode(),
+        b"\xef\xbb\xbf" + XML.encode(), XML.replace("<", "<f:").replace("<f:/", "</f:").replace("<f:?", "<?")
         .replace("<f:!", "<!").replace("xmlns=", "xmlns:f=").encode(),
     ],
 )  # fmt: skip
@@ -70,7 +72,8 @@ def test_a_message_is_one_however_it_is_written(content: bytes) -> None:
         (XML.replace("<entry><fullUrl", "<entry/><entry><fullUrl").encode(), "first entry"),
         (XML.replace(NS, 'xmlns="urn:other"').encode(), "not a Bundle"),
         (XML[:-1].encode(), "not well-formed XML"), ((XML + "<x/>").encode(), "not well-formed XML"),
-        (b"<a>" * (DEEPEST + 1), "nested too deeply"), (b"<\x00", "not well-formed XML"),
+        (b"<a>" * (DEEPEST + 1), "nested too deeply"),
+        (XML.replace("</Bundle>", "").encode() + b"<a>" * DEEPEST, "nested too deeply"), (b"<\x00", "not well-formed XML"),
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_refused_with_words_for_it(content: bytes, reason: str) -> None:

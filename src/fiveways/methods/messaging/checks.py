@@ -21,7 +21,7 @@ Check = Callable[[bytes | AsyncIterator[bytes], str], Awaitable[Refused | None]]
 
 CODE = "Invalid file format"
 """MESH's for a file that is not formed as it must be; its table has none for FHIR."""
-_SMALL = 256 * 1024
+_SMALL = 64 * 1024
 """Bytes of content that are looked at at once, in the event loop."""
 _LARGE_AT_ONCE = 2
 _PATIENCE = 30.0

@@ -29,6 +29,8 @@ log = structlog.get_logger("fiveways.routing")
 
 COLUMNS = ("nhs_number", "date_of_birth", "family", "ods_code")
 MOST_MISTAKES = 20
+_TEN_DIGITS = re.compile("[0-9]{10}")
+_ISO_8601 = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ODS_CODE = re.compile("[A-Z0-9]{3,12}")
 
 
@@ -114,26 +116,27 @@ def _entered(file: TextIO, patients: dict[str, _Patient]) -> Iterator[str]:
                 yield f"{lines.line_num}: found {len(line)} columns, expected {len(COLUMNS)}"
                 continue
             number, born, family, ods_code = (line[place].strip() for place in places)
-            wrong = _wrong(number, born, family, ods_code)
             date_of_birth = _date(born)
+            wrong = _wrong(number, date_of_birth, family, ods_code)
             if wrong or date_of_birth is None:
                 yield f"{lines.line_num}: {wrong}"
                 continue
             practice = practices.setdefault(ods_code, Practice(ods_code))
-            known = patients.setdefault(number, _Patient(date_of_birth, practice, ()))
-            if known[:2] != (date_of_birth, practice):
+            known = patients.get(number)
+            families = (family,) if known is None else (*known.families, family)
+            if known is not None and known[:2] != (date_of_birth, practice):
                 yield f"{lines.line_num}: nhs_number: stands above with another date_of_birth or ods_code"
                 continue
-            patients[number] = known._replace(families=(*known.families, family))
+            patients[number] = _Patient(date_of_birth, practice, families)
     except csv.Error:
         yield f"{lines.line_num}: not CSV"
 
 
-def _wrong(number: str, born: str, family: str, ods_code: str) -> str:
+def _wrong(number: str, date_of_birth: date | None, family: str, ods_code: str) -> str:
     """What is wrong with a line, '' where nothing is."""
-    if re.fullmatch("[0-9]{10}", number) is None or not is_valid(number):
+    if _TEN_DIGITS.fullmatch(number) is None or not is_valid(number):
         return "nhs_number: expected ten digits that are an NHS number"
-    if _date(born) is None:
+    if date_of_birth is None:
         return "date_of_birth: expected a date, YYYY-MM-DD"
     if not folded(family):
         return "family: expected a name"
@@ -144,6 +147,6 @@ def _wrong(number: str, born: str, family: str, ods_code: str) -> str:
 
 def _date(written: str) -> date | None:
     """A date as ISO 8601 writes it (1985-03-20), or as an address does."""
-    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", written) is not None:
+    if _ISO_8601.fullmatch(written) is not None:
         written = written.replace("-", "")
-    return day(written) if re.fullmatch("[0-9]{8}", written) is not None else None
+    return day(written) if len(written) == 8 and written.isascii() and written.isdigit() else None
