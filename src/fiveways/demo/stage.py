@@ -7,7 +7,10 @@ whether it came out as expected.
 from __future__ import annotations
 
 import asyncio
+import secrets
+import shutil
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
@@ -37,7 +40,13 @@ from fiveways.platform.serve import Serving
 HERE = Path(__file__).parent
 _PORTS = (8080, 8090)
 """What the deployment file names: the gateway's, and its back end's."""
+_SECRETS = ("shared-key", "RXN-OUT", "A81001-IN")
+"""What the deployment file takes out of files: the key that mailboxes share, and the password of each."""
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+class LeftOut(Exception):
+    """A story cannot be played here; the reason says what it would take."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,7 +67,7 @@ class Answer:
 
 
 def prepare(folder: Path) -> Path:
-    """Lay out the demo's deployment in `folder`: the file, and keys for its applications. Returns the file.
+    """Lay out the demo's deployment in `folder`: the file, keys for its applications, secrets of its mailboxes. Returns the file.
 
     The file is copied as it is, but for a port that something else on this machine has: another one stands in for it.
     """
@@ -71,6 +80,8 @@ def prepare(folder: Path) -> Path:
         file.write_text(text)
     for application in ("ward-system", "surgery-trial", "visitor"):
         make_key(folder / "keys", application)
+    for name in _SECRETS:
+        make_secret(folder / "secrets" / name)
     return file
 
 
@@ -94,6 +105,14 @@ def make_key(folder: Path, application: str) -> None:
     private.write_bytes(pem)
     public = RSAKey.import_key(pem, {"kid": f"{application}-1", "use": "sig", "alg": "RS512"}).as_dict(private=False)
     (folder / f"{application}.jwks.json").write_bytes(msgspec.json.encode({"keys": [public]}))
+
+
+def make_secret(file: Path) -> None:
+    """A secret of its own in a file that its owner alone may read; one that is there stays."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(18))
 
 
 def token_form(url: str, keys: Path, application: str) -> bytes:
@@ -126,6 +145,9 @@ class Stage:
         self.console = console
         self.backend = Backend()
         self.failed: list[str] = []
+        self.left_out: list[str] = []
+        self.next: list[str] = []
+        """What to try afterwards: lines for a shell, from the stories that were played."""
         self.steps = 0
         self._stack = AsyncExitStack()
 
@@ -147,6 +169,15 @@ class Stage:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
+
+    @property
+    def command(self) -> str:
+        """How this very program is called from anywhere."""
+        return "fiveways" if shutil.which("fiveways") else str(Path(sys.argv[0]).absolute())
+
+    def secret(self, name: str) -> str:
+        """A mailbox's password, or `shared-key`."""
+        return (self.folder / "secrets" / name).read_text()
 
     # --- what a consumer does ----------------------------------------------------------------------------------------------
 
@@ -171,22 +202,42 @@ class Stage:
         self.console.print(text, style="italic")
 
     def step(self, title: str, *, sent: str, answer: Answer, expect: int, because: str, show: Any = None, ok: bool = True) -> None:
-        """Show one step: what was sent, what came back, and whether that was expected."""
-        self.steps += 1
-        good = answer.status == expect and ok
-        if not good:
-            self.failed.append(f"{title}: expected {expect}, got {answer.status}")
-        self.console.print(f"\n[bold]{self.steps}. {title}[/]")
-        self.console.print(f"   → {sent}", style="cyan", soft_wrap=True, markup=False)
+        """Show one step over HTTP: what was sent, what came back, and whether that was expected."""
         fields = ("x-request-id", "x-correlation-id", "retry-after", "ratelimit", "idempotency-expires", "location")
         shown = "  ".join(f"{name}: {answer.headers[name]}" for name in fields if name in answer.headers)
-        colour = "green" if good else "bold red"
-        self.console.print(f"   ← {answer.status}  {shown}", style=colour, soft_wrap=True, markup=False)
+        self.show(
+            title,
+            did=sent,
+            came=f"{answer.status}  {shown}",
+            because=because,
+            show=show,
+            ok=answer.status == expect and ok,
+            otherwise=f"expected {expect}, got {answer.status}" if answer.status != expect else f"{expect}, but not as expected",
+        )
+
+    def show(self, title: str, *, did: str, came: str, because: str, ok: bool, show: Any = None, otherwise: str = "") -> None:
+        """Show one step: what was done (several lines are code), what came of it, and whether that was expected (`ok`).
+
+        `otherwise`: what is said at the end where it was not; `came`, unless something else is to be said.
+        """
+        self.steps += 1
+        if not ok:
+            self.failed.append(f"{title}: {otherwise or came}")
+        self.console.print(f"\n[bold]{self.steps}. {title}[/]")
+        for mark, line in zip(["→", *" " * did.count("\n")], did.split("\n"), strict=True):
+            self.console.print(f"   {mark} {line}", style="cyan", soft_wrap=True, markup=False)
+        self.console.print(f"   ← {came}", style="green" if ok else "bold red", soft_wrap=True, markup=False)
         if show is not None:
             text = msgspec.json.format(msgspec.json.encode(show), indent=2).decode()
             self.console.print(text, style="dim", soft_wrap=True, markup=False, highlight=False)
-        mark = "[green]✓[/]" if good else "[bold red]✗ NOT AS EXPECTED[/]"
+        mark = "[green]✓[/]" if ok else "[bold red]✗ NOT AS EXPECTED[/]"
         self.console.print(f"   {mark} {because}", soft_wrap=True)
+
+    def leave_out(self, story: str, reason: str) -> None:
+        """A story is not played, and the run says so."""
+        self.left_out.append(f"{story}: {reason}")
+        self.console.rule(f"[bold]{story}: left out")
+        self.console.print(reason, style="yellow", soft_wrap=True, markup=False)
 
     async def settle(self) -> None:
         """Wait until what happened so far is in the audit."""
