@@ -33,8 +33,9 @@ purpose_of = select(replays.c.purpose).where(
 
 
 def use(namespace: str, value: bytes, until: int, purpose: bytes | None = None) -> dict[str, Any]:
-    """A row of `claim`, remembered until a moment (microseconds since the Unix epoch). Values that begin alike lie together: what is
-    used within one minute had better begin with the minute.
+    """A row of `claim`, remembered until a moment (microseconds since the Unix epoch).
+
+    Values that begin alike lie together: what is used within one minute had better begin with the minute.
     """
     return {"namespace": namespace, "value": value, "until": until, "purpose": purpose}
 
