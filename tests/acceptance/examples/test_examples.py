@@ -137,6 +137,28 @@ async def test_the_example_policies_refuse_remember_and_announce(tmp_path: Path)
             assert answered.headers["deprecation"] == "@1767225600"
 
 
+@pytest.mark.anyio
+async def test_a_letter_is_sent_once_collected_and_answered_through_the_example_mailboxes(tmp_path: Path) -> None:
+    folder = tmp_path / "messaging"
+    shutil.copytree(EXAMPLES / "messaging", folder, ignore=shutil.ignore_patterns("secrets", "data", "*.txt"))
+    assert await run("letters.py", "secrets", folder=folder) == (0, "", "")
+    assert lint(folder / "deployment.yaml") == []
+    (folder / "letter.txt").write_text("Chest X-ray in six weeks, please.")
+
+    async def letters(*command: str) -> str:
+        code, out, errors = await run("letters.py", "--url", url, *command, folder=folder)
+        assert (code, errors) == (0, "")
+        return out
+
+    async with served(folder) as url:
+        sent = await letters("send", "letter.txt")
+        assert await letters("send", "letter.txt") == sent
+    async with served(folder) as url:  # another process: what was accepted is there
+        assert await letters("receive") == "RXN-OUT sends letter.txt: Chest X-ray in six weeks, please.\n"
+        assert await letters("receive") == ""
+        assert await letters("answers") == "letter.txt: filed\n"
+
+
 def test_every_example_has_a_readme_and_is_listed() -> None:
     listed = (EXAMPLES / "README.md").read_text()
     for folder in (path for path in EXAMPLES.iterdir() if path.is_dir()):
