@@ -73,12 +73,12 @@ def messaging(
     told = any(each.webhook is not None for each in deployment.mailboxes.values())
     arrivals = Arrivals(deliveries, directory.webhook, settings.collect_within) if told else None
     certified = settings.client_certificates == "required"
+    tokens, time = Tokens(directory, shared_key, clock, certified=certified), clock
+    prove = tokens.check
     if settings.sandbox:
-        tokens: Tokens = CertificatesOnDemand(directory, shared_key, clock, certified=certified, trials=trials)
-        time: Clock = trials.clock
+        prove, time = CertificatesOnDemand(tokens, trials).check, trials.clock
     else:
         trials.reset()
-        tokens, time = Tokens(directory, shared_key, clock, certified=certified), clock
     service = Messaging(
         ledger,
         time,
@@ -93,7 +93,7 @@ def messaging(
     mesh = Mesh(
         service,
         directory,
-        tokens,
+        prove,
         ledger.group,
         capacity=Capacity(ledger.rates),
         history=History(ledger),

@@ -6,9 +6,7 @@ import asyncio
 from typing import Any, NoReturn, Self
 from urllib.parse import unquote
 
-from fiveways.clock import Clock
 from fiveways.deployment.settings import parse_duration
-from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.mesh import faults, headers
 from fiveways.methods.messaging.mesh.authorization import Proof, Tokens
 from fiveways.methods.messaging.mesh.faults import MeshFault
@@ -20,16 +18,16 @@ from fiveways.types import Handler, Interaction, Outcome
 _ASKED = "A tester has asked for this answer"
 
 
-class CertificatesOnDemand(Tokens):
-    """Checks tokens; and that a client certificate was shown, of the authority that the listener trusts, where a tester says so."""
+class CertificatesOnDemand:
+    """Checks, besides tokens, that a certificate of the authority that the listener trusts was shown, where a tester says so."""
 
-    def __init__(self, directory: Directory, shared_key: bytes, clock: Clock, *, certified: bool, trials: Trials) -> None:
-        super().__init__(directory, shared_key, clock, certified=certified)
+    def __init__(self, tokens: Tokens, trials: Trials) -> None:
+        self._tokens = tokens
         self._trials = trials
 
     def check(self, interaction: Interaction, mailbox_id: str) -> Proof:
         """Who calls for `mailbox_id`. Raises MeshFault."""
-        proof = super().check(interaction, mailbox_id)
+        proof = self._tokens.check(interaction, mailbox_id)
         if self._trials.demands_certificate(proof.mailbox.id) and presented(interaction) is None:
             raise faults.forbidden("Client certificate is missing or not one of the mailbox's")
         return proof
@@ -44,7 +42,7 @@ class Disturbed:
 
     async def __call__(self, interaction: Interaction) -> Outcome:
         """Answer a request, or as announced."""
-        failure = self._trials.fails(*asked(interaction))
+        failure = self._trials.fails(*asked(interaction)) if self._trials.failures else None
         if failure is None:
             return await self._handler(interaction)
         interaction.facts["disturbed"] = str(failure.answer)

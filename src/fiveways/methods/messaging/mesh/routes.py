@@ -20,7 +20,7 @@ from fiveways.methods.messaging.collecting import Observations
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.history import LAST, History
 from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters, views
-from fiveways.methods.messaging.mesh.authorization import NAMESPACE, Proof, Tokens
+from fiveways.methods.messaging.mesh.authorization import NAMESPACE, Proof
 from fiveways.methods.messaging.mesh.content import decompressed
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
 from fiveways.methods.messaging.mesh.filters import question
@@ -35,6 +35,8 @@ from fiveways.store.group import GroupWriter
 from fiveways.types import Consumer, Interaction, Outcome
 
 Result = TypeVar("Result")
+Prove = Callable[[Interaction, str], Proof]
+"""Says who calls for a mailbox (upper case). Raises MeshFault."""
 
 _VERSION = re.compile(r"application/vnd\.mesh\.v([0-9]{1,9})\+json")
 _CURSOR = re.compile(r"inbox:([0-9]{1,18}):-{0,64}")
@@ -61,7 +63,7 @@ class Mesh:
         self,
         messaging: Messaging,
         directory: Directory,
-        tokens: Tokens,
+        prove: Prove,
         group: GroupWriter,
         *,
         capacity: Capacity,
@@ -74,7 +76,7 @@ class Mesh:
     ) -> None:
         self._messaging = messaging
         self._directory = directory
-        self._tokens = tokens
+        self._prove = prove
         self._group = group
         self._capacity = capacity
         self._history = history
@@ -144,7 +146,7 @@ class Mesh:
 
     def _proof(self, interaction: Interaction, mailbox: str, name: str) -> Proof:
         interaction.name = name
-        proof = self._tokens.check(interaction, mailbox.upper())
+        proof = self._prove(interaction, mailbox.upper())
         interaction.consumer = Consumer(proof.mailbox.id, proof.mailbox.ods_code, "nhsmesh")
         return proof
 
