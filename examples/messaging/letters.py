@@ -1,7 +1,7 @@
 """Both ends of a mailbox with the public mesh-client, in a page.
 
 python letters.py secrets                       a shared key and a password for each mailbox, where the deployment file wants them
-python letters.py send letter.txt               the hospital sends a file; its name is its local id, so that a repeat is no second letter
+python letters.py send letter.txt               the hospital sends a file; its name is its local id, so that a repeat is none
 python letters.py receive                       the practice downloads what waits, answers, and acknowledges
 python letters.py answers                       the hospital looks for answers, and for reports of what was not collected
 """
@@ -42,8 +42,10 @@ def send(hospital: MeshClient, file: Path) -> None:
 
 
 def receive(practice: MeshClient) -> None:
-    """Take in what waits. What is acknowledged leaves the mailbox, so that comes last: after a crash the letter is still there, and is
-    answered again under the same local id, which makes no second answer."""
+    """Take in what waits. What is acknowledged leaves the mailbox, so that comes last: after a crash the letter is still there.
+
+    It is then answered again under the same local id, which makes no second answer.
+    """
     for message in practice.iterate_messages(workflow_filter="LETTER"):
         print(f"{message.sender} sends {message.filename}: {message.read().decode()}")
         practice.send_message(message.sender, b"filed", workflow_id="LETTER_ACK", local_id=message.local_id)
