@@ -102,7 +102,7 @@ def _stored(count: int, seconds: float) -> dict[str, Figures]:
     with tempfile.TemporaryDirectory(prefix="fiveways-bench-") as folder:
         with _ours(Path(folder)):
             pass  # makes the tables
-        fill(Path(folder) / "data" / "fiveways.db", count)
+        fill(Path(folder) / "data" / "data" / "fiveways.db", count)
         with _ours(Path(folder)) as (program, port):
             figures = {}
             for only in ("list", "send"):

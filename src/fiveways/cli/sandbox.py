@@ -18,7 +18,7 @@ from fiveways.security.certificates import LOCAL_NAMES
 console = Console(highlight=False, soft_wrap=True)
 
 _DEPLOYMENT = """\
-# The sandbox's deployment: change it as you like, and `fiveways reload` it. `fiveways schema` prints what may stand in it.
+# The sandbox's deployment: change it as you like, and `fiveways reload DIR`. `fiveways schema` prints what may stand in it.
 
 messaging: {shared_key: file:secrets/shared-key, open_workflows: true, sandbox: true}
 
@@ -76,28 +76,28 @@ def command(
 
     - `PUT /admin/certificates {"demanded": ["ALICE"]}`: demand client certificates for ALICE (true: for all; false: for none).
     """
-    data = data.absolute()
-    file = _prepared(data)
+    folder = data.absolute()
+    file = _prepared(folder)
     listener = serve.listener_at(http)
     listeners = {"main": listener}
     if https is not None:
-        listeners["tls"] = _secure(https, data, host or [])
+        listeners["tls"] = _secure(https, folder, host or [])
 
     def ready(_: object) -> None:
         if "tls" in listeners:
-            tls = data / "tls"
+            tls = folder / "tls"
             shown = f"{tls / 'client.pem'} with {tls / 'client.key.pem'}"
             console.print(f"ready: {listeners['tls'].url}  (trust {tls / 'ca.pem'}; to show: {shown})")
         console.print(f"ready: {listener.url}  (MESH sandbox; ALICE, BOB, BARRY, X26ABC1 to X26ABC3; {file})")
 
-    with PidFile(data):
-        serve.run(run_platform(file, data, listeners=listeners, ready=ready))
+    with PidFile(folder / "data"):  # where `fiveways reload DIR` and the other commands look for it
+        serve.run(run_platform(file, folder / "data", listeners=listeners, ready=ready))
 
 
-def _secure(address: str, data: Path, names: list[str]) -> Listener:
+def _secure(address: str, folder: Path, names: list[str]) -> Listener:
     """A listener with TLS at HOST:PORT that takes client certificates; its certificates are made where there are none."""
     found = serve.listener_at(address)
-    tls = data / "tls"
+    tls = folder / "tls"
     own = {*LOCAL_NAMES, found.address[0], *names} - {"0.0.0.0", "::"}  # noqa: S104 - of those nobody asks
     certs.make(tls, sorted(own), ["client"])
     return Listener(

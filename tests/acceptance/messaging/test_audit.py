@@ -13,7 +13,7 @@ from tests.acceptance.messaging.conftest import Sandbox
 
 def events(sandbox: Sandbox) -> list[tuple[str, str, str, int]]:
     """Kind, application, name and status of everything in the audit."""
-    with sqlite3.connect(sandbox.folder / "fiveways.db") as database:
+    with sqlite3.connect(sandbox.folder / "data" / "fiveways.db") as database:
         bodies = [msgspec.json.decode(row[0]) for row in database.execute("SELECT body FROM audit_events ORDER BY seq")]
     database.close()
     return [(each["kind"], each.get("application", ""), each.get("name", ""), each.get("status", 0)) for each in bodies]

@@ -97,7 +97,7 @@ def test_old_messages_are_removed_with_their_content(
 ) -> None:
     id_ = alice.send_message("BOB", LARGE, workflow_id="NOTE", compress=False)
     bob.acknowledge_message(id_)
-    payloads = [path for path in (sandbox.folder / "payloads").glob("*/*") if path.parent.name != "incoming"]
+    payloads = [path for path in (sandbox.folder / "data" / "payloads").glob("*/*") if path.parent.name != "incoming"]
     assert len(payloads) == 1
     advance(admin, "29d")
     assert admin.get(f"message/{id_}").status_code == 200

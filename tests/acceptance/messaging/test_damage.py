@@ -18,7 +18,9 @@ def collect(sandbox: Sandbox, message: str) -> httpx.Response:
 def test_in_the_payload_store(sandbox: Sandbox, alice: MeshClient) -> None:
     content = bytes(range(256)) * 4000
     message = alice.send_message("BOB", content, workflow_id="NOTE", max_chunk_size=10**7)
-    (file,) = [path for path in (sandbox.folder / "payloads").rglob("*") if path.is_file() and path.stat().st_size == len(content)]
+    (file,) = [
+        path for path in (sandbox.folder / "data" / "payloads").rglob("*") if path.is_file() and path.stat().st_size == len(content)
+    ]
     assert collect(sandbox, message).content == content
     with file.open("r+b") as changed:
         changed.seek(500_000)
@@ -29,7 +31,7 @@ def test_in_the_payload_store(sandbox: Sandbox, alice: MeshClient) -> None:
 
 def test_in_a_row(sandbox: Sandbox, alice: MeshClient) -> None:
     message = alice.send_message("BOB", b"fine", workflow_id="NOTE", max_chunk_size=10**7)
-    with sqlite3.connect(sandbox.folder / "fiveways.db") as database:
+    with sqlite3.connect(sandbox.folder / "data" / "fiveways.db") as database:
         database.execute("UPDATE message_chunks SET body = ? WHERE message = ?", (b"Fine", message))
     database.close()
     answer = collect(sandbox, message)

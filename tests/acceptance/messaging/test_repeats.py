@@ -27,7 +27,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 def interactions(folder: Path) -> list[dict[str, object]]:
-    with sqlite3.connect(folder / "fiveways.db") as database:
+    with sqlite3.connect(folder / "data" / "fiveways.db") as database:
         bodies = [msgspec.json.decode(row[0]) for row in database.execute("SELECT body FROM audit_events ORDER BY seq")]
     database.close()
     return [each for each in bodies if each.get("name") == "message.send"]

@@ -21,6 +21,7 @@ from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records, repeats
 from fiveways.methods.messaging.checks import Check
 from fiveways.methods.messaging.collecting import CollectTimes
+from fiveways.methods.messaging.counts import InboxCounts
 from fiveways.methods.messaging.records import Chunk, Draft, Listing, Message, Sent
 from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, NotYours, Reused, TooManyChunks, Unknown, Whole
 from fiveways.methods.messaging.refused import ending, passed, was_refused
@@ -70,7 +71,7 @@ class Messaging:
         self._largest = largest
         self._group = ledger.group
         self._clock = clock
-        self._counts: dict[str, _Count] = {}
+        self._counts = InboxCounts(ledger.group, clock)
         self._newest = 0
         """The moment of the newest id: no two of this process have the same."""
 
@@ -123,9 +124,9 @@ class Messaging:
             return Sent(await repeats.first(self._group, draft, chunk), repeated=True)
         if refused is not None:
             await self._drop(chunk)
-            self._arrived(draft.sender, 1)
+            self._counts.add(draft.sender, 1)
         elif state is State.ACCEPTED:
-            self._arrived(draft.recipient, 1)
+            self._counts.add(draft.recipient, 1)
         return Sent(id_)
 
     async def add_chunk(
@@ -191,7 +192,7 @@ class Messaging:
             await self._drop({"payload": Chunk(*replaced).payload})
         if not results[4].rowcount:
             return State.UPLOADING
-        self._arrived(message.recipient, 1)
+        self._counts.add(message.recipient, 1)
         if arrivals is not None and told:
             arrivals.wake()
         return State.ACCEPTED
@@ -202,7 +203,7 @@ class Messaging:
             return State.UPLOADING
         state, ended = await self._checked_uploads.end(message, check, self._new_id)
         if ended:
-            self._arrived(message.recipient if state is State.ACCEPTED else message.sender, 1)
+            self._counts.add(message.recipient if state is State.ACCEPTED else message.sender, 1)
         return state
 
     async def _looked_at(self, check: Check, draft: Draft, chunk: dict[str, Any]) -> Refused | None:
@@ -280,7 +281,7 @@ class Messaging:
                 made=lambda results: _is_acknowledged(results[-1], mailbox),
             )
         )[-3:]
-        self._arrived(mailbox, -left.rowcount)
+        self._counts.add(mailbox, -left.rowcount)
         if not found.rows:
             raise Unknown("Message does not exist")
         message = records.messages_of(found.rows)[0]
@@ -302,27 +303,12 @@ class Messaging:
         return int((await self._group.submit(records.total_size, {"b_id": message_id}, synced=False)).rows[0][0])
 
     async def count(self, mailbox: str) -> int:
-        """How many messages wait in an inbox: counted now and then, so seldom that it takes a thousandth of the time.
-
-        In between, what this process does is added and taken away; what other nodes do shows at the next counting.
-        """
-        known = self._counts.get(mailbox)
-        now = self._clock.monotonic()
-        if known is None or now >= known.again:
-            number = (await self._group.submit(records.count, {"b_mailbox": mailbox}, synced=False)).rows[0][0]
-            # Results come back in the order in which the store did things: what is added from now on came after the counting.
-            took = self._clock.monotonic() - now
-            known = self._counts[mailbox] = _Count(number, now + max(_RECOUNT, 1000 * took))
-        return known.number
-
-    def _arrived(self, mailbox: str, number: int) -> None:
-        known = self._counts.get(mailbox)
-        if known is not None:
-            known.number += number
+        """How many messages wait in an inbox, as it was counted not long ago (`InboxCounts`)."""
+        return await self._counts.of(mailbox)
 
     def recount(self) -> None:
         """Forget what inboxes were counted to hold: a tester has changed it."""
-        self._counts.clear()
+        self._counts.forget()
 
     async def reset(self, mailbox: str | None = None) -> None:
         """Forget every message, or all those for one mailbox: for a sandbox."""
@@ -399,18 +385,6 @@ class Messaging:
         """
         if chunk["payload"] is not None:
             await self._ledger.payloads.delete(chunk["payload"])
-
-
-_RECOUNT = 5.0
-"""Seconds at least between two countings of an inbox."""
-
-
-class _Count:
-    __slots__ = ("again", "number")
-
-    def __init__(self, number: int, again: float) -> None:
-        self.number = number
-        self.again = again
 
 
 def _settling(attest: Attest, made: Made) -> Settled | None:
