@@ -32,7 +32,7 @@ demo-once: install ## the story alone; exit code 0 only if every step came out a
 	$(BIN)/fiveways demo --once
 
 test: install lint docs ## everything CI runs: style, types, import direction, docs, tests, the story
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 	$(BIN)/fiveways demo --once
 
 test-long: install ## what is large or slow: 2 GiB bodies, long property runs
