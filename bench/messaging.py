@@ -129,7 +129,12 @@ def _write(asked: argparse.Namespace, rounds: dict[str, dict[int, list[Figures]]
             "cores": os.cpu_count(),
             "python": platform.python_version(),
         },
-        "method": {"rounds": asked.rounds, "seconds": asked.seconds, "content_bytes": 1024, "connections": list(CONNECTIONS)},
+        "method": {
+            "rounds": asked.rounds,
+            "seconds": asked.seconds,
+            "content_bytes": 1024,
+            "connections": " and ".join(str(each) for each in CONNECTIONS),
+        },
         "versions": {name: metadata.version(name) for name in ("mesh-sandbox", "uvicorn", "uvloop")},
         "ratio_to_mesh_sandbox": {each: round(rates[OURS][each] / rates[THEIRS][each], 2) for each in rates[OURS]},
         "messages_per_second": rates,
