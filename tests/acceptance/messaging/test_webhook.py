@@ -81,7 +81,11 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # its sender was killed: what is not whole tells nothing
+                    self.close_connection = True
+                    return
                 receiver.calls.append(Call(self.path, {k.lower(): v for k, v in self.headers.items()}, body, time.monotonic()))
                 self.send_response(receiver.status)
                 self.send_header("Content-Length", "0")
