@@ -14,8 +14,8 @@ import msgspec
 from rich.progress import Progress
 
 from bench.mailboxes import RECIPIENT, SENDER
+from fiveways.methods.messaging.ids import new_id
 from fiveways.methods.messaging.records import Details
-from fiveways.methods.messaging.service import new_id
 
 _CONTENT = bytes(100)
 _AT_ONCE = 10_000

@@ -28,6 +28,25 @@ def micros(clock: Clock) -> int:
     return int(clock.time() * 1_000_000)
 
 
+def micros_of(moment: datetime) -> int:
+    """An aware moment as tables and the audit have it: microseconds since the Unix epoch."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def micros_in(span: timedelta) -> int:
+    """A length of time in microseconds."""
+    return span // _MICROSECOND
+
+
+def moment_of(at: int) -> datetime:
+    """The moment so many microseconds after the Unix epoch, in UTC."""
+    return _EPOCH + timedelta(microseconds=at)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
 class SystemClock:
     """The machine's clock."""
 

@@ -20,9 +20,11 @@ from fiveways.ledger.ledger import Ledger
 from fiveways.ledger.replay import claim, use
 from fiveways.methods.messaging import collecting, records
 from fiveways.methods.messaging.collecting import Inboxes, Observations, Observed
+from fiveways.methods.messaging.ids import new_id
 from fiveways.methods.messaging.records import Details, Draft
 from fiveways.methods.messaging.refusals import Reused
-from fiveways.methods.messaging.service import Messaging, new_id
+from fiveways.methods.messaging.reports import Report
+from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.webhook import Arrivals, Webhook, WebhookSettings
 from fiveways.store.bus import LocalBus
 from fiveways.store.database import Database
@@ -65,6 +67,13 @@ async def told(database: Database) -> list[dict[str, Any]]:
         rows = (await connection.execute(question)).all()
     assert all((row.key, row.target) == ("BOB", HOOK.url) for row in rows)
     return [msgspec.json.decode(row.body) for row in rows]
+
+
+async def test_a_report_that_a_tester_puts_into_an_inbox_is_told_of(messaging: Messaging, database: Database) -> None:
+    id_ = await messaging.report(Report(recipient="BOB", workflow="NOTE", local_id="", code="14", reason="late", details=Details()))
+    (arrival,) = await told(database)
+    assert (arrival["message_id"], arrival["kind"], arrival["mailbox"]) == (id_, "REPORT", "BOB")
+    assert (await messaging.waiting("BOB", None, limit=10)).messages == [id_]
 
 
 async def test_each_message_for_a_mailbox_with_a_webhook_is_promised_once_in_order(

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from fiveways.clock import SystemClock
+from fiveways.errors import StoreError
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging.checks import CODE, Checks
 from fiveways.methods.messaging.directory import Directory, Workflow, WorkflowSettings
 from fiveways.methods.messaging.history import LAST, History
-from fiveways.methods.messaging.records import Details, Draft, Message
+from fiveways.methods.messaging.records import Details, Draft, Message, message_chunks
 from fiveways.methods.messaging.refusals import Empty, Gone, TooManyChunks, Whole
 from fiveways.methods.messaging.reports import Refused
 from fiveways.methods.messaging.service import Messaging
@@ -231,6 +233,18 @@ async def test_last_chunks_that_come_at_once_at_several_nodes_make_one_end(nodes
             await nodes[0].messaging.reset()
 
 
+@pytest.mark.parametrize("size", [100, 300_000])
+async def test_a_chunk_that_was_damaged_on_disk_is_not_looked_at_as_if_it_were_whole(node: Node, size: int) -> None:
+    cut = pieces(bundle(size=size), 2, "")
+    sent = await node.messaging.send(draft(chunks=2), cut[0], None)
+    async with node.ledger.database.write() as connection:
+        await connection.execute(update(message_chunks).values(sha256="0" * 64))
+    with pytest.raises(StoreError):
+        await node.chunk(sent.id, 2, 2, cut[1])
+    assert await node.inbox("BOB") == []
+    assert await node.inbox("ALICE") == []
+
+
 async def test_a_message_that_was_whole_when_its_node_died_is_looked_at_when_its_last_chunk_comes_again(
     nodes: tuple[Node, Node],
 ) -> None:
@@ -238,7 +252,7 @@ async def test_a_message_that_was_whole_when_its_node_died_is_looked_at_when_its
     first, second = nodes
     sent = await first.messaging.send(draft(chunks=2), cut[0], None)
     message = await first.message(sent.id)
-    chunk = await first.messaging._kept(sent.id, 2, cut[1])
+    chunk = await first.messaging._contents.kept(sent.id, 2, cut[1])
     assert await first.messaging._checked_uploads.put(message, chunk), "and here it dies"
     assert (await second.message(sent.id)).state is State.UPLOADING
     assert await second.inbox("BOB") == []

@@ -18,11 +18,12 @@ from fiveways.delivery.deadletters import Inspected
 from fiveways.delivery.engine import Deliveries
 from fiveways.delivery.queue import Delivery, GiveUp, Queue
 from fiveways.delivery.worker import Worker
-from fiveways.errors import FivewaysError
+from fiveways.errors import FivewaysError, StoreError
 from fiveways.ledger.audit.verify import verify
 from fiveways.platform.deadletters import dead_letters
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.model import load
+from fiveways.store.group import GroupWriter
 from fiveways.store.payloads import IN_ROW
 
 pytestmark = pytest.mark.anyio
@@ -97,6 +98,25 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, url: str) -> Place:
     return Place(tmp_path, url)
+
+
+async def test_the_new_body_stays_where_it_is_not_known_whether_it_was_written(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id_,) = await place.work(("wrong", b"small"))
+    transact = GroupWriter.transact
+
+    async def lost(group: GroupWriter, *steps: Any, **more: Any) -> Any:
+        await transact(group, *steps, **more)
+        raise StoreError("the connection was lost at the commit")
+
+    async with dead_letters(place.file, place.data) as desk:
+        with monkeypatch.context() as patched:
+            patched.setattr(GroupWriter, "transact", lost)
+            with pytest.raises(StoreError):
+                await desk.mend(id_, "a larger body", body=LARGE)
+        mended = await desk.inspect(id_)
+        assert b"".join([piece async for piece in desk.content(mended)]) == LARGE
 
 
 async def test_a_dead_letter_is_looked_at_mended_and_sent_again_and_the_audit_says_who_and_why(place: Place) -> None:

@@ -129,7 +129,7 @@ async def test_a_token_used_again_does_not_take_a_local_id(messaging: Messaging)
 
 
 async def test_a_message_is_bounded_over_all_its_chunks(messaging: Messaging) -> None:
-    messaging._largest = 250_000
+    messaging._contents._largest = 250_000
     with pytest.raises(PayloadTooLarge):
         await messaging.send(draft(), bytes(250_001), None)
     upload = (await messaging.send(draft(chunks=3), bytes(100_000), None)).id

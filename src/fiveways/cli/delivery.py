@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file, wide_console
+from fiveways.clock import moment_of
 from fiveways.delivery.deadletters import DeadLetters, Inspected
 from fiveways.platform.deadletters import dead_letters
 
@@ -142,7 +142,7 @@ def _spelt(found: msgspec.Struct) -> dict[str, Any]:
     fields = {name: value for name, value in msgspec.structs.asdict(found).items() if name not in ("body", "payload")}
     for name in ("at", "died", "expires"):
         if fields.get(name) is not None:
-            fields[name] = datetime.fromtimestamp(fields[name] / 1e6, UTC).isoformat()
+            fields[name] = moment_of(fields[name]).isoformat()
     if isinstance(found, Inspected):
         fields |= {"state": found.state.value, "events": [_spelt(event) for event in found.events]}
     return fields
@@ -153,4 +153,4 @@ def _print_json(value: Any) -> None:
 
 
 def _shown(moment: int) -> str:
-    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + " UTC"
+    return moment_of(moment).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + " UTC"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fiveways.cli.options import data_folder, deployment_file, wide_console
+from fiveways.clock import moment_of
 from fiveways.methods.messaging.administration import Actor, Administration, Kind
 from fiveways.platform.register import register
 
@@ -71,7 +71,7 @@ def print_json(content: Any) -> None:
 
 def _text(name: str, value: Any) -> str:
     if name == "changed_at":
-        return f"{datetime.fromtimestamp(value / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{moment_of(value):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

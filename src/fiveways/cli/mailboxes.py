@@ -28,6 +28,21 @@ Certificate = Annotated[
         help="A client certificate that it demands: subject=…, dns=…, uri=… or sha256=… (repeatable; any one will do).",
     ),
 ]
+Deduplicate = Annotated[
+    str | None,
+    typer.Option(
+        "--deduplicate", metavar="TIME", help="For how long what it sends again under the same local id is answered as sent: 2d."
+    ),
+]
+CollectsEvery = Annotated[
+    str | None, typer.Option("--collects-every", metavar="TIME", help="How often its receiver looks for messages, as agreed: 5m.")
+]
+TakesRate = Annotated[
+    str | None, typer.Option("--takes-rate", metavar="N/TIME", help="How many messages its receiver takes in a time: 30/min.")
+]
+TakesAtOnce = Annotated[
+    int | None, typer.Option("--takes-at-once", metavar="N", help="How many messages its receiver is shown before it acknowledges.")
+]
 Generate = Annotated[bool, typer.Option("--generate", help="Make a new password and show it, once.")]
 
 DEFAULT = Path("deployment.yaml")
@@ -70,6 +85,10 @@ def add(
     organisation_name: OrganisationName = None,
     active: Active = None,
     certificate: Certificate = None,
+    deduplicate: Deduplicate = None,
+    collects_every: CollectsEvery = None,
+    takes_rate: TakesRate = None,
+    takes_at_once: TakesAtOnce = None,
     generate: Generate = False,
     as_json: AsJson = False,
     data: DataFolder = None,
@@ -81,7 +100,11 @@ def add(
     processes would keep it. With --generate one is made, and shown this once.
     """
     password = new_password() if generate else _password(mailbox)
-    said = _said(organisation, name, organisation_name, active, certificate, password)
+    said = _said(
+        organisation=organisation, name=name, organisation_name=organisation_name, active=active, password=password,
+        certificates=_pairs(certificate), deduplicate=deduplicate, collects_every=collects_every,
+        takes=_said(rate=takes_rate, at_once=takes_at_once) or None,
+    )  # fmt: skip
     shown = administer(deployment, data, node, lambda administration, by: administration.add("mailbox", mailbox, said, by))
     _print(shown, as_json, password if generate else None)
 
@@ -94,6 +117,10 @@ def change(
     organisation_name: OrganisationName = None,
     active: Active = None,
     certificate: Certificate = None,
+    deduplicate: Deduplicate = None,
+    collects_every: CollectsEvery = None,
+    takes_rate: TakesRate = None,
+    takes_at_once: TakesAtOnce = None,
     no_certificates: Annotated[bool, typer.Option("--no-certificates", help="It demands no client certificate any more.")] = False,
     password: Annotated[bool, typer.Option("--password", help="Read a new password from standard input, or ask for it.")] = False,
     generate: Generate = False,
@@ -106,7 +133,11 @@ def change(
     Made inactive, it can neither be used nor sent to; what waits in it stays there, and whoever sent it is told when it expires.
     """
     new = new_password() if generate else _password(mailbox) if password else None
-    said = _said(organisation, name, organisation_name, active, [] if no_certificates else certificate, new)
+    said = _said(
+        organisation=organisation, name=name, organisation_name=organisation_name, active=active, password=new,
+        certificates=[] if no_certificates else _pairs(certificate), deduplicate=deduplicate, collects_every=collects_every,
+        takes=_said(rate=takes_rate, at_once=takes_at_once) or None,
+    )  # fmt: skip
     if not said:
         raise FivewaysError("nothing to change: say what, such as --name or --inactive")
     shown = administer(deployment, data, node, lambda administration, by: administration.change("mailbox", mailbox, said, by))
@@ -119,20 +150,13 @@ def remove(mailbox: Id, deployment: DeploymentFile = DEFAULT, data: DataFolder =
     console.print(f"removed: {mailbox}", markup=False)
 
 
-def _said(
-    organisation: str | None,
-    name: str | None,
-    organisation_name: str | None,
-    active: bool | None,
-    certificates: list[str] | None,
-    password: str | None,
-) -> dict[str, Any]:
-    named = [dict([_pair(each)]) for each in certificates] if certificates is not None else None
-    said = {
-        "organisation": organisation, "name": name, "organisation_name": organisation_name, "active": active,
-        "certificates": named, "password": password,
-    }  # fmt: skip
-    return {key: value for key, value in said.items() if value is not None}
+def _said(**said: Any) -> dict[str, Any]:
+    """What was said, of all that may be."""
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _pairs(certificates: list[str] | None) -> list[dict[str, str]] | None:
+    return [dict([_pair(each)]) for each in certificates] if certificates is not None else None
 
 
 def _pair(certificate: str) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from rich.table import Table
 
 from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file, wide_console
+from fiveways.clock import moment_of
 from fiveways.errors import FivewaysError
 from fiveways.platform.inspect import trace
 
@@ -27,7 +27,7 @@ def command(
         raise FivewaysError(f"nothing is recorded under {correlation}")
     table = Table("at (UTC)", "what", "who", "outcome", "ms", "message id", box=None, pad_edge=False)
     for event in events:
-        at = datetime.fromtimestamp(event.at / 1e6, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+        at = moment_of(event.at).isoformat(timespec="milliseconds").removesuffix("+00:00")
         what = f"{event.api} {event.name}".strip() if event.kind == "interaction" else event.kind
         who = f"{event.application} ({event.organisation})" if event.organisation else event.application or "-"
         outcome = " ".join(str(part) for part in (event.status or "", event.outcome, event.party) if part)

@@ -41,6 +41,10 @@ Told = Annotated[
 WorkedBy = Annotated[
     str | None, typer.Option("--worked-by", metavar="WHO", help="Who works what failed, and how they are reached.")
 ]
+Payload = Annotated[
+    str | None,
+    typer.Option("--payload", metavar="WHAT", help="What its messages must be: fhir-message, or else they are refused by REPORT."),
+]
 DEFAULT = Path("deployment.yaml")
 
 
@@ -65,6 +69,7 @@ def add(
     undelivered_after: UndeliveredAfter = None,
     told: Told = None,
     worked_by: WorkedBy = None,
+    payload: Payload = None,
     as_json: AsJson = False,
     data: DataFolder = None,
     node: NodeName = "",
@@ -72,6 +77,7 @@ def add(
     """Register a workflow. Running processes know it within a second, and restarts change nothing."""
     said: Shown = {"from": senders or [], "to": receivers or []}
     beside = {"acknowledged_by": acknowledged_by, "correlated_by": correlated_by, "undelivered_after": undelivered_after}
+    beside["payload"] = payload
     said |= {name: value for name, value in beside.items() if value is not None}
     failures = {name: value for name, value in (("told", told), ("worked_by", worked_by)) if value}
     if failures:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fiveways.client.ledger import Ledger
-from fiveways.clock import micros
+from fiveways.clock import micros, micros_in, micros_of
 
 
 class Stage(StrEnum):
@@ -70,7 +70,7 @@ class Deliveries:
 
     def put_off(self, message: str, until: datetime, reason: str) -> None:
         """It failed, and is to be tried again, not before `until`."""
-        self._move(message, Stage.TRIED, reason, int(until.timestamp() * 1e6))
+        self._move(message, Stage.TRIED, reason, micros_of(until))
 
     def handled(self, message: str) -> None:
         """The handler has succeeded."""
@@ -102,7 +102,7 @@ class Deliveries:
 
     def forget(self, older_than: timedelta) -> int:
         """Remove what has been over for so long; how many."""
-        before = micros(self._clock) - older_than // timedelta(microseconds=1)
+        before = micros(self._clock) - micros_in(older_than)
         with self._file.transaction() as connection:
             gone = "DELETE FROM deliveries WHERE own = ? AND stage = ? AND at < ?"
             return connection.execute(gone, (self._mailbox, Stage.OVER, before)).rowcount

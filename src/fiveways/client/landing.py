@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,7 +35,7 @@ def sidecar(path: Path) -> Path:
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
     """Write a file of facts: whole or not at all, and durable."""
-    _replace(path, json.dumps(facts, indent=2, ensure_ascii=False).encode() + b"\n")
+    put(BytesIO(json.dumps(facts, indent=2, ensure_ascii=False).encode() + b"\n"), path)
 
 
 def put(content: IO[bytes], target: Path) -> None:
@@ -55,13 +56,3 @@ def settle(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    settle(path.parent)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 from fiveways.client.errors import LocalIdReused
 from fiveways.client.file import LedgerFile
 from fiveways.client.states import UNANSWERED, State, after
-from fiveways.clock import Clock, SystemClock, micros
+from fiveways.clock import Clock, SystemClock, micros, micros_in, micros_of, moment_of
 from fiveways.correlation import new_id
 
 MESSAGING = "messaging"
@@ -109,7 +109,7 @@ class Ledger:
             known = _one(connection, "method = ? AND own = ? AND local_id = ?", method, own, local_id)
             if known is None:
                 id_ = new_id()
-                expected = now + answer_within // timedelta(microseconds=1) if answer_within is not None else None
+                expected = now + micros_in(answer_within) if answer_within is not None else None
                 connection.execute(
                     "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (id_, method, party, own, local_id, workflow, correlation, label, digest, now, expected),
@@ -181,7 +181,7 @@ class Ledger:
 
     def overdue(self, now: datetime | None = None) -> list[Request]:
         """Requests whose answer has not come in time, the longest overdue first; `now` is the present unless said otherwise."""
-        at = micros(self.clock) if now is None else int(now.timestamp() * 1e6)
+        at = micros(self.clock) if now is None else micros_of(now)
         with self.file.transaction() as connection:
             late = f"{_QUERY} WHERE r.expected_by <= ? AND e.state IN ({_UNANSWERED}) ORDER BY r.expected_by"
             for request in _made(connection.execute(late, (at,)).fetchall()):
@@ -191,11 +191,11 @@ class Ledger:
     def history(self, request: str) -> list[tuple[datetime, str, State, str, str]]:
         """What happened to a request, in order: when, what, the state after it, code and reason."""
         rows = self.file.ask("SELECT at, happening, state, code, reason FROM events WHERE request = ? ORDER BY place", request)
-        return [(_moment(row["at"]), row["happening"], State(row["state"]), row["code"], row["reason"]) for row in rows]
+        return [(moment_of(row["at"]), row["happening"], State(row["state"]), row["code"], row["reason"]) for row in rows]
 
     def forget(self, before: datetime) -> int:
         """Remove requests that were opened before a moment and that nobody waits for; how many. Their local ids are free again."""
-        at = int(before.timestamp() * 1e6)
+        at = micros_of(before)
         with self.file.transaction() as connection:
             old = _made(connection.execute(f"{_QUERY} WHERE r.opened_at < ? AND e.state NOT IN ({_UNANSWERED})", (at,)).fetchall())
             for table, column in (
@@ -261,8 +261,8 @@ def _made(rows: list[sqlite3.Row]) -> list[Request]:
             workflow=row["workflow"],
             correlation=row["correlation"],
             label=row["label"],
-            opened_at=_moment(row["opened_at"]),
-            expected_by=_moment(row["expected_by"]) if row["expected_by"] is not None else None,
+            opened_at=moment_of(row["opened_at"]),
+            expected_by=moment_of(row["expected_by"]) if row["expected_by"] is not None else None,
             message_id=row["message_id"],
             state=State(row["state"]),
             code=row["code"],
@@ -270,7 +270,3 @@ def _made(rows: list[sqlite3.Row]) -> list[Request]:
         )
         for row in rows
     ]
-
-
-def _moment(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1e6, UTC)

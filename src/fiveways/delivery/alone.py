@@ -21,7 +21,7 @@ async def alone(group: GroupWriter, claim: Step, *steps: Step) -> list[Result]:
     It does not wait for the disk: a power cut may take it away. Raises StoreError.
     """
     if group.database.kind == "sqlite":
-        return await group.transact(claim, *steps, guarded=True, synced=False)
+        return await group.transact(claim, *steps, guarded=1, synced=False)
     results: list[Result] = []
     async with group.database.write() as connection:
         await connection.execute(_UNSYNCED)

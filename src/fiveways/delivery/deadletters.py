@@ -135,7 +135,7 @@ class DeadLetters:
         changed = {"target": target is not None, "body": body is not None}
         try:
             await self._do("delivery.mended", records.mend, before, reason, changed, (records.replace_content, row))
-        except BaseException:
+        except NoDeadLetter:  # where it is not known whether that was written, what is left over is removed when it is old
             if put is not None:
                 await self._deliveries.payloads.delete(put)
             raise
@@ -175,7 +175,7 @@ class DeadLetters:
         settle = self._witness(kind, before, reason, details)
         event = {"b_id": before.id, "b_at": micros(self._deliveries.clock), "b_by": self._account, "b_reason": reason}
         results = await self._group.transact(
-            (happening, event), *steps, guarded=True, settled=lambda results: settle(len(results) > 1)
+            (happening, event), *steps, guarded=1, settled=lambda results: settle(len(results) > 1)
         )
         if len(results) == 1:
             raise NoDeadLetter(f"delivery {before.id} is no dead letter any more")

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.postgresql import Insert
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_of
 from fiveways.correlation import new_id
 from fiveways.delivery import records
 from fiveways.store.bus import Bus
@@ -87,12 +87,12 @@ class Deliveries:
         row = {
             "v_id": name, "v_queue": queue, "v_key": name if key is None else key, "v_target": target,
             "v_content_type": content_type, "v_size": size, "v_body": small, "v_payload": ref, "v_correlation": correlation,
-            "v_at": now, "v_expires": records.NEVER if expires_at is None else moment(expires_at),
+            "v_at": now, "v_expires": records.NEVER if expires_at is None else micros_of(expires_at),
         }  # fmt: skip
         steps = (
             (condition, {**row, **(parameters or {})}),
             (records.begin_life, {"b_id": name, "b_by": self.node}),
-            (records.queue_up, {"b_id": name, "b_not_before": now if not_before is None else moment(not_before)}),
+            (records.queue_up, {"b_id": name, "b_not_before": now if not_before is None else micros_of(not_before)}),
         )
         return Promise(name, steps, ref)
 
@@ -123,7 +123,7 @@ class Deliveries:
         forgotten = 0
         while True:
             async with self.group.database.read() as connection:
-                asked = {"b_now": moment(before), "b_most": _AT_ONCE}
+                asked = {"b_now": micros_of(before), "b_most": _AT_ONCE}
                 ended = (await connection.execute(records.find_ended, asked)).all()
             for row in ended:
                 if row.payload is not None:
@@ -134,16 +134,6 @@ class Deliveries:
             forgotten += len(ids)
             if len(ids) < _AT_ONCE:
                 return forgotten
-
-
-def moment(at: datetime) -> int:
-    """A moment as tables have it: microseconds since the Unix epoch."""
-    return int(at.timestamp() * 1_000_000)
-
-
-def span(of: timedelta) -> int:
-    """A length of time in microseconds."""
-    return of // timedelta(microseconds=1)
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_in
 from fiveways.correlation import new_id
 from fiveways.delivery import records
 from fiveways.delivery.alone import alone
-from fiveways.delivery.engine import Step, span
+from fiveways.delivery.engine import Step
 from fiveways.delivery.states import State
 from fiveways.errors import FivewaysError
 from fiveways.store.group import GroupWriter, Result
@@ -60,7 +60,7 @@ class Holding:
         self._clock = clock
         self._names = {"b_queue": queue, "b_key": key}
         self._node = node
-        self._lease = span(lease)
+        self._lease = micros_in(lease)
         self.queue = queue
         self.key = key
         self.token = new_id()
@@ -145,7 +145,7 @@ class Holding:
         self.held = not results[-1].rowcount
 
     async def _write(self, *steps: Step) -> list[Result]:
-        results = await self._group.transact(self._fence(), *steps, guarded=True)
+        results = await self._group.transact(self._fence(), *steps, guarded=1)
         if len(results) == 1:
             raise LeaseLost(f"the lease of a key of {self.queue} ran out")
         return results

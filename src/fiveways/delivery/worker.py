@@ -14,13 +14,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
-from fiveways.clock import micros
+from fiveways.clock import micros, micros_in, moment_of
 from fiveways.delivery import records
 from fiveways.delivery.capacity import Limiter, Throttle
-from fiveways.delivery.engine import Deliveries, span, topic
+from fiveways.delivery.engine import Deliveries, topic
 from fiveways.delivery.holding import First, Holding, LeaseLost
 from fiveways.delivery.queue import Capacity, Delivery, GiveUp, Queue, Retry
 from fiveways.delivery.states import ENDED
@@ -146,9 +146,9 @@ class Worker:
             delivery = self._delivery(queue, holding, first)
             capacity = queue.capacity(delivery)
             if capacity is not None:
-                wait = await self._throttle.admit(capacity, holding.token, now + span(queue.lease))
+                wait = await self._throttle.admit(capacity, holding.token, now + micros_in(queue.lease))
                 if wait is not None:
-                    await holding.put_off(first, now + span(wait))
+                    await holding.put_off(first, now + micros_in(wait))
                     self._tell(queue, "throttled", first)
                     return
             try:
@@ -182,8 +182,8 @@ class Worker:
             self._tell(queue, "delivered", first)
             return
         now = micros(self._clock)
-        wait = span(max(queue.backoff(delivery.attempt), heed))
-        if delivery.attempt >= queue.attempts or now + wait - first.since > span(queue.patience):
+        wait = micros_in(max(queue.backoff(delivery.attempt), heed))
+        if delivery.attempt >= queue.attempts or now + wait - first.since > micros_in(queue.patience):
             await holding.give_up(first, f"after {_times(delivery.attempt)}: {reason}", block=queue.blocking)
             self._tell(queue, "dead", first)
         else:
@@ -235,7 +235,7 @@ class Worker:
             content_type=first.content_type,
             size=first.size,
             correlation=first.correlation,
-            at=datetime.fromtimestamp(first.at / 1e6, UTC),
+            at=moment_of(first.at),
             attempt=first.attempts + 1,
             content=lambda: self._deliveries.content(first.body, first.payload),
         )

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, bindparam, delete, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros, micros_in, micros_of, moment_of
 from fiveways.correlation import new_id
 from fiveways.errors import StoreError
 from fiveways.store.group import GroupWriter
@@ -150,14 +150,14 @@ class Duplicates:
         """
         claim = Claim(consumer, api, key, new_id())
         while True:
-            now = _micros(self._clock.now())
+            now = micros(self._clock)
             row = {
                 "v_consumer": consumer,
                 "v_api": api,
                 "v_key": key,
                 "v_owner": claim.owner,
-                "v_lease": now + _span(lease),
-                "v_expires": now + _span(max(lease, keep)),
+                "v_lease": now + micros_in(lease),
+                "v_expires": now + micros_in(max(lease, keep)),
                 "b_now": now,
             }
             if (await self._group.submit(_claim, row)).rowcount == 1:
@@ -168,7 +168,7 @@ class Duplicates:
 
     async def renew(self, claim: Claim, lease: timedelta) -> bool:
         """Lengthen the lease of a request that takes long; False if the claim is not the caller's any more."""
-        row = {**_of(claim), "v_lease": _micros(self._clock.now()) + _span(lease)}
+        row = {**_of(claim), "v_lease": micros(self._clock) + micros_in(lease)}
         return (await self._group.submit(_renew, row)).rowcount == 1
 
     async def complete(
@@ -191,7 +191,7 @@ class Duplicates:
             "v_headers": self._encode(text),
             "v_body": body,
             "v_payload": payload,
-            "v_expires": _micros(expires),
+            "v_expires": micros_of(expires),
         }
         if (await self._group.submit(_complete, row)).rowcount != 1:
             raise StoreError("the claim is not this request's any more")
@@ -203,7 +203,7 @@ class Duplicates:
     async def purge(self, now: datetime) -> list[str]:
         """Forget what has expired; the payloads that nobody refers to any more."""
         async with self._group.database.write() as connection:
-            gone = delete(duplicates).where(_c.expires <= _micros(now)).returning(_c.payload)
+            gone = delete(duplicates).where(_c.expires <= micros_of(now)).returning(_c.payload)
             return [payload for (payload,) in await connection.execute(gone) if payload is not None]
 
     async def _find(self, consumer: str, api: str, key: str, now: int) -> Beginning | None:
@@ -215,21 +215,9 @@ class Duplicates:
         if row.status is not None:
             headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._decode(row.headers)]
             answer = Answer(row.status, headers, row.body, row.payload)
-            return Answered(row.fingerprint, answer, _moment(row.expires))
-        return InFlight(_moment(row.lease)) if row.lease > now else Unknown(_moment(row.lease))
+            return Answered(row.fingerprint, answer, moment_of(row.expires))
+        return InFlight(moment_of(row.lease)) if row.lease > now else Unknown(moment_of(row.lease))
 
 
 def _of(claim: Claim) -> dict[str, str]:
     return {"b_consumer": claim.consumer, "b_api": claim.api, "b_key": claim.key, "b_owner": claim.owner}
-
-
-def _micros(moment: datetime) -> int:
-    return int(moment.timestamp() * 1e6)
-
-
-def _span(span: timedelta) -> int:
-    return int(span.total_seconds() * 1e6)
-
-
-def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros / 1e6, UTC)

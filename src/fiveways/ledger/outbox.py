@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_of, moment_of
 from fiveways.correlation import new_id
 from fiveways.store.bus import Bus
 from fiveways.store.database import Database
@@ -115,7 +115,7 @@ class Outbox:
     async def purge(self, before: datetime) -> int:
         """Remove events older than `before` that every consumer of their topic has read; how many."""
         read = select(func.min(outbox_consumers.c.position)).where(outbox_consumers.c.topic == outbox.c.topic).scalar_subquery()
-        old = outbox.c.at < int(before.timestamp() * 1e6)
+        old = outbox.c.at < micros_of(before)
         async with self._database.write() as connection:
             result = await connection.execute(delete(outbox).where(old, outbox.c.position <= func.coalesce(read, 2**62)))
             return int(result.rowcount)
@@ -139,10 +139,7 @@ class Outbox:
                 .order_by(outbox.c.position)
                 .limit(_AT_ONCE)
             )
-            return [
-                Event(row.position, row.topic, row.key, row.body, datetime.fromtimestamp(row.at / 1e6, UTC))
-                for row in await connection.execute(query)
-            ]
+            return [Event(row.position, row.topic, row.key, row.body, moment_of(row.at)) for row in await connection.execute(query)]
 
     async def _hold(self, consumer: str, topic: str, owner: str, done: int | None) -> bool:
         async with self._database.write() as connection:

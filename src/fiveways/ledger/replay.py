@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
+from fiveways.clock import micros_of
 from fiveways.store.group import GroupWriter
 from fiveways.store.tables import metadata
 
@@ -51,11 +52,11 @@ class ReplayGuard:
 
         Raises StoreError if the store cannot be written: what cannot be remembered must be refused.
         """
-        row = use(namespace, hashlib.sha256(value.encode()).digest(), int(until.timestamp() * 1e6))
+        row = use(namespace, hashlib.sha256(value.encode()).digest(), micros_of(until))
         return (await self._group.submit(claim, row)).rowcount == 1
 
     async def purge(self, now: datetime) -> int:
         """Forget what has expired; how many."""
         async with self._group.database.write() as connection:
-            result = await connection.execute(delete(replays).where(replays.c.until < int(now.timestamp() * 1e6)))
+            result = await connection.execute(delete(replays).where(replays.c.until < micros_of(now)))
             return int(result.rowcount)

@@ -11,7 +11,6 @@ from fiveways.clock import Clock, SystemClock, micros
 from fiveways.delivery.deadletters import DeadLetters, Inspected
 from fiveways.delivery.engine import Deliveries
 from fiveways.ledger.audit import AuditEvent, AuditLog
-from fiveways.ledger.audit.event import Provisional
 from fiveways.platform.desk import account, desk
 from fiveways.platform.foundation import node_name
 from fiveways.store.bus import LocalBus
@@ -54,6 +53,4 @@ class _Witness:
                 details=said,
             )
 
-        provisional = Provisional(event(""), event("NOT_DONE"))
-        self._audit.record(provisional)
-        return provisional.settle
+        return self._audit.attest(event(""), event("NOT_DONE"))

@@ -13,10 +13,11 @@ log = structlog.get_logger("fiveways.jobs")
 
 @dataclass(slots=True, frozen=True)
 class Job:
-    """Something to do every `every` seconds."""
+    """Something to do every so often."""
 
     name: str
-    every: float
+    every: float | Callable[[], float]
+    """Seconds; what is asked for them is asked each time, as a reload may change them."""
     run: Callable[[], Awaitable[object]]
 
 
@@ -40,7 +41,7 @@ class Jobs:
     @staticmethod
     async def _repeat(job: Job) -> None:
         while True:
-            await asyncio.sleep(job.every)
+            await asyncio.sleep(job.every() if callable(job.every) else job.every)
             try:
                 await job.run()
             except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from fiveways.errors import StoreError
@@ -18,8 +18,8 @@ except ImportError:
     raise StoreError("the NATS bus needs its client: pip install fiveways[nats]") from None
 
 log = logging.getLogger(__name__)
-_PATIENCE = 3.0
-"""Seconds for the first connection."""
+_PATIENCE = 3
+"""Seconds for the first connection, and for the end of one."""
 _ROOT = "fiveways.wake"
 _TOKEN = re.compile(r"[^A-Za-z0-9_.:-]")
 
@@ -40,7 +40,8 @@ class NatsBus:
             async with asyncio.timeout(_PATIENCE):
                 await client.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=1, error_cb=_note, no_echo=True)
                 await client.subscribe(f"{_ROOT}.>", cb=bus._received)
-                await client.flush(timeout=5)
+                for _ in range(2):  # the first question may overtake the subscription, which waits in the client; the second cannot
+                    await client.flush(timeout=_PATIENCE)
         except (OSError, TimeoutError, nats.errors.Error) as error:
             await client.close()
             raise StoreError(f"NATS cannot be reached: {type(error).__name__}") from None
@@ -59,8 +60,10 @@ class NatsBus:
         return self._local.subscribe(prefix)
 
     async def close(self) -> None:
-        """Close the connection."""
-        await self._client.close()
+        """Close the connection; one that does not end is let go of, as nothing is lost with it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._client.close()
 
     async def _received(self, message: Any) -> None:
         topic = (message.headers or {}).get("topic") or message.subject.removeprefix(f"{_ROOT}.")

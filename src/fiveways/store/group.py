@@ -76,8 +76,8 @@ class Write:
     """One submission: steps that are kept together or not at all.
 
     `guarded`: so many steps at the beginning are claims; where one touches no row, nothing that follows it is done, and the results
-    end with it. `settled` is
-    told what was done, where the group is written and before its sources are asked. `synced`: on disk when it is told of.
+    end with it. `settled` is told what was done, where the group is written and before its sources are asked. `synced`: on disk
+    when it is told of.
     """
 
     __slots__ = ("future", "guarded", "settled", "steps", "synced")
@@ -187,11 +187,10 @@ class GroupWriter:
         """Write several statements, in order and all or none; returns what each came to once all are durable.
 
         `guarded`: so many at the beginning are claims. Where one touches no row nothing else is done, and its result is the last.
-        `settled`
-        is told what was done, in time for an audit event in the same commit to say so (`Provisional`); called where the group is
-        written, it must do no more than note it. `synced=False`, for what a power cut may take away: it returns once all is
-        committed, which every process sees and a crash of this one does not undo, and all is on disk with the next group that is
-        synced, a moment later.
+        `settled` is told what was done, in time for an audit event in the same commit to say so (`AuditLog.attest`); called where
+        the group is written, it must do no more than note it. `synced=False`, for what a power cut may take away: it returns once
+        all is committed, which every process sees and a crash of this one does not undo, and all is on disk with the next group
+        that is synced, a moment later.
         """
         while len(self._queue) >= self._limit:
             await self.room()

@@ -119,6 +119,8 @@ class FolderPayloads:
                 os.link(temporary, path)  # unlike a rename, never over another payload
                 break
             except FileNotFoundError:  # the first payload of its day
+                if not temporary.exists():  # a purge has taken what came in too slowly
+                    raise
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 _sync(self._folder)
         temporary.unlink()

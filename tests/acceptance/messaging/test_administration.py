@@ -280,8 +280,13 @@ def test_the_operator_administers_beside_the_running_platform(served: Served, me
     listed = json.loads(administer(served, "mailbox", "list", "--json").stdout)
     assert {each["id"]: each["declared_in"] for each in listed}.items() >= {"ALICE": "file", "OPERATED": "store"}.items()
     assert "[Operated]" in administer(served, "mailbox", "list").stdout
-    changed = administer(served, "mailbox", "change", "OPERATED", "--generate", "--json", MESH_KEY="TestKey")
-    password = json.loads(changed.stdout)["password"]
+    said = ("--deduplicate", "1d", "--takes-at-once", "5", "--collects-every", "5m")
+    changed = administer(served, "mailbox", "change", "OPERATED", "--generate", "--json", *said, MESH_KEY="TestKey")
+    shown = json.loads(changed.stdout)
+    password = shown["password"]
+    assert (shown["deduplicate"], shown["collects_every"], shown["takes"]) == ("1d", "5m", {"at_once": 5})
+    rated = administer(served, "mailbox", "change", "OPERATED", "--takes-rate", "30/min", "--json")
+    assert json.loads(rated.stdout)["takes"] == {"at_once": 5, "rate": "30/min"}
     within(2, lambda: mesh("OPERATED", password).handshake())
     assert administer(served, "workflow", "add", "BY_OPERATOR", "--to", "OPERATED").returncode == 0
     within(2, lambda: mesh("ALICE").send_message("OPERATED", b"x", workflow_id="BY_OPERATOR"))
@@ -293,7 +298,7 @@ def test_the_operator_administers_beside_the_running_platform(served: Served, me
     assert administer(served, "mailbox", "remove", "OPERATED").returncode == 0
     told = [event for event in served.events() if event.get("details", {}).get("by") == "operator"]
     assert [event["kind"] for event in told] == [
-        "mailbox.added", "mailbox.changed", "workflow.added", "workflow.removed", "mailbox.removed",
+        "mailbox.added", "mailbox.changed", "mailbox.changed", "workflow.added", "workflow.removed", "mailbox.removed",
     ]  # fmt: skip
     assert all(event["details"]["account"] for event in told)
     assert password not in json.dumps(served.events())

@@ -129,6 +129,8 @@ def _seconds(first: str, second: str) -> float:
 def test_a_workflow_registered_while_running_has_it_all_too(served: Served, mesh: Open) -> None:
     said = ("--from", "WARD", "--to", "SURGERY", "--undelivered-after", "1s", "--told", "DESK", "--worked-by", "Bed desk")
     shown = json.loads(command(served, "workflow", "add", "BEDS", *said, "--acknowledged-by", "LETTER_ACK", "--json"))
+    fhir = json.loads(command(served, "workflow", "add", "BUNDLES", "--payload", "fhir-message", "--json"))
+    assert fhir["payload"] == "fhir-message"
     assert shown["failures"] == {"told": ["DESK"], "worked_by": "Bed desk"}
     assert (shown["undelivered_after"], shown["acknowledged_by"]) == ("1s", "LETTER_ACK")
     listed = command(served, "workflow", "list")

@@ -201,6 +201,19 @@ async def test_what_a_killed_process_left_is_purged_after_a_day(tmp_path: Path) 
     assert not left.exists()
 
 
+async def test_what_is_purged_while_it_comes_in_is_a_store_error(tmp_path: Path) -> None:
+    store = FolderPayloads.at(tmp_path)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"half"
+        assert await store.purge(datetime.now(UTC) + timedelta(days=2)) == 1
+        yield b"and half"
+
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreError):
+            await store.put(content())
+
+
 async def test_a_folder_that_fails_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         open_payloads("file:///proc/nowhere")

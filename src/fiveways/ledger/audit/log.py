@@ -11,6 +11,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import case, null
 from sqlalchemy.dialects.postgresql import insert
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_of
 from fiveways.errors import StoreError
 from fiveways.ledger.audit.chain import GENESIS, Head, Line, Removal, Segment, digest_of, hash_event, prefix, sign_line
 from fiveways.ledger.audit.event import AuditEvent, Provisional, encode
@@ -132,6 +133,15 @@ class AuditLog:
         self._accepted[0] += 1
         self._group.soon()
 
+    def attest(self, done: AuditEvent, otherwise: AuditEvent) -> Callable[[bool], None]:
+        """Append an event that is to be durable with the write it tells of (`GroupWriter.transact(…, settled=…)`).
+
+        What this returns is to be told there whether the write was made; where it was not, the event is `otherwise`.
+        """
+        provisional = Provisional(done, otherwise)
+        self.record(provisional)
+        return provisional.settle
+
     async def durable(self, event: AuditEvent) -> None:
         """Append `event` and return once it is durable.
 
@@ -167,7 +177,7 @@ class AuditLog:
         lines, _, fault = await asyncio.to_thread(read_segments, self._files.folder, self.chain, self._key.public_key())
         if fault is not None:
             raise StoreError(f"nothing is removed while {fault}")
-        moment = int(older_than.timestamp() * 1e6)
+        moment = micros_of(older_than)
         found = expired(lines, moment, self._durable)
         if found is None:  # but a run before may not have come to the end
             return await remove(database, self.chain, max((line.last for line in lines if isinstance(line, Removal)), default=0))

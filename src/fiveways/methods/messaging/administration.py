@@ -21,7 +21,6 @@ from fiveways.correlation import new_id
 from fiveways.deployment.settings import Settings, format_duration
 from fiveways.errors import Conflict, Fault, InvalidValue, NotFound
 from fiveways.ledger.audit import AuditEvent, AuditLog
-from fiveways.ledger.audit.event import Provisional
 from fiveways.methods.messaging.directory import Directory, Mailbox, MailboxId, Workflow, WorkflowId, WorkflowSettings
 from fiveways.methods.messaging.registry import Entry, Registry
 from fiveways.methods.messaging.registry_entries import RegisteredMailbox, RegisteredWorkflow
@@ -211,12 +210,9 @@ class Administration:
         event = AuditEvent(at=micros(self._clock), kind=f"{kind}.{what}", id=by.message_id or new_id(), details=told)
         otherwise = msgspec.structs.replace(event, kind=f"{kind}.not_{what}")
 
-        def attest() -> Callable[[bool], None]:
-            provisional = Provisional(event, otherwise)
-            self._audit.record(provisional)
-            return provisional.settle
-
-        return await self._registry.write(kind, id_, content, password, seen=seen, attest=attest)
+        return await self._registry.write(
+            kind, id_, content, password, seen=seen, attest=lambda: self._audit.attest(event, otherwise)
+        )
 
     # --- rules -------------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from fiveways.fhir.messaging import NotAMessage, require_message
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.mesh.content import NotGzip, decompressed
 from fiveways.methods.messaging.reports import Refused
+from fiveways.store.payloads import pieces
 
 Check = Callable[[bytes | AsyncIterator[bytes], str], Awaitable[Refused | None]]
 """Looks at content, given with its encoding ('' or 'gzip'); why it is refused, or None. Raises Overloaded."""
@@ -53,7 +54,7 @@ class FhirMessages:
         found = bytearray()
         async with AsyncExitStack() as turn:
             try:
-                async for piece in decompressed(content) if encoding else _pieces(content):
+                async for piece in decompressed(content) if encoding else pieces(content):
                     if len(found) <= _SMALL < len(found) + len(piece):
                         await turn.enter_async_context(self._turn())
                     found += piece
@@ -86,14 +87,6 @@ async def _require(content: bytearray) -> None:
         await asyncio.to_thread(require_message, content)
     else:
         require_message(content)
-
-
-async def _pieces(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if isinstance(content, bytes):
-        yield content
-        return
-    async for piece in content:
-        yield piece
 
 
 def _not_a_message(why: str) -> Refused:

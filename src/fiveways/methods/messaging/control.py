@@ -12,7 +12,7 @@ from fiveways.ledger.replay import replays
 from fiveways.methods.messaging import records, repeats
 from fiveways.methods.messaging.records import inbox, message_events, messages
 from fiveways.methods.messaging.reports import Report
-from fiveways.methods.messaging.service import Messaging, new_id
+from fiveways.methods.messaging.service import Messaging
 from fiveways.methods.messaging.states import PLACE, State
 from fiveways.methods.messaging.trials import Trials
 
@@ -58,9 +58,7 @@ class Control:
 
     async def report(self, report: Report) -> str:
         """Put a report into an inbox; its id."""
-        now = micros(self._clock)
-        id_ = new_id(now)
-        await self._group.transact(*report.steps(id_, now))
+        id_ = await self._messaging.report(report)
         self._messaging.recount()
         return id_
 

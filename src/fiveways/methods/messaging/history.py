@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import BindParameter, Integer, Select, Text, bindparam, exists, select
 
 from fiveways.ledger.ledger import Ledger
+from fiveways.methods.messaging.ids import first_id
 from fiveways.methods.messaging.records import Message, message_events, messages, messages_of, with_life
-from fiveways.methods.messaging.service import first_id
 from fiveways.methods.messaging.states import PLACE, State
 
 FIRST, LAST = "", "~"

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, ColumnElement, Integer, Select, Text, and_, bindparam, exists, func, or_, select
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_in
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.records import inbox, message_events, messages
 from fiveways.methods.messaging.states import PLACE, State
@@ -125,7 +125,7 @@ class Overdue:
             await self._each(deadlines, within, end)
 
     async def _each(self, deadlines: Deadlines, within: timedelta, end: Callable[[list[Any]], Awaitable[bool]]) -> None:
-        before = micros(self._clock) - within // timedelta(microseconds=1)
+        before = micros(self._clock) - micros_in(within)
         behind = self._looked.get(within, 0)
         until = await self._came_before(before, behind)
         question, named = deadlines.question(within)

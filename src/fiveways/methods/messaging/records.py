@@ -199,10 +199,11 @@ class Listing(msgspec.Struct):
 
 _id: BindParameter[str] = bindparam("b_id", type_=Text)
 _mailbox: BindParameter[str] = bindparam("b_mailbox", type_=Text)
-_chunk = insert_new(message_chunks)
-_chunks_here = select(func.count()).select_from(message_chunks).where(message_chunks.c.message == _id).scalar_subquery()
+count_chunks = select(func.count()).select_from(message_chunks).where(message_chunks.c.message == _id)
+_chunks_here = count_chunks.scalar_subquery()
 _arrived = exists().where(and_(message_events.c.message == _id, message_events.c.place >= PLACE[State.ACCEPTED]))
 _complete = and_(messages.c.id == _id, messages.c.chunks == _chunks_here, ~_arrived)
+_all_here = exists().where(messages.c.id == _id, messages.c.chunks <= _chunks_here)
 
 add_message = insert(messages)
 add_event = insert(message_events)
@@ -214,13 +215,21 @@ hold_upload = update(messages).where(messages.c.id == _id).values(chunks=message
 turns, and one sees both; nodes that receive its last chunk twice do, and one sees that it is whole; so do one that receives it and
 one that gives the upload up. Each statement that follows looks for itself whether the upload goes on: what was read along
 with the claim may be what was there before the wait for it (PostgreSQL)."""
-put_chunk = _chunk.from_select(
-    ["message", "number", "size", "sha256", "body", "payload"],
-    select(*(bindparam(f"v_{column.name}", type_=column.type) for column in message_chunks.columns)).where(~_arrived),
-).on_conflict_do_update(
-    index_elements=[message_chunks.c.message, message_chunks.c.number],
-    set_={name: _chunk.excluded[name] for name in ("size", "sha256", "body", "payload")},
-)
+
+
+def _put_chunk(*conditions: ColumnElement[bool]) -> postgresql.Insert:
+    chunk = select(*(bindparam(f"v_{column.name}", type_=column.type) for column in message_chunks.columns)).where(*conditions)
+    put = insert_new(message_chunks).from_select(message_chunks.columns.keys(), chunk)
+    return put.on_conflict_do_update(
+        index_elements=[message_chunks.c.message, message_chunks.c.number],
+        set_={name: put.excluded[name] for name in ("size", "sha256", "body", "payload")},
+    )
+
+
+put_chunk = _put_chunk(~_arrived)
+"""A chunk, in the place of one that was there; nothing where the message has arrived."""
+put_chunk_unless_whole = _put_chunk(~_arrived, ~_all_here)
+"""The same; nothing where all chunks are there, whether or not the message has arrived."""
 deliver_if_whole = insert_new(inbox).from_select(
     ["mailbox", "message", "workflow"], select(messages.c.recipient, messages.c.id, messages.c.workflow).where(_complete)
 )
@@ -331,6 +340,11 @@ find_removed = (
     .limit(_most)
 )
 """Chunks of messages that are not there any more, of ids before one: their payloads are still to be removed."""
+
+
+def event_row(message: str, state: State, at: int, code: str = "", reason: str = "") -> dict[str, Any]:
+    """A row of `add_event`. `at`: microseconds since the Unix epoch."""
+    return {"message": message, "place": PLACE[state], "state": state.value, "at": at, "code": code, "reason": reason}
 
 
 def messages_of(rows: list[tuple[Any, ...]]) -> list[Message]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from fiveways.clock import micros_in
 from fiveways.ledger import replay
 from fiveways.methods.messaging.records import Draft
 from fiveways.methods.messaging.refusals import LocalIdUsed
@@ -24,7 +25,7 @@ _DIGEST = 16
 
 def once(draft: Draft, chunk: Mapping[str, Any], id_: str, at: int, within: timedelta) -> tuple[Writing, dict[str, Any]]:
     """The claim on a sender's local id, for the message `id_` taken in `at` (microseconds since the Unix epoch)."""
-    until = at + within // timedelta(microseconds=1)
+    until = at + micros_in(within)
     return replay.claim, replay.use(NAMESPACE, _key(draft), until, _fingerprint(draft, chunk) + id_.encode())
 
 

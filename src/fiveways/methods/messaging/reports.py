@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from fiveways.clock import micros_in
 from fiveways.methods.messaging import records
+from fiveways.methods.messaging.posting import Step
 from fiveways.methods.messaging.records import Details, Draft, Message
-from fiveways.methods.messaging.states import PLACE, State
-from fiveways.store.group import Writing
+from fiveways.methods.messaging.states import State
 
 NOT_COLLECTED = "14"
 """MESH's code for a message that nobody collected in time."""
@@ -30,18 +30,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     details: Details
     correlation: str = ""
 
-    def steps(self, id_: str, at: int) -> list[tuple[Writing, Mapping[str, Any]]]:
+    def steps(self, id_: str, at: int) -> list[Step]:
         """The rows of the report, to be written in the transaction of what it tells of. `at`: microseconds since the Unix epoch."""
         message = {
             "id": id_, "sender": "", "recipient": self.recipient, "workflow": self.workflow, "local_id": self.local_id,
             "kind": "REPORT", "chunks": 0, "at": at, "correlation": self.correlation, "details": msgspec.json.encode(self.details),
         }  # fmt: skip
-        accepted = State.ACCEPTED
-        event = {"message": id_, "place": PLACE[accepted], "state": accepted.value, "at": at, "code": self.code}
         waiting = {"v_mailbox": self.recipient, "v_message": id_, "v_workflow": self.workflow}
         return [
             (records.add_message, message),
-            (records.add_event, {**event, "reason": self.reason}),
+            (records.add_event, records.event_row(id_, State.ACCEPTED, at, self.code, self.reason)),
             (records.add_to_inbox, waiting),
         ]
 
@@ -82,7 +80,7 @@ def non_delivery(subject: str, linked: str) -> Details:
 
 def in_words(span: timedelta) -> str:
     """A length of time as reports say it: `5 days`, `90 minutes`, `1 second`."""
-    microseconds = span // timedelta(microseconds=1)
+    microseconds = micros_in(span)
     for unit, length in _UNITS.items():
         number, rest = divmod(microseconds, length)
         if number and not rest:

@@ -6,31 +6,31 @@ Every call writes, or asks, in one submission to the store, together with the cl
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import Select
 
 from fiveways.clock import Clock, micros
-from fiveways.errors import Fault, StoreError
+from fiveways.errors import Fault
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records, repeats
 from fiveways.methods.messaging.checks import Check
 from fiveways.methods.messaging.collecting import CollectTimes
+from fiveways.methods.messaging.contents import Contents, passed
 from fiveways.methods.messaging.counts import InboxCounts
+from fiveways.methods.messaging.failures import ending, was_refused
+from fiveways.methods.messaging.ids import Ids, new_id
+from fiveways.methods.messaging.posting import Completing, Posting, Step
 from fiveways.methods.messaging.records import Chunk, Draft, Listing, Message, Sent
 from fiveways.methods.messaging.refusals import Empty, EncodingChanged, Gone, NotYours, Reused, TooManyChunks, Unknown, Whole
-from fiveways.methods.messaging.refused import ending, passed, was_refused
-from fiveways.methods.messaging.reports import Refused
-from fiveways.methods.messaging.states import COLLECTABLE, PLACE, State, after
+from fiveways.methods.messaging.reports import Refused, Report
+from fiveways.methods.messaging.states import COLLECTABLE, State, after
 from fiveways.methods.messaging.uploads import CheckedUploads
 from fiveways.methods.messaging.webhook import Arrivals
 from fiveways.store.group import Result, Settled, Writing
-from fiveways.store.payloads import keep, pieces, verified
 
 Claim = tuple[Writing, Mapping[str, Any]]
 """A write that must touch a row, or nothing is done (`GroupWriter.transact`)."""
@@ -38,8 +38,6 @@ Attest = Callable[[], Callable[[bool], None]] | None
 """Called just before a write: it records the audit event that is to be durable with it (`Interaction.attest`)."""
 Made = Callable[[list[Result]], bool]
 """Whether the results of a submission are those of what was to be done."""
-Step = tuple[Writing, Mapping[str, Any] | Sequence[Mapping[str, Any]]]
-
 
 LARGEST = 20 * 10**9
 """Bytes of a message, all its chunks together, where nothing else is declared."""
@@ -65,15 +63,14 @@ class Messaging:
         self._ledger = ledger
         self._checks = checks
         self._told = told
-        self._checked_uploads = CheckedUploads(ledger, clock, told, arrivals)
-        self._arrivals = arrivals
         self._collected = collected
-        self._largest = largest
         self._group = ledger.group
         self._clock = clock
+        self._ids = Ids(clock)
+        self._contents = Contents(ledger.payloads, largest)
+        self._posting = Posting(ledger.group, arrivals)
+        self._checked_uploads = CheckedUploads(self._group, self._contents, self._posting, self._ids, clock, told)
         self._counts = InboxCounts(ledger.group, clock)
-        self._newest = 0
-        """The moment of the newest id: no two of this process have the same."""
 
     # --- sending ---------------------------------------------------------------------------------------------------------
 
@@ -92,13 +89,13 @@ class Messaging:
         Raises LocalIdUsed where another message has that local id. `refused`: why it is not delivered, where that is known;
         what its workflow asks of content may refuse it too. Its sender is answered all the same, and told in a report.
         """
-        now = self._now()
+        now = self._ids.now()
         id_ = new_id(now)
         if refused is None:
-            chunk = await self._kept(id_, 1, body)
+            chunk = await self._contents.kept(id_, 1, body)
             if draft.chunks == 1 and (check := self._checks(draft.workflow)) is not None:
                 refused = await self._looked_at(check, draft, chunk)
-        elif not (chunk := await passed(id_, body))["size"]:
+        elif not (chunk := await passed(id_, 1, body))["size"]:
             raise Empty("A message without content is none")
         row = {
             "id": id_, "sender": draft.sender, "recipient": draft.recipient, "workflow": draft.workflow, "local_id": draft.local_id,
@@ -106,9 +103,9 @@ class Messaging:
             "details": msgspec.json.encode(draft.details),
         }  # fmt: skip
         state = after(None, "send" if draft.chunks == 1 else "begin")
-        steps: list[Step] = [(records.add_message, row), (records.add_event, _event(id_, state, now))]
+        steps: list[Step] = [(records.add_message, row), (records.add_event, records.event_row(id_, state, now))]
         if refused is not None:
-            steps += ending(draft, id_, state, refused, self._told(draft.workflow), self._new_id, now)
+            steps += ending(draft, id_, state, refused, self._told(draft.workflow), self._ids.new, now)
         else:
             steps.append((records.add_chunk, chunk))
             if state is State.ACCEPTED:
@@ -117,13 +114,13 @@ class Messaging:
         try:
             results = await self._transact(claim, *steps, attest=attest, once=once)
         except Reused:
-            await self._drop(chunk)
+            await self._contents.drop(chunk)
             raise
         if len(results) < len(steps):
-            await self._drop(chunk)
+            await self._contents.drop(chunk)
             return Sent(await repeats.first(self._group, draft, chunk), repeated=True)
         if refused is not None:
-            await self._drop(chunk)
+            await self._contents.drop(chunk)
             self._counts.add(draft.sender, 1)
         elif state is State.ACCEPTED:
             self._counts.add(draft.recipient, 1)
@@ -155,12 +152,12 @@ class Messaging:
         if message.sender != sender:
             raise NotYours("Only its sender may add to a message")
         if was_refused(message):
-            await passed(message_id, body)
+            await passed(message_id, number, body)
             return message.state
         if message.state is State.ERROR:
             raise Gone("The upload was given up")
         if message.state is not State.UPLOADING:
-            if once and await self._has(message_id, number, body):
+            if once and await self._has(await passed(message_id, number, body)):
                 return message.state
             raise Whole("The message is whole")
         if number > message.chunks or total != message.chunks or message.kind != "DATA":
@@ -168,40 +165,36 @@ class Messaging:
         if encoding != message.details.content_encoding:
             raise EncodingChanged("The content encoding of a message cannot change")
         before = int(sizes.rows[0][0])
-        chunk = await self._kept(message_id, number, body, before)
+        chunk = await self._contents.kept(message_id, number, body, before)
         check = self._checks(message.workflow)
         if check is not None:
             return await self._add_to_checked(message, chunk, check)
         now = micros(self._clock)
-        arrivals = self._arrivals
-        told = await arrivals.when_whole(message, now, before + chunk["size"]) if arrivals is not None else []
-        results = await self._group.transact(
+        results = await self._posting.transact(
             (records.hold_upload, {"b_id": message_id}),
             (records.find_chunk, {"b_id": message_id, "b_number": number}),
             (records.put_chunk, {"b_id": message_id, **{f"v_{name}": value for name, value in chunk.items()}}),
             (records.deliver_if_whole, {"b_id": message_id}),
             (records.accept_if_whole, {"b_id": message_id, "b_at": now}),
-            *told,
             guarded=1,
             settled=_settling(attest, _chunk_taken),
+            completing=Completing(message, now, before + chunk["size"]),
         )
         if not _chunk_taken(results):
-            await self._drop(chunk)
+            await self._contents.drop(chunk)
             raise Whole("The message is whole")
         for replaced in results[1].rows:
-            await self._drop({"payload": Chunk(*replaced).payload})
+            await self._contents.drop(Chunk(*replaced))
         if not results[4].rowcount:
             return State.UPLOADING
         self._counts.add(message.recipient, 1)
-        if arrivals is not None and told:
-            arrivals.wake()
         return State.ACCEPTED
 
     async def _add_to_checked(self, message: Message, chunk: dict[str, Any], check: Check) -> State:
         """Take a chunk in of a message that nobody may see before its content was looked at."""
         if not await self._checked_uploads.put(message, chunk):
             return State.UPLOADING
-        state, ended = await self._checked_uploads.end(message, check, self._new_id)
+        state, ended = await self._checked_uploads.end(message, check)
         if ended:
             self._counts.add(message.recipient if state is State.ACCEPTED else message.sender, 1)
         return state
@@ -211,7 +204,7 @@ class Messaging:
         try:
             return await check(content, draft.details.content_encoding)
         except Fault:
-            await self._drop(chunk)
+            await self._contents.drop(chunk)
             raise
 
     # --- collecting ------------------------------------------------------------------------------------------------------
@@ -261,12 +254,7 @@ class Messaging:
 
     def content(self, chunk: Chunk) -> bytes | AsyncIterator[bytes]:
         """The bytes of a chunk. Raises StoreError, before the last of them, where they are not those that were taken in."""
-        if chunk.payload is not None:
-            return verified(self._ledger.payloads.open(chunk.payload), chunk.sha256)
-        body = chunk.body or b""
-        if hashlib.sha256(body).hexdigest() != chunk.sha256:
-            raise StoreError("a chunk is not what was put into the store")
-        return body
+        return self._contents.open(chunk)
 
     async def acknowledge(self, mailbox: str, message_id: str, claim: Claim | None, attest: Attest = None) -> Message:
         """Its recipient has it: it leaves the inbox. Doing so again changes nothing. Gone, where its life has ended otherwise."""
@@ -306,6 +294,13 @@ class Messaging:
         """How many messages wait in an inbox, as it was counted not long ago (`InboxCounts`)."""
         return await self._counts.of(mailbox)
 
+    async def report(self, report: Report) -> str:
+        """Put a report into an inbox; its id."""
+        id_ = self._ids.new()
+        await self._posting.transact(*report.steps(id_, micros(self._clock)))
+        self._counts.add(report.recipient, 1)
+        return id_
+
     def recount(self) -> None:
         """Forget what inboxes were counted to hold: a tester has changed it."""
         self._counts.forget()
@@ -315,18 +310,10 @@ class Messaging:
         for payload in await records.forget(self._ledger.database, mailbox):
             await self._ledger.payloads.delete(payload)
         if mailbox is None:
-            self._newest = 0  # the sandbox's clock may have been put back
+            self._ids.forget()  # the sandbox's clock may have been put back
         self.recount()
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
-
-    def _now(self) -> int:
-        """The present in microseconds; another each time, as ids of this process are."""
-        self._newest = max(micros(self._clock), self._newest + 1)
-        return self._newest
-
-    def _new_id(self) -> str:
-        return new_id(self._now())
 
     async def _ask(self, claim: Claim | None, *steps: Step) -> list[Result]:
         """Ask, with the claim first: that is seen by every process when this returns, and on disk a moment later."""
@@ -336,6 +323,12 @@ class Messaging:
         if not results[0].rowcount:
             raise Reused
         return results
+
+    async def _has(self, chunk: Mapping[str, Any]) -> bool:
+        """Whether this is what the message's chunk of that number has in it."""
+        asked = {"b_id": chunk["message"], "b_number": chunk["number"]}
+        found = (await self._ask(None, (records.find_chunk, asked)))[0].rows
+        return bool(found) and Chunk(*found[0]).sha256 == chunk["sha256"]
 
     async def _transact(
         self,
@@ -348,43 +341,12 @@ class Messaging:
         """Write and ask, with the claims first; the results end with `once` where that was claimed before. `made`: whether what is
         attested came to be, where the claims held."""
         claims = [each for each in (claim, once) if each is not None]
-        arrivals = self._arrivals
-        told = await arrivals.of(steps) if arrivals is not None else []
-        whole = len(claims) + len(steps) + len(told)
-        settled = _settling(attest, lambda results: len(results) == whole and made(results[: whole - len(told)]))
-        results = await self._group.transact(*claims, *steps, *told, guarded=len(claims), settled=settled)
+        whole = len(claims) + len(steps)
+        settled = _settling(attest, lambda results: len(results) == whole and made(results))
+        results = await self._posting.transact(*claims, *steps, guarded=len(claims), settled=settled)
         if claim is not None and not results[0].rowcount:
             raise Reused
-        if arrivals is not None and told:
-            arrivals.wake()
-        return results[: whole - len(told)]
-
-    async def _has(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes) -> bool:
-        """Whether this is what the message's chunk has in it."""
-        sha256 = hashlib.sha256()
-        async for piece in pieces(body):
-            sha256.update(piece)
-        found = (await self._ask(None, (records.find_chunk, {"b_id": message_id, "b_number": number})))[0].rows
-        return bool(found) and Chunk(*found[0]).sha256 == sha256.hexdigest()
-
-    async def _kept(self, message_id: str, number: int, body: AsyncIterable[bytes] | bytes, before: int = 0) -> dict[str, Any]:
-        """A row for a chunk; where it is large, its bytes are in the payload store by now. `before`: bytes of the others."""
-        kept = await keep(self._ledger.payloads, body, limit=self._largest - before)
-        if kept == b"":
-            raise Empty("A message without content is none")
-        row = {"message": message_id, "number": number}
-        if isinstance(kept, bytes):
-            return {**row, "size": len(kept), "sha256": hashlib.sha256(kept).hexdigest(), "body": kept, "payload": None}
-        return {**row, "size": kept.size, "sha256": kept.sha256, "body": None, "payload": kept.ref}
-
-    async def _drop(self, chunk: Mapping[str, Any]) -> None:
-        """Remove the payload of a chunk that was not taken in.
-
-        Only where the store has said so: where a sender goes away at its commit, or the connection is lost, it may have been. What
-        is left then is removed when it is old (`Foundation.sweep`).
-        """
-        if chunk["payload"] is not None:
-            await self._ledger.payloads.delete(chunk["payload"])
+        return results
 
 
 def _settling(attest: Attest, made: Made) -> Settled | None:
@@ -403,17 +365,3 @@ def _is_acknowledged(found: Result, mailbox: str) -> bool:
 def _chunk_taken(results: list[Result]) -> bool:
     """Whether the upload was still going on when its chunk came to be written (`add_chunk`)."""
     return len(results) > 1 and results[2].rowcount > 0
-
-
-def _event(message: str, state: State, at: int) -> dict[str, Any]:
-    return {"message": message, "place": PLACE[state], "state": state.value, "at": at, "code": "", "reason": ""}
-
-
-def new_id(at: int) -> str:
-    """A message id in MESH's form: the moment to the microsecond, and 24 random bits."""
-    return f"{first_id(at)}_{secrets.token_hex(3).upper()}"
-
-
-def first_id(at: int) -> str:
-    """What comes before every id of a message from `at` (microseconds since the Unix epoch) on, and after all from before it."""
-    return f"{datetime.fromtimestamp(at // 10**6, UTC):%Y%m%d%H%M%S}{at % 10**6:06}"

@@ -11,57 +11,51 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Integer, Text, bindparam, delete, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, bindparam, delete, select
 
 from fiveways.clock import Clock, micros
 from fiveways.errors import StoreError
-from fiveways.ledger.ledger import Ledger
 from fiveways.methods.messaging import records
 from fiveways.methods.messaging.checks import Check
-from fiveways.methods.messaging.records import Chunk, Message, message_chunks, message_events, messages
+from fiveways.methods.messaging.contents import Contents
+from fiveways.methods.messaging.failures import ending, was_refused
+from fiveways.methods.messaging.ids import Ids
+from fiveways.methods.messaging.posting import Completing, Posting
+from fiveways.methods.messaging.records import Chunk, Message, message_chunks
 from fiveways.methods.messaging.refusals import Gone, Whole
-from fiveways.methods.messaging.refused import ending, was_refused
 from fiveways.methods.messaging.reports import Refused
-from fiveways.methods.messaging.states import PLACE, State
-from fiveways.methods.messaging.webhook import Arrivals
-from fiveways.store.payloads import verified
+from fiveways.methods.messaging.states import State
+from fiveways.store.group import GroupWriter
+from fiveways.store.payloads import pieces
 
 _id = bindparam("b_id", type_=Text)
-_content = ("size", "sha256", "body", "payload")
-_count = select(func.count()).select_from(message_chunks).where(message_chunks.c.message == _id)
-_ended = exists().where(message_events.c.message == _id, message_events.c.place >= PLACE[State.ACCEPTED])
-_whole = exists().where(messages.c.id == _id, messages.c.chunks <= _count.scalar_subquery())
-_put = insert(message_chunks).from_select(
-    ["message", "number", *_content],
-    select(*(bindparam(f"v_{column.name}", type_=column.type) for column in message_chunks.columns)).where(~_ended, ~_whole),
-)
-put_unless_whole = _put.on_conflict_do_update(
-    index_elements=[message_chunks.c.message, message_chunks.c.number],
-    set_={name: _put.excluded[name] for name in _content},
-)
-"""A chunk, in the place of one that was there; nothing where the message is whole. Behind `records.hold_upload`."""
 _remove_small = delete(message_chunks).where(message_chunks.c.message == _id, message_chunks.c.payload.is_(None))
 _large = (
-    select(message_chunks.c.number, message_chunks.c.payload)
+    select(*(message_chunks.c[name] for name in Chunk.__struct_fields__))
     .where(message_chunks.c.message == _id, message_chunks.c.payload.is_not(None))
     .order_by(message_chunks.c.number)
-)
-_find = select(*(message_chunks.c[name] for name in ("number", *_content))).where(
-    message_chunks.c.message == _id, message_chunks.c.number == bindparam("b_number", type_=Integer)
 )
 
 
 class CheckedUploads:
     """Takes chunks in, and ends uploads that are whole."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, told: Callable[[str], Collection[str]], arrivals: Arrivals | None) -> None:
-        """`told`: who is told of a workflow's failures, besides senders; `arrivals`: tells of arrivals."""
-        self._told = told
-        self._arrivals = arrivals
-        self._ledger = ledger
-        self._group = ledger.group
+    def __init__(
+        self,
+        group: GroupWriter,
+        contents: Contents,
+        posting: Posting,
+        ids: Ids,
+        clock: Clock,
+        told: Callable[[str], Collection[str]],
+    ) -> None:
+        """`told`: who is told of a workflow's failures, besides senders."""
+        self._group = group
+        self._contents = contents
+        self._posting = posting
+        self._ids = ids
         self._clock = clock
+        self._told = told
 
     async def put(self, message: Message, chunk: Mapping[str, Any]) -> bool:
         """Write a chunk (`Messaging` has kept its bytes); whether the message is whole now, or was and has this very chunk.
@@ -71,71 +65,62 @@ class CheckedUploads:
         id_ = message.id
         results = await self._group.transact(
             (records.hold_upload, {"b_id": id_}),
-            (_find, {"b_id": id_, "b_number": chunk["number"]}),
-            (put_unless_whole, {"b_id": id_, **{f"v_{name}": value for name, value in chunk.items()}}),
-            (_count, {"b_id": id_}),
+            (records.find_chunk, {"b_id": id_, "b_number": chunk["number"]}),
+            (records.put_chunk_unless_whole, {"b_id": id_, **{f"v_{name}": value for name, value in chunk.items()}}),
+            (records.count_chunks, {"b_id": id_}),
             guarded=1,
         )
         there = [Chunk(*row) for row in results[1].rows] if len(results) > 1 else []
         if len(results) > 1 and results[2].rowcount:
             for replaced in there:
-                await self._drop(replaced.payload)
+                await self._contents.drop(replaced)
             return int(results[3].rows[0][0]) >= message.chunks
-        await self._drop(chunk["payload"])
+        await self._contents.drop(chunk)
         if not there or there[0].sha256 != chunk["sha256"]:
             raise Whole("The message is whole")
         return True
 
-    async def end(self, message: Message, check: Check, new_id: Callable[[], str]) -> tuple[State, bool]:
+    async def end(self, message: Message, check: Check) -> tuple[State, bool]:
         """Deliver a message that is whole, or refuse it; the state that it is in then, and whether this call has brought it there.
 
-        `new_id` makes ids of reports.
         Raises Gone where the upload was given up meanwhile, and what `check` raises.
         """
         try:
             why = await check(self._bytes(message), message.details.content_encoding)
         except KeyError:  # whoever refused it first has removed what we were reading
             return await self._ended(message), False
-        done = await (self._deliver(message) if why is None else self._refuse(message, why, new_id))
+        done = await (self._deliver(message) if why is None else self._refuse(message, why))
         if done is None:
             return await self._ended(message), False
         return done, True
 
     async def _deliver(self, message: Message) -> State | None:
         mine, at = {"b_id": message.id}, micros(self._clock)
-        arrivals, promised = self._arrivals, []
-        if arrivals is not None:
-            size = int((await self._group.submit(records.total_size, mine, synced=False)).rows[0][0])
-            promised = await arrivals.when_whole(message, at, size)
-        results = await self._group.transact(
+        size = int((await self._group.submit(records.total_size, mine, synced=False)).rows[0][0])
+        results = await self._posting.transact(
             (records.hold_upload, mine),
             (records.deliver_if_whole, mine),
             (records.accept_if_whole, {**mine, "b_at": at}),
-            *promised,
+            completing=Completing(message, at, size),
         )
-        if arrivals is not None and promised:
-            arrivals.wake()
         return State.ACCEPTED if results[2].rowcount else None
 
-    async def _refuse(self, message: Message, why: Refused, new_id: Callable[[], str]) -> State | None:
-        mine, at, arrivals = {"b_id": message.id}, micros(self._clock), self._arrivals
-        steps = ending(message, message.id, State.ACCEPTED, why, self._told(message.workflow), new_id, at)
-        promised = await arrivals.of(steps) if arrivals is not None else []
-        results = await self._group.transact(
+    async def _refuse(self, message: Message, why: Refused) -> State | None:
+        mine, at = {"b_id": message.id}, micros(self._clock)
+        steps = ending(message, message.id, State.ACCEPTED, why, self._told(message.workflow), self._ids.new, at)
+        results = await self._posting.transact(
             (records.hold_upload, mine),
             (records.accept_if_whole, {**mine, "b_at": at}),
             *steps,
             (_remove_small, mine),
-            *promised,
             guarded=2,
         )
         if len(results) <= 2:
             return None
-        if arrivals is not None and promised:
-            arrivals.wake()
-        for number, payload in (await self._group.submit(_large, mine, synced=False)).rows:  # what is left by a crash goes later
-            await self._drop(payload)
-            await self._group.submit(records.remove_chunk, {**mine, "b_number": number})
+        for row in (await self._group.submit(_large, mine, synced=False)).rows:  # what is left by a crash goes later
+            chunk = Chunk(*row)
+            await self._contents.drop(chunk)
+            await self._group.submit(records.remove_chunk, {**mine, "b_number": chunk.number})
         return State.ERROR
 
     async def _ended(self, message: Message) -> State:
@@ -153,16 +138,8 @@ class CheckedUploads:
     async def _bytes(self, message: Message) -> AsyncIterator[bytes]:
         """What all chunks have in them, one after another. Raises KeyError for one that is not there."""
         for number in range(1, message.chunks + 1):
-            rows = (await self._group.submit(_find, {"b_id": message.id, "b_number": number}, synced=False)).rows
+            rows = (await self._group.submit(records.find_chunk, {"b_id": message.id, "b_number": number}, synced=False)).rows
             if not rows:
                 raise KeyError(number)
-            chunk = Chunk(*rows[0])
-            if chunk.payload is None:
-                yield chunk.body or b""
-                continue
-            async for piece in verified(self._ledger.payloads.open(chunk.payload), chunk.sha256):
+            async for piece in pieces(self._contents.open(Chunk(*rows[0]))):
                 yield piece
-
-    async def _drop(self, payload: str | None) -> None:
-        if payload is not None:
-            await self._ledger.payloads.delete(payload)

@@ -8,13 +8,14 @@ there is to collect and where; never content, nor what a sender has written of i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
 from pydantic import Field
 from sqlalchemy import BigInteger, BindParameter, Text, and_, bindparam, exists, func, select
 
+from fiveways.clock import moment_of
 from fiveways.delivery.engine import Deliveries, Promise, Step
 from fiveways.delivery.queue import Capacity, Delivery, GiveUp, Handler, Queue
 from fiveways.delivery.records import promise_if
@@ -143,7 +144,7 @@ class Arrivals:
             target=hook.url,
             body=msgspec.json.encode(arrival),
             correlation=arrival.correlation_id,
-            expires_at=datetime.fromtimestamp(at / 1e6, UTC) + self._within,
+            expires_at=moment_of(at) + self._within,
             id=f"{arrival.message_id}:webhook",
             **conditions,
         )
@@ -157,7 +158,7 @@ def _arrival(message: Mapping[str, Any], at: int, size: int) -> Arrival:
         workflow_id=message["workflow"],
         kind=message["kind"],
         chunks=message["chunks"],
-        accepted=datetime.fromtimestamp(at / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        accepted=moment_of(at).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         download=f"/messageexchange/{message['recipient']}/inbox/{message['id']}",
         sender=message["sender"],
         local_id=message["local_id"],

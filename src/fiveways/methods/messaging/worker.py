@@ -28,14 +28,17 @@ import msgspec
 import structlog
 from sqlalchemy import Select
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_in
 from fiveways.correlation import new_id
 from fiveways.ledger.audit import AuditEvent
 from fiveways.ledger.ledger import Ledger
-from fiveways.methods.messaging import records, service
+from fiveways.methods.messaging import records
 from fiveways.methods.messaging.directory import Directory, MessagingSettings
 from fiveways.methods.messaging.failures import for_all
+from fiveways.methods.messaging.ids import first_id
+from fiveways.methods.messaging.ids import new_id as new_message_id
 from fiveways.methods.messaging.overdue import Deadlines, Overdue
+from fiveways.methods.messaging.posting import Posting, Step
 from fiveways.methods.messaging.records import Details
 from fiveways.methods.messaging.reports import DEACTIVATED, NOT_COLLECTED, Report, in_words, non_delivery, not_collected
 from fiveways.methods.messaging.states import State
@@ -121,7 +124,7 @@ class Worker:
         reason = DEACTIVATED if closed else not_collected(within)
         mine = {"b_id": row.id, "b_mailbox": row.recipient}
         event = {"b_state": State.UNDELIVERABLE.value, "b_at": at, "b_code": NOT_COLLECTED, "b_reason": reason}
-        steps: list[service.Step] = [(records.end, {**mine, **event}), (records.leave_inbox, mine)]
+        steps: list[Step] = [(records.end, {**mine, **event}), (records.leave_inbox, mine)]
         reports: list[Report] = []
         if row.kind == "DATA":
             report = Report(
@@ -134,25 +137,21 @@ class Worker:
                 correlation=row.correlation,
             )
             reports = for_all(report, directory.failures(row.workflow).told if directory is not None else ())
-            steps += [step for each in reports for step in each.steps(service.new_id(at), at)]
-        arrivals = self._arrivals()
-        promised = await arrivals.of(steps) if arrivals is not None else []
-        done = await self._ledger.group.transact(*steps, *promised, guarded=1)
-        if arrivals is not None and promised:
-            arrivals.wake()
+            steps += [step for each in reports for step in each.steps(new_message_id(at), at)]
+        done = await Posting(self._ledger.group, self._arrivals()).transact(*steps, guarded=1)
         return len(reports) if len(done) > 1 else None
 
     async def _abandon(self, within: timedelta) -> int:
         """End uploads that were begun too long ago; how many."""
         abandoned = 0
-        until = micros(self._clock) - _micros(within)
+        until = micros(self._clock) - micros_in(within)
         reason = f"Upload not completed within {in_words(within)}"
         while True:
             since = self._no_uploads_before - _LONGEST_REQUEST
             found = await self._found(
                 records.find_unfinished,
-                b_id_after=service.first_id(since),
-                b_id_before=service.first_id(until + 1),
+                b_id_after=first_id(since),
+                b_id_before=first_id(until + 1),
                 b_most=AT_ONCE,
             )
             for row in found:
@@ -170,7 +169,7 @@ class Worker:
     async def _remove(self, keep: timedelta) -> int:
         """Remove messages that are older than they are kept; how many."""
         removed = 0
-        before = service.first_id(micros(self._clock) - _micros(keep) + 1)
+        before = first_id(micros(self._clock) - micros_in(keep) + 1)
         while count := await records.remove_old(self._ledger.database, before, AT_ONCE):
             removed += count
         return removed
@@ -178,7 +177,7 @@ class Worker:
     async def _remove_payloads(self, keep: timedelta) -> int:
         """Remove the payloads of messages that an earlier round has removed; how many."""
         removed = 0
-        before = service.first_id(micros(self._clock) - _micros(keep) + 1)
+        before = first_id(micros(self._clock) - micros_in(keep) + 1)
         while found := await self._found(records.find_removed, b_id_before=before, b_most=AT_ONCE):
             for row in found:
                 if row.payload is not None:
@@ -211,7 +210,3 @@ class Worker:
         if any(counts.values()):
             details = {**(whose or {}), **counts}
             await self._ledger.audit.durable(AuditEvent(at=micros(self._clock), kind=kind, id=new_id(), details=details))
-
-
-def _micros(span: timedelta) -> int:
-    return span // timedelta(microseconds=1)

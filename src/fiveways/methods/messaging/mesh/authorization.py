@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_in
 from fiveways.ledger import replay
 from fiveways.methods.messaging.directory import Directory, Mailbox
 from fiveways.methods.messaging.mesh.faults import bad_header, forbidden, no_such_mailbox
@@ -30,7 +30,7 @@ from fiveways.types import Interaction
 
 WINDOW = timedelta(hours=2)
 """How far a token's time may be from ours, either way."""
-_WINDOW = WINDOW // timedelta(microseconds=1)
+_WINDOW = micros_in(WINDOW)
 _REMEMBERED = _WINDOW + 60_000_000
 """Microseconds from a token's time for which it is remembered: its time is that of a minute's beginning."""
 NAMESPACE = "mesh"

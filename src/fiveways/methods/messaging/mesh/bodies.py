@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
+from fiveways.clock import moment_of
 from fiveways.correlation import new_id
 from fiveways.methods.messaging.collecting import Observed
 from fiveways.methods.messaging.directory import Directory, Mailbox
@@ -62,7 +63,7 @@ def _observed(observed: Observed | None) -> dict[str, dict[str, object]]:
             "messages": observed.messages,
             "median_seconds": observed.median_seconds,
             "p95_seconds": observed.p95_seconds,
-            "since": iso(moment(observed.since)),
+            "since": iso(moment_of(observed.since)),
         }
     }
 
@@ -80,7 +81,7 @@ def tracking(message: Message, size: int, directory: Directory, collect_within: 
                 "workflow_id": message.workflow,
                 "filename": details.file_name or f"{message.id}.dat",
                 "expiry_time": iso(expiry),
-                "upload_timestamp": iso(moment(message.at)),
+                "upload_timestamp": iso(moment_of(message.at)),
                 "recipient": message.recipient,
                 "recipient_name": recipient.name,
                 "recipient_ods_code": recipient.ods_code,
@@ -134,18 +135,13 @@ def tracking(message: Message, size: int, directory: Directory, collect_within: 
 
 
 def _failure(code: str, reason: str, at: int) -> dict[str, str]:
-    return {"status_event": "SEND", "status_timestamp": iso(moment(at)), "status_description": reason, "status_code": code}
+    return {"status_event": "SEND", "status_timestamp": iso(moment_of(at)), "status_description": reason, "status_code": code}
 
 
 def expires(message: Message, directory: Directory, collect_within: timedelta) -> datetime:
     """Until when a message waits: for as long as its workflow says, or for `collect_within`, as reports do."""
     own = directory.undelivered_after(message.workflow) if message.kind == "DATA" else None
-    return moment(message.at) + (collect_within if own is None else own)
-
-
-def moment(at: int) -> datetime:
-    """A moment, given in microseconds since the Unix epoch."""
-    return datetime.fromtimestamp(at / 1e6, UTC)
+    return moment_of(message.at) + (collect_within if own is None else own)
 
 
 def iso(at: datetime) -> str:
@@ -155,4 +151,4 @@ def iso(at: datetime) -> str:
 
 def stamp(at: int | None) -> str:
     """A moment in microseconds as MESH's fields and version 1 have it, `20260131235959`; '' for none."""
-    return f"{moment(at):%Y%m%d%H%M%S}" if at is not None else ""
+    return f"{moment_of(at):%Y%m%d%H%M%S}" if at is not None else ""

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import AsyncIterator
 
 from fiveways.errors import FivewaysError
+from fiveways.store.payloads import pieces
 
 _AT_ONCE = 256 * 1024
 
@@ -17,7 +18,7 @@ class NotGzip(FivewaysError):
 async def decompressed(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """What is in gzip members one after another, in pieces of a bounded size, however much it comes to."""
     engine, begun = zlib.decompressobj(31), False
-    async for piece in _pieces(content):
+    async for piece in pieces(content):
         data, full = piece, False
         while data or full:
             try:
@@ -31,11 +32,3 @@ async def decompressed(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[b
                 data, full, engine, begun = engine.unused_data, False, zlib.decompressobj(31), False
     if begun:
         raise NotGzip("the content ends in the middle of gzip")
-
-
-async def _pieces(content: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if isinstance(content, bytes):
-        yield content
-        return
-    async for piece in content:
-        yield piece

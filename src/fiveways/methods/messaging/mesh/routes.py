@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -12,14 +11,14 @@ from urllib.parse import unquote
 
 from sqlalchemy import Select
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros_of
 from fiveways.errors import Fault
 from fiveways.ledger.replay import purpose_of
 from fiveways.methods.messaging.capacity import Capacity
 from fiveways.methods.messaging.collecting import Observations
 from fiveways.methods.messaging.directory import Directory
-from fiveways.methods.messaging.history import LAST, History
-from fiveways.methods.messaging.mesh import bodies, faults, headers, parameters, views
+from fiveways.methods.messaging.history import History
+from fiveways.methods.messaging.mesh import bodies, cursors, faults, headers, parameters, views
 from fiveways.methods.messaging.mesh.authorization import NAMESPACE, Proof
 from fiveways.methods.messaging.mesh.content import decompressed
 from fiveways.methods.messaging.mesh.faults import InvalidRequest, MeshFault
@@ -39,8 +38,6 @@ Prove = Callable[[Interaction, str], Proof]
 """Says who calls for a mailbox (upper case). Raises MeshFault."""
 
 _VERSION = re.compile(r"application/vnd\.mesh\.v([0-9]{1,9})\+json")
-_CURSOR = re.compile(r"inbox:([0-9]{1,18}):-{0,64}")
-_RICH_CURSOR = re.compile(r"rich:([0-9]{20}_[0-9A-F]{6})")
 _RICH = {"inbox": (1, 2000), "outbox": (10, 5000)}
 """Bounds of `max_results` of rich lists."""
 _HANDSHAKE = (b"mex-clientversion", b"mex-osname", b"mex-osversion")
@@ -211,7 +208,7 @@ class Mesh:
         links = {"self": bodies.link(path, **said)}
         held_back = at_once is not None and listing.messages and listing.count > at_once  # shown once these are acknowledged
         if listing.more or held_back:
-            links["next"] = bodies.link(path, **said, continue_from=_cursor(listing.last))
+            links["next"] = bodies.link(path, **said, continue_from=cursors.after_position(listing.last))
         content = {"messages": listing.messages, "links": links, "approx_inbox_count": listing.count}
         return bodies.json(content, kind=faults.V2)
 
@@ -221,7 +218,7 @@ class Mesh:
             return 0
         if version < 2:
             return await self._messaging.position(continue_from.upper()) or 0
-        return int(_from_cursor(_CURSOR, continue_from))
+        return cursors.position_in(continue_from)
 
     async def _count(self, interaction: Interaction, mailbox: str, version: int) -> Outcome:
         proof = self._proof(interaction, mailbox, "inbox.count")
@@ -237,16 +234,13 @@ class Mesh:
         if box == "outbox":
             limit = min(limit, 100)
         since = parameters.moment(asked, "start_time", self._clock.now() - timedelta(days=30))
-        behind = _message_behind(parameters.sized(asked, "continue_from", 24, 1000))
+        behind = cursors.message_in(parameters.sized(asked, "continue_from", 24, 1000))
         await self._once(proof, self._claimed)
-        found, more = await self._history.page(
-            box, proof.mailbox.id, since=int(since.timestamp() * 1e6), behind=behind, limit=limit
-        )
+        found, more = await self._history.page(box, proof.mailbox.id, since=micros_of(since), behind=behind, limit=limit)
         path, said = f"{proof.mailbox.id}/{box}/rich", {"start_time": bodies.iso(since), "max_results": limit}
         links = {"self": bodies.link(path, **said)}
         if more:
-            cursor = base64.urlsafe_b64encode(f"rich:{found[-1].id}".encode()).decode()
-            links["next"] = bodies.link(path, **said, continue_from=cursor)
+            links["next"] = bodies.link(path, **said, continue_from=cursors.after_message(found[-1].id))
         return bodies.json(views.rich(box, found, links, self._directory, self._collect_within), kind=faults.V2)
 
     async def _head(self, interaction: Interaction, mailbox: str, message_id: str) -> Outcome:
@@ -392,23 +386,3 @@ def _not_blank(value: str, otherwise: str) -> str:
     if not value.strip():
         raise MeshFault(400, "", "", otherwise)
     return value
-
-
-def _cursor(position: int) -> str:
-    """What version 2 goes on from; of the length that its specification gives."""
-    return base64.urlsafe_b64encode(f"inbox:{position}:{'-' * 12}".encode()).decode()
-
-
-def _message_behind(continue_from: str) -> str:
-    """The message that a rich list goes on from."""
-    return _from_cursor(_RICH_CURSOR, continue_from) if continue_from else LAST
-
-
-def _from_cursor(form: re.Pattern[str], cursor: str) -> str:
-    try:
-        found = form.fullmatch(base64.urlsafe_b64decode(cursor).decode())
-    except ValueError:
-        found = None
-    if found is None:
-        raise InvalidRequest([parameters.mistake("value_error", "continue_from", "Value is not one that a list has given", cursor)])
-    return found[1]

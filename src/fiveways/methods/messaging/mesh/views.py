@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fiveways.clock import moment_of
 from fiveways.methods.messaging.directory import Directory
-from fiveways.methods.messaging.mesh.bodies import expires, iso, moment
+from fiveways.methods.messaging.mesh.bodies import expires, iso
 from fiveways.methods.messaging.records import Message
 from fiveways.methods.messaging.states import State
 
@@ -26,7 +27,7 @@ def _listed(box: str, message: Message, directory: Directory, collect_within: ti
         "recipient_name": directory.named(message.recipient).name,
         "sender": message.sender,
         "sender_name": directory.named(message.sender).name if message.sender else CENTRAL["name"],
-        "sent_date": iso(moment(message.reached(State.ACCEPTED) or message.at)),
+        "sent_date": iso(moment_of(message.reached(State.ACCEPTED) or message.at)),
         "status": message.state.value,
         **code,
         "workflow_id": message.workflow,
@@ -51,9 +52,9 @@ def message_details(message: Message, size: int, directory: Directory, collect_w
         "checksum": details.checksum,
         "chunk_count": message.chunks,
         "content_encoding": details.content_encoding if report is None else None,
-        "download_timestamp": iso(moment(collected)) if collected is not None else None,
+        "download_timestamp": iso(moment_of(collected)) if collected is not None else None,
         "expiry_time": iso(expires(message, directory, collect_within)),
-        "failure_date": iso(moment(failed.at)) if failed is not None else None,
+        "failure_date": iso(moment_of(failed.at)) if failed is not None else None,
         "failure_diagnostic": failed.reason if failed is not None else None,
         "filename": details.file_name or f"{message.id}.dat",
         "file_size": size,
@@ -78,9 +79,9 @@ def message_details(message: Message, size: int, directory: Directory, collect_w
         "status_description": report.reason if report is not None else None,
         "status_event": "SEND" if report is not None else None,
         "status_success": "ERROR" if report is not None or failed is not None else "SUCCESS",
-        "status_timestamp": iso(moment(report.at)) if report is not None else None,
+        "status_timestamp": iso(moment_of(report.at)) if report is not None else None,
         "subject": details.subject,
-        "upload_timestamp": iso(moment(message.at)),
+        "upload_timestamp": iso(moment_of(message.at)),
         "workflow_id": message.workflow,
     }
     return {name: value for name, value in shown.items() if value is not None}

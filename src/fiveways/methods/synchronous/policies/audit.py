@@ -17,7 +17,7 @@ from fiveways.clock import Clock, micros
 from fiveways.correlation import is_guid
 from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog
-from fiveways.ledger.audit.event import INTERACTION, Provisional
+from fiveways.ledger.audit.event import INTERACTION
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.answer import when_over
 from fiveways.methods.synchronous.policies.faults import unrecorded
@@ -81,10 +81,8 @@ class Audit:
     def _attest(self, interaction: Interaction, status: int) -> Callable[[bool], None]:
         """Record an outcome before it is one: should its write not be made, the event tells of that."""
         event = self._event(interaction, status, "", "", 0)
-        provisional = Provisional(event, replace(event, kind=NOT_MADE, status=0))
-        self._log.record(provisional)
         interaction.attested = status
-        return provisional.settle
+        return self._log.attest(event, replace(event, kind=NOT_MADE, status=0))
 
     async def _unrecorded(self, interaction: Interaction, outcome: Outcome, error: StoreError) -> Outcome:
         """What cannot be recorded is not acknowledged (A10)."""
