@@ -5,6 +5,8 @@
 What is sent is MESH's protocol, version 2, as mesh-client sends it: a new token for every request. Every answer is looked at: other
 content than was sent fails the run; a message that is not listed is looked for again, at most ten times; how often is counted.
 
+How many cycles came to their end in each stretch of ten seconds is told too: a store that slows as it fills shows it there.
+
 Each connection has a workflow of its own and lists by it, so that a list is as short for the thousandth message as for the first.
 """
 
@@ -28,6 +30,8 @@ CONTENT = bytes(range(32, 96)) * 16
 """1 KiB."""
 
 
+STRETCH = 10.0
+"""Seconds."""
 _PATIENCE = 10
 """Lists in which a message is looked for before it is given up."""
 
@@ -63,7 +67,7 @@ class _Connection(asyncio.Protocol):
             else:
                 self._load.fail(f"{self._asked}: {status} {bytes(self._body[:200])!r}")
         if self._asked == (self._only or "acknowledge"):
-            self._load.cycles.append(time.perf_counter() - self._began)
+            self._load.ended(self._began)
         if not self._load.running and (self._only or self._asked in ("acknowledge", "")):
             self._load.over()
             self._transport.close()
@@ -124,11 +128,25 @@ class _Connection(asyncio.Protocol):
 class _Load:
     def __init__(self, connections: int) -> None:
         self.cycles: list[float] = []
+        self.by_stretch: list[int] = []
+        self._started = time.perf_counter()
         self.unlisted = 0
         """Lists without a message whose sending had been answered: it is asked again."""
         self.running = True
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open = connections
+
+    def ended(self, began: float) -> None:
+        """A cycle has come to its end."""
+        now = time.perf_counter()
+        self.cycles.append(now - began)
+        stretch = int((now - self._started) / STRETCH)
+        self.by_stretch += [0] * (stretch + 1 - len(self.by_stretch))
+        self.by_stretch[stretch] += 1
+
+    def over_time(self, stretches: int) -> list[float]:
+        """Cycles a second in each stretch."""
+        return [count / STRETCH for count in (self.by_stretch + [0] * stretches)[:stretches]]
 
     def over(self) -> None:
         """A connection has done its last."""
@@ -142,7 +160,7 @@ class _Load:
             self.done.set_exception(RuntimeError(why))
 
 
-async def _run(asked: argparse.Namespace) -> dict[str, float]:
+async def _run(asked: argparse.Namespace) -> dict[str, float | list[float]]:
     load, loop = _Load(asked.connections), asyncio.get_running_loop()
     started = time.perf_counter()
     for number in range(asked.connections):
@@ -158,6 +176,7 @@ async def _run(asked: argparse.Namespace) -> dict[str, float]:
         "per_second": len(ordered) / elapsed,
         "p50_ms": ordered[len(ordered) // 2] * 1000,
         "p99_ms": ordered[len(ordered) * 99 // 100] * 1000,
+        "over_time": load.over_time(int(asked.seconds / STRETCH)),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from drawing import Bar, bars
+from drawing import Bar, Curve, bars, curves
 
 _GATEWAY_GOALS = {"fiveways-all-policies": 1.0, "fiveways-open": 0.7}
 """CPU per request, as a multiple of bare Caddy's in the same run, that each is to stay within."""
@@ -100,6 +100,9 @@ def messaging_benchmark(docs: Path) -> str:
         shown = [(name, by[at_once], [*rounds[name][at_once], by[at_once]]) for name, by in rates.items()]
         rows = [Bar(_title(name), rate, min(each), max(each), name == "fiveways") for name, rate, each in shown]
         plots.append(bars(rows, f"Messages a second, {at_once} at once: the median of the rounds, and their range."))
+        if course := result.get("messages_per_second_over_time"):
+            drawn = [Curve(_short(name), by[at_once], name == "fiveways") for name, by in course.items()]
+            plots.append(curves(drawn, result["stretch_seconds"], f"The same, {at_once} at once, from start to end of a round."))
         for name, rate, _ in shown:
             figures = [f"{result[key][name][at_once]:{form}}" for key, form in _MESSAGING_COLUMNS]
             lines.append(" | ".join([f"| {_title(name)}", at_once, f"{rate:,.0f}", *figures]) + " |")
@@ -108,6 +111,9 @@ def messaging_benchmark(docs: Path) -> str:
         _verdict(f"{at_once} at once: the goal is {least:g} times mesh-sandbox's rate", ratios[at_once], least)
         for at_once, least in _MESSAGING_GOALS.items()
     ]
+    if first := result.get("ratio_in_the_first_stretch"):
+        words = " and ".join(f"{ratio:.2f} with {at_once} at once" for at_once, ratio in first.items())
+        goals.append(f"- In the first {result['stretch_seconds']:g} seconds alone, while mesh-sandbox is empty, it is {words}.")
     return "\n\n".join([*plots, "\n".join(lines), _circumstances(result), "\n".join(goals), _stored(result)])
 
 
@@ -133,6 +139,10 @@ def _verdict(goal: str, ratio: float, bound: float, *, most: bool = False) -> st
 
 def _title(name: str) -> str:
     return {"fiveways": "Fiveways, on disk", "mesh-sandbox": "mesh-sandbox, in memory"}.get(name, name)
+
+
+def _short(name: str) -> str:
+    return {"fiveways": "Fiveways"}.get(name, name)
 
 
 _MESSAGING_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_message", ",.0f"))

@@ -71,6 +71,33 @@ def bars(rows: Sequence[Bar], caption: str) -> str:
     return _figure(width, row * len(rows) + 4, spoken, drawn, caption)
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line of a plot: what it is of, and its figures at equal distances. `ours` is drawn in the page's colour."""
+
+    name: str
+    values: Sequence[float]
+    ours: bool
+
+
+def curves(lines: Sequence[Curve], step: float, caption: str) -> str:
+    """An SVG of lines over time, one figure for every `step` seconds, each at the middle of them."""
+    width, height, left, top = 560, 150, 44, 8
+    most, many = max(max(line.values) for line in lines), max(len(line.values) for line in lines)
+    across, down = (width - left - 150) / many, (height - top) / most
+    drawn = [f'<path d="M{left} {top} V{height} H{left + many * across:g}" stroke-opacity="0.6"/>']
+    drawn += [_text(left - 6, top + 10, f"{most:,.0f}", "end"), _text(left - 6, height + 2, "0", "end")]
+    drawn += [_text(left + number * across, height + 18, f"{number * step:g} s", "middle") for number in (0, many)]
+    for line in lines:
+        points = [(left + (number + 0.5) * across, height - value * down) for number, value in enumerate(line.values)]
+        colour = 'class="fiveways-ours"' if line.ours else 'stroke-opacity="0.6"'
+        path = " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        drawn.append(f'<path d="M{path}" stroke="currentColor" stroke-width="2" {colour}/>')
+        drawn.append(_text(points[-1][0] + 8, points[-1][1] + 5, f"{line.name}: {line.values[-1]:,.0f}"))
+    spoken = "; ".join(f"{line.name} {', '.join(f'{value:g}' for value in line.values)}" for line in lines)
+    return _figure(width, height + 24, spoken, drawn, caption)
+
+
 def life(transitions: Mapping[tuple[str | None, str], str], places: Mapping[str | None, tuple[int, int]], caption: str) -> str:
     """An SVG of states and what leads from one to another. `places` gives each its column and row; None is where a life begins."""
     width, across, down, box = 16, 222, 72, 112

@@ -273,6 +273,12 @@ def test_the_page_of_messaging_says_what_was_met_and_what_not(docs: dict[str, Mo
         **figures,
         "messages_per_second_rounds": {name: {at_once: [rate] for at_once, rate in by.items()} for name, by in both.items()},
         "ratio_to_mesh_sandbox": {"1": 4.0, "16": 9.0},
+        "ratio_in_the_first_stretch": {"1": 2.0, "16": 3.5},
+        "stretch_seconds": 10.0,
+        "messages_per_second_over_time": {
+            "fiveways": {"1": [400, 400], "16": [900, 900]},
+            "mesh-sandbox": {"1": [150, 50], "16": [180, 20]},
+        },
         "stored": {"1_000": {"list": cost}, "1_000_000": {"list": cost}},
         "ratio_of_stored": {"list": {"p50_ms": 1.0, "cpu_us": 1.31}},
     }
@@ -281,9 +287,21 @@ def test_the_page_of_messaging_says_what_was_met_and_what_not(docs: dict[str, Mo
     text = page(tmp_path)
     assert "1 at once: the goal is at least 3 times mesh-sandbox's rate; 4.00 in this run: **met**" in text
     assert "16 at once: the goal is at least 10 times mesh-sandbox's rate; 9.00 in this run: **not met**" in text
+    assert "In the first 10 seconds alone, while mesh-sandbox is empty, it is 2.00 with 1 at once and 3.50 with 16 at once." in text
+    assert text.count("from start to end of a round.") == 2
     assert "list: the goal is at most 1.3 times the smaller store's latency; 1.00 in this run: **met**" in text
     assert "list: the goal is at most 1.3 times the smaller store's CPU; 1.31 in this run: **not met**" in text
     assert "| 1,000,000 | list | 1.00 | 500 |" in text
+
+
+def test_a_curve_falls_where_its_figures_fall(docs: dict[str, ModuleType]) -> None:
+    curve = docs["drawing"].Curve
+    drawn = docs["drawing"].curves([curve("a & b", [100, 100], True), curve("c", [100, 50], False)], 10, "Caption.")
+    svg = ElementTree.fromstring(drawn)
+    flat, falling = (path.attrib["d"] for path in svg.iter(SVG + "path") if "stroke-width" in path.attrib)
+    heights = [[float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)] for path in (flat, falling)]
+    assert heights[0][0] == heights[0][1] == heights[1][0] < heights[1][1]
+    assert [text.text for text in svg.iter(SVG + "text")] == ["100", "0", "0 s", "20 s", "a & b: 100", "c: 50"]
 
 
 def test_a_bar_is_as_long_as_its_figure_and_its_range_lies_around_its_end(docs: dict[str, ModuleType]) -> None:
