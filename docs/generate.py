@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmark_pages import gateway_benchmark, messaging_benchmark
-from drawing import life, request_diagram
+from drawing import life, request_diagram, sequence
 from prometheus_client import CollectorRegistry
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
 
@@ -218,6 +218,16 @@ def _delivery_life(_: Path) -> str:
 
 PARTS: dict[str, Callable[[Path], str]] = {
     "policies": _policies,
+    "wrapper-sequence": lambda _: sequence(
+        ("consumer", "gateway", "back end"),
+        [
+            (0, 1, "request, Bearer token"),
+            (1, 2, "request, mutual TLS"),
+            (2, 1, "answer"),
+            (1, 0, "answer"),
+        ],
+        "A wrapper: what the consumer proves itself with ends at the gateway, which proves itself to the back end.",
+    ),
     "diagram": lambda _: request_diagram(policy_names()),
     "faults": _faults,
     "refusals": _refusals,

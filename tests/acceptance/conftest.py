@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -51,6 +52,8 @@ class Seen:
     body: bytes = b""
     whole: bool = False
     """Whether all of the body arrived."""
+    peer: str = ""
+    """The common name of the client's certificate."""
     gone: bool = False
     """Whether the gateway broke the exchange off before it had the answer."""
 
@@ -69,9 +72,13 @@ def response(status: int = 200, body: bytes = b"{}", *fields: tuple[str, str]) -
 
 
 class Backend:
-    """A raw HTTP/1.1 server in a thread of its own. `at` gives a path of its own to an answer; other paths get 200 and `{}`."""
+    """A raw HTTP/1.1 server in a thread of its own. `at` gives a path of its own to an answer; other paths get 200 and `{}`.
 
-    def __init__(self) -> None:
+    With `tls` it speaks TLS, and `Seen.peer` is the common name of the certificate that it was shown.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.seen: list[Seen] = []
         self.connections = 0
         self._answers: dict[bytes, Answer] = {}
@@ -79,7 +86,7 @@ class Backend:
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(self._listen(0))
         self.port: int = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls is not None else ''}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -130,7 +137,9 @@ class Backend:
         self._loop.close()
 
     async def _listen(self, port: int) -> asyncio.Server:
-        server: asyncio.Server = await asyncio.start_server(self._connection, "127.0.0.1", port, limit=2**20, reuse_address=True)
+        server: asyncio.Server = await asyncio.start_server(
+            self._connection, "127.0.0.1", port, limit=2**20, reuse_address=True, ssl=self._tls
+        )
         return server
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,6 +149,7 @@ class Backend:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 seen = _parsed(head)
+                seen.peer = _common_name(writer.get_extra_info("peercert"))
                 self.seen.append(seen)
                 known = re.search(rb"/t[0-9a-f]{32}", seen.target)
                 answer = self._answers.get(known[0], response()) if known else response()
@@ -153,6 +163,11 @@ class Backend:
         writer.close()
         with suppress(OSError, asyncio.CancelledError):
             await writer.wait_closed()
+
+
+def _common_name(certificate: Any) -> str:
+    subject = dict(pair for group in (certificate or {}).get("subject", ()) for pair in group)
+    return str(subject.get("commonName", ""))
 
 
 def _parsed(head: bytes) -> Seen:

@@ -12,6 +12,7 @@ from fiveways.cli import (
     audit,
     certs,
     check,
+    debt,
     delivery,
     demo,
     init,
@@ -54,7 +55,7 @@ def _options(
     pass
 
 
-for command in (init, certs, serve, sandbox, check, demo, schema, routes, trace, reload):
+for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, trace, reload):
     cli.command(name=command.__name__.rpartition(".")[2])(command.command)
 cli.add_typer(audit.commands, name="audit")
 cli.add_typer(delivery.commands, name="delivery")

@@ -5,7 +5,7 @@ Each key is a question of the Integration Patterns Book; what is left out has th
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from fiveways.deployment.settings import Duration, Percent, Settings
 
@@ -67,3 +67,7 @@ class Need(Settings):
     """How long the provider takes, where that is known in figures."""
     availability: Percent | None = None
     """How available the provider is, where that is known in figures."""
+
+    def said(self, key: str) -> Any:
+        """What was said of a key; None where nothing was, and the answer of an ordinary call is assumed."""
+        return getattr(self, key) if key in self.model_fields_set else None

@@ -47,9 +47,10 @@ def lint(file: Path) -> list[Finding]:
     deployment, document = load(file)
     findings = []
     for rule in all_rules():
-        for loc, message in rule.find(deployment):
+        for loc, message, *graver in rule.find(deployment):
             line, column = document.position(loc)
-            findings.append(Finding(rule.id, rule.severity, path(loc), line, column, message, rule.best_practice))
+            severity = graver[0] if graver else rule.severity
+            findings.append(Finding(rule.id, severity, path(loc), line, column, message, rule.best_practice))
     for loc, message in _dangling(deployment, file.parent):
         line, column = document.position(loc)
         findings.append(Finding("REF", "error", path(loc), line, column, message, "Put it there, or refer to something else."))

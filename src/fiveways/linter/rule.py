@@ -10,8 +10,8 @@ from fiveways.deployment.document import Loc
 from fiveways.platform.model import Deployment
 
 Severity = Literal["error", "warning", "note"]
-Found = Iterator[tuple[Loc, str]]
-"""Where in the file, and what is wrong there."""
+Found = Iterator[tuple[Loc, str] | tuple[Loc, str, Severity]]
+"""Where in the file, and what is wrong there; how grave it is, where that is not what the rule says."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -26,9 +26,11 @@ from fiveways.methods.messaging.worker import Worker
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.alerting import Alerts
 from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
+from fiveways.methods.synchronous.expiry import Expiry
 from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.platform import directory, mailboxes, routing
+from fiveways.platform.certificates import certificate_files
 from fiveways.platform.deliveries import Dispatch
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
@@ -231,6 +233,7 @@ class Platform:
             {name: api.service_level.budget for name, api in deployment.apis.items()},
             self._metrics,
             tuple(compiled.breakers.values()),
+            Expiry(certificate_files(deployment, self.base), deployment.programme.alerts.certificates),
         )
         if self._running is not None:
             alerts.go_on_from(self._running.alerts)

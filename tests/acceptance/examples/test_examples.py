@@ -159,6 +159,39 @@ async def test_a_letter_is_sent_once_collected_and_answered_through_the_example_
         assert await letters("answers") == "letter.txt: filed\n"
 
 
+@pytest.mark.anyio
+async def test_a_theatre_that_takes_certificates_only_is_asked_with_a_token(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES / "pass-through", tmp_path / "pass-through", ignore=shutil.ignore_patterns("keys", "data"))
+    folder = tmp_path / "wrapper"
+    shutil.copytree(EXAMPLES / "wrapper", folder, ignore=shutil.ignore_patterns("keys", "tls", "data"))
+    assert (await run("-m", "fiveways", "certs", "tls", "--client", "gateway", folder=folder))[0] == 0
+    assert (await run("../pass-through/consumer.py", "keys", "ward-system", folder=folder))[0] == 0
+    theatre = await asyncio.create_subprocess_exec(
+        sys.executable, "theatre.py", "--port", "0", cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    assert theatre.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            url = (await theatre.stdout.readline()).decode().strip()
+        file = folder / "deployment.yaml"
+        assert "https://127.0.0.1:8443" in file.read_text()
+        file.write_text(file.read_text().replace("https://127.0.0.1:8443", url))
+        assert lint(file) == []
+        async with served(folder) as gateway:
+            code, token, errors = await run("../pass-through/consumer.py", "token", "--url", gateway, folder=folder)
+            assert (code, errors) == (0, "")
+            async with httpx.AsyncClient(base_url=gateway) as client:
+                assert (await client.get("/theatre/lists/today")).status_code == 401
+                headers = {"Authorization": f"Bearer {token.strip()}"}
+                answer = (await client.get("/theatre/lists/today", headers=headers)).json()
+        assert (answer["shown_to_me"], answer["token"]) == ("gateway", None)
+        code, register, _ = await run("-m", "fiveways", "debt", folder=folder)
+        assert (code, "Theatre systems" in register) == (0, True)
+    finally:
+        theatre.terminate()
+        await theatre.wait()
+
+
 def test_every_example_has_a_readme_and_is_listed() -> None:
     listed = (EXAMPLES / "README.md").read_text()
     for folder in (path for path in EXAMPLES.iterdir() if path.is_dir()):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.linter.case import Case
+from tests.unit.linter.facade_cases import FACADES, WRAPPER, debt, one, workflow
 from tests.unit.linter.ms0_cases import MESSAGING
 
 from fiveways.linter.lint import Finding, all_rules, lint
@@ -38,8 +39,22 @@ CASES: dict[str, list[Case]] = {
         Case(apis(f"operations: [{{{POST}}}]")),
         Case(apis(f"operations: [{{{POST}, idempotent: false, security: [api-key], deduplicate: {{by: X-Request-ID}}}}]")),
     ],
+    **FACADES,
     **MESSAGING,
 }
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "severity"),
+    [
+        ("GW06", one(WRAPPER, debt(-1)), "error"),
+        ("GW06", one(WRAPPER, debt(1)), "warning"),
+        ("SY03", workflow("intent: retrieve"), "error"),
+        ("SY03", workflow("intent: retrieve, purpose: background"), "warning"),
+    ],
+)
+def test_some_findings_are_graver_than_their_rule(tmp_path: Path, rule: str, text: str, severity: str) -> None:
+    assert [finding.severity for finding in linted(tmp_path, text) if finding.rule == rule] == [severity]
 
 
 def linted(folder: Path, text: str) -> list[Finding]:

@@ -1,4 +1,5 @@
-"""Alerting: error rate, latency against the declared service level, open breakers, by the programme's thresholds (S12, S43).
+"""Alerting: error rate, latency against the declared service level, open breakers, certificates that expire, by the programme's
+thresholds (S12, S43).
 
 Nothing is counted for it: `Alerts.evaluate` compares what metrics count with what they had counted a window before. An alert is
 raised when its condition begins to hold and cleared when it ends: one line in the log and one call of the webhook each, not one
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Percent, Reference, Settings
+from fiveways.methods.synchronous.expiry import Expiry
 from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.methods.synchronous.policies.metrics import Counts, GatewayMetrics
 
@@ -41,6 +43,8 @@ class AlertSettings(Settings):
     """Answers over the API's latency budget as a share of all, over `window`, that raise an alert."""
     window: Duration = Field(default=timedelta(minutes=1), ge=timedelta(seconds=1))
     """The time looked back on. Every five seconds somebody looks; a shorter window is one of five seconds."""
+    certificates: Duration = timedelta(days=14)
+    """How long before a certificate expires an alert is raised."""
     at_least: int = Field(default=20, ge=1)
     """Fewer requests than this in the window raise nothing."""
     webhook: Webhook | None = None
@@ -87,6 +91,7 @@ class Alerts:
     budgets: Mapping[str, float | None]
     metrics: GatewayMetrics
     breakers: Iterable[Breaker]
+    expiry: Expiry
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
     windows: dict[str, Window] = field(init=False)
 
@@ -117,6 +122,8 @@ class Alerts:
         for breaker in self.breakers:
             if breaker.state != "closed":
                 holds["breaker", breaker.target] = f"the breaker of {breaker.target} is {breaker.state}"
+        for whose, message in self.expiry.near(self.clock.now()):
+            holds["certificate", whose] = message
         began = [Alert(*key, True, message) for key, message in holds.items() if key not in self.standing]
         ended = [Alert(*key, False, message) for key, message in self.standing.items() if key not in holds]
         self.standing = holds

@@ -26,6 +26,7 @@ from fiveways.errors import DeploymentError, Fault, NotFound
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.api import Api, Match, Route, template
+from fiveways.methods.synchronous.credentials.sessions import Sessions
 from fiveways.methods.synchronous.gateway import Gateway
 from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
 from fiveways.methods.synchronous.policies.audit import Audit
@@ -42,7 +43,9 @@ from fiveways.methods.synchronous.policies.rate import Allowance, Rate
 from fiveways.methods.synchronous.policies.retry import Retry
 from fiveways.methods.synchronous.rendering import Render, as_operation_outcome, as_problem
 from fiveways.methods.synchronous.settings import ApiSettings, Operation, SecurityContext
+from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.upstream.upstream import Upstream
+from fiveways.methods.synchronous.wrapper import Present, Wrapper, credentials
 from fiveways.security import scopes
 from fiveways.types import Handler, Interaction, Observer, Outcome, Policy, wrap
 
@@ -99,6 +102,7 @@ class Compiled:
     gateway: Gateway
     upstreams: dict[str, Upstream] = field(default_factory=dict)
     breakers: dict[str, Breaker] = field(default_factory=dict)
+    sessions: dict[str, Sessions] = field(default_factory=dict)
     apis: list[Api] = field(default_factory=list)
 
 
@@ -116,7 +120,7 @@ def compile_gateway(
     compiled.append(compiler.own())
     gateway = Gateway(compiled, compiler.platform, services.clock)
     services.metrics.breakers = tuple(compiler.breakers.values())
-    return Compiled(gateway, compiler.upstreams, compiler.breakers, compiled)
+    return Compiled(gateway, compiler.upstreams, compiler.breakers, compiler.sessions, compiled)
 
 
 class _Compiler:
@@ -126,6 +130,7 @@ class _Compiler:
         self._previous = previous
         self.upstreams: dict[str, Upstream] = {}
         self.breakers: dict[str, Breaker] = {}
+        self.sessions: dict[str, Sessions] = {}
         self._platform = [policy for _, policy in self._outer(as_problem)]
         self._platform_observers: tuple[Observer, ...] = (mirror, Metrics(services.metrics, services.clock, None))
 
@@ -143,11 +148,12 @@ class _Compiler:
         outer, observers = self._outer(render), self._observers(settings)
         upstream, breaker = self._target(settings)
         guard = Guarded([Concurrency(settings.resilience.concurrency), breaker])
+        handler = self._handler(name, settings, upstream)
         api = Api(
             name=name,
             base=settings.at.encode(),
             fhir=render is as_operation_outcome,
-            default=self._chain(name, settings, None, outer, observers, upstream, guard),
+            default=self._chain(name, settings, None, outer, observers, handler, guard),
             outer=tuple(policy for _, policy in outer),
             observers=observers,
             render=render,
@@ -156,7 +162,7 @@ class _Compiler:
         )
         self._probes(api, settings, upstream, breaker)
         for operation in settings.operations:
-            route = self._chain(name, settings, operation, outer, observers, upstream, guard)
+            route = self._chain(name, settings, operation, outer, observers, handler, guard)
             if " " in operation.match:
                 method, path = operation.match.split(" ", 1)
                 api.matches.append(Match(method, template(path), route))
@@ -215,15 +221,18 @@ class _Compiler:
     def _target(self, settings: ApiSettings) -> tuple[Upstream, Breaker]:
         """The connections and the breaker of a target: shared by the APIs that name the same one, kept over a reload."""
         target, breaker = settings.target, settings.resilience.breaker
-        key = target.model_dump_json()
-        if key not in self.upstreams:
-            kept = self._previous.upstreams.get(key) if self._previous is not None else None
-            self.upstreams[key] = kept or Upstream(target, base=self._services.base, clock=self._services.clock)
         named = f"{target.url} {breaker.model_dump_json()}"
         if named not in self.breakers:
             old = self._previous.breakers.get(named) if self._previous is not None else None
             self.breakers[named] = old or Breaker(breaker, self._services.clock, target.url)
-        return self.upstreams[key], self.breakers[named]
+        return self._upstream(target), self.breakers[named]
+
+    def _upstream(self, target: Target) -> Upstream:
+        key = target.model_dump_json()
+        if key not in self.upstreams:
+            kept = self._previous.upstreams.get(key) if self._previous is not None else None
+            self.upstreams[key] = kept or Upstream(target, base=self._services.base, clock=self._services.clock)
+        return self.upstreams[key]
 
     def _chain(
         self,
@@ -232,7 +241,7 @@ class _Compiler:
         operation: Operation | None,
         outer: list[Named],
         observers: tuple[Observer, ...],
-        upstream: Upstream,
+        handler: Handler,
         guard: Guarded,
     ) -> Route:
         security = operation.security if operation is not None and operation.security is not None else settings.security
@@ -247,7 +256,6 @@ class _Compiler:
             *((python_name, _load(name, python_name, self._services.base)) for python_name in settings.policies),
         ]
         named = outer + [policy for policy in chain if policy is not None]
-        handler = self._handler(settings, upstream)
         label = operation.match if operation is not None else ""
         return Route(label, wrap(handler, *(policy for _, policy in named)), observers, tuple(title for title, _ in named))
 
@@ -276,7 +284,7 @@ class _Compiler:
             return None
         return "retry", Retry(settings.resilience.retries, idempotent=operation.idempotent if operation is not None else None)
 
-    def _handler(self, settings: ApiSettings, upstream: Upstream) -> Handler:
+    def _through(self, settings: ApiSettings, upstream: Upstream) -> PassThrough:
         everywhere = {*settings.security, *(context for operation in settings.operations for context in operation.security or ())}
         own = {contexts.CREDENTIALS[context] for context in everywhere if context in contexts.CREDENTIALS}
         attributes = [
@@ -296,6 +304,29 @@ class _Compiler:
             applications=self._directory.attributes,
             forward=[name for name in (b"authorization", b"apikey") if name not in own],
         )
+
+    def _handler(self, name: str, settings: ApiSettings, upstream: Upstream) -> Handler:
+        """What stands at the bottom of an API, one for all its operations."""
+        through = self._through(settings, upstream)
+        return self._wrapper(name, settings, through) if settings.pattern == "wrapper" else through
+
+    def _wrapper(self, name: str, settings: ApiSettings, through: PassThrough) -> Wrapper:
+        present = settings.present or Present()
+        try:
+            presented = credentials(present, self._services.base, self._services.clock, self._upstream)
+        except (KeyError, OSError, ValueError) as error:
+            raise DeploymentError(f"apis.{name}.present: a secret cannot be used: {type(error).__name__}: {error}") from error
+        return Wrapper(through, presented, self._sessions(name, settings, present))
+
+    def _sessions(self, name: str, settings: ApiSettings, present: Present) -> Sessions | None:
+        """The sessions of an API's consumers, one lot for all its operations, and kept over a reload."""
+        if present.session is None:
+            return None
+        key = f"{name} {settings.target.url} {present.session.model_dump_json()}"
+        if key not in self.sessions:
+            kept = self._previous.sessions.get(key) if self._previous is not None else None
+            self.sessions[key] = kept or Sessions(present.session, settings.target.url, self._services.clock)
+        return self.sessions[key]
 
     def _probes(self, api: Api, settings: ApiSettings, upstream: Upstream, breaker: Breaker) -> None:
         services = self._services

@@ -6,9 +6,9 @@ gateway stands between (Via, X-Forwarded-…). Credentials that were meant for t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fiveways.errors import MalformedRequest, MissingValue
 from fiveways.methods.synchronous.request import spellings
@@ -52,15 +52,22 @@ class PassThrough:
         self._clients: dict[tuple[str, str, str], Headers] = {}
         self._owned = frozenset(spelling for attribute in attributes for spelling in spellings(attribute.header))
 
-    async def __call__(self, interaction: Interaction) -> Outcome:
+    def __call__(self, interaction: Interaction) -> Coroutine[Any, Any, Outcome]:
         """Make the one upstream call and hand its answer on."""
+        return self.send(interaction, self.request(interaction))
+
+    def request(self, interaction: Interaction) -> UpstreamRequest:
+        """What is sent for an interaction."""
         query = interaction.query
         target = self._base + interaction.below + (b"?" + query if query else b"")
         if target[:1] != b"/":
             target = b"/" + target
-        request = UpstreamRequest(
+        return UpstreamRequest(
             interaction.method.encode(), target, self._headers(interaction), interaction.body, interaction.length
         )
+
+    async def send(self, interaction: Interaction, request: UpstreamRequest) -> Outcome:
+        """Send it once, and bring the answer."""
         interaction.calls += 1
         try:
             answer = await self._upstream.send(request)

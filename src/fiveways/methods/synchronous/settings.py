@@ -16,6 +16,7 @@ from fiveways.methods.synchronous.policies.breaker import BreakerSettings
 from fiveways.methods.synchronous.policies.deduplication import Deduplicate
 from fiveways.methods.synchronous.policies.retry import RetrySettings
 from fiveways.methods.synchronous.upstream.settings import Target
+from fiveways.methods.synchronous.wrapper import Present
 
 SecurityContext = Literal["open", "api-key", "signed-jwt", "client-certificate"]
 
@@ -124,14 +125,16 @@ class AttributeHeader(Settings):
 class ApiSettings(Settings):
     """A published API: where, in which pattern, for whom, and what stands behind it."""
 
-    pattern: Literal["pass-through"]
-    """The book's implementation pattern (S37)."""
+    pattern: Literal["pass-through", "wrapper"]
+    """The book's implementation pattern (S37): `pass-through`, or with caution `wrapper`, which hides old security (S64)."""
     at: BasePath
     """The base path. Where several match, the longest wins."""
     title: str = ""
     """What people call it."""
     target: Target
     """The back end."""
+    present: Present | None = None
+    """What the gateway presents to the back end; for a wrapper."""
     model: DataModel | None = None
     """The data model it exchanges (S41)."""
     security: tuple[SecurityContext, ...] = Field(min_length=1)
@@ -158,6 +161,20 @@ class ApiSettings(Settings):
     """What it is for, in the advisor's words."""
     debt: Debt | None = None
     """The debt it hides, and the way out."""
+
+    @property
+    def hides_debt(self) -> bool:
+        """Whether its pattern hides something old, so that a debt plan is needed (S62, S70)."""
+        return self.pattern == "wrapper"
+
+    @model_validator(mode="after")
+    def _what_the_pattern_has(self) -> Self:
+        certificate = self.target.tls is not None and self.target.tls.certificate is not None
+        if self.pattern == "wrapper" and self.present is None and not certificate:
+            raise ValueError("a wrapper presents something to its back end: present:, or target.tls.certificate")
+        if self.pattern != "wrapper" and self.present is not None:
+            raise ValueError(f"present is for pattern: wrapper; {self.pattern} mediates nothing")
+        return self
 
     @model_validator(mode="after")
     def _open_means_open(self) -> Self:

@@ -18,6 +18,7 @@ from fiveways.errors import Fault, MissingValue, ProviderUnavailable, TooManyReq
 from fiveways.ledger.rates import Rates
 from fiveways.methods.synchronous import probes
 from fiveways.methods.synchronous.alerting import Alert, Alerts, AlertSettings
+from fiveways.methods.synchronous.expiry import Expiry
 from fiveways.methods.synchronous.policies.breaker import Breaker, BreakerSettings
 from fiveways.methods.synchronous.policies.concurrency import Concurrency
 from fiveways.methods.synchronous.policies.guard import Guarded
@@ -441,7 +442,7 @@ class Desk:
         self.alerts = self.opened()
 
     def opened(self, settings: AlertSettings = ALERTS, budget: float | None = 1.0) -> Alerts:
-        return Alerts(settings, self.clock, self.tell, {"a": budget}, self.metrics, (self.breaker,))
+        return Alerts(settings, self.clock, self.tell, {"a": budget}, self.metrics, (self.breaker,), Expiry({}, timedelta()))
 
     async def tell(self, alert: Alert) -> None:
         self.told.append(alert)

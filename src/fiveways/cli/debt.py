@@ -1,0 +1,62 @@
+"""`fiveways debt`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fiveways.cli.options import DeploymentFile, deployment_file, wide_console
+from fiveways.platform.model import Deployment, load
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def command(
+    deployment: DeploymentFile = Path("deployment.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    due: Annotated[int | None, typer.Option("--due", metavar="DAYS", help="Only what is due within so many days, or past.")] = None,
+) -> None:
+    """Print the estate's debt register: what each façade hides, who pays it off, what replaces it, and by when.
+
+    What is due first stands first. Exit code 1 where something is past its day.
+    """
+    today = datetime.now(UTC).date()
+    register = [each for each in _register(load(deployment_file(deployment))[0], today) if due is None or each["days_left"] <= due]
+    if as_json:
+        typer.echo(json.dumps(register, indent=2))
+    elif register:
+        table = Table("API", "pattern", "owner", "reason", "replaced by", "retire by", "left", box=None, pad_edge=False)
+        for each in register:
+            row = [each[key] for key in ("api", "pattern", "owner", "reason", "target", "retire_by")]
+            table.add_row(*row, _left(each["days_left"]))
+        wide_console().print(table)
+    else:
+        console.print("no debt is recorded" if due is None else f"nothing is due within {due} days")
+    if any(each["days_left"] < 0 for each in register):
+        raise typer.Exit(1)
+
+
+def _register(deployment: Deployment, today: date) -> list[dict[str, Any]]:
+    found = [(name, api, api.debt) for name, api in deployment.apis.items() if api.debt is not None]
+    return [
+        {
+            "api": name,
+            "pattern": api.pattern,
+            "owner": debt.owner,
+            "reason": debt.reason,
+            "target": debt.target,
+            "retire_by": debt.retire_by.isoformat(),
+            "days_left": (debt.retire_by - today).days,
+        }
+        for name, api, debt in sorted(found, key=lambda each: each[2].retire_by)
+    ]
+
+
+def _left(days: int) -> str:
+    return f"{days} days" if days >= 0 else f"[bold red]{-days} days past[/]"

@@ -1,0 +1,33 @@
+"""SY01: an API that is known to be slower than anybody is to be kept waiting (S11)."""
+
+from __future__ import annotations
+
+from fiveways.deployment.settings import format_duration
+from fiveways.linter.rule import Found, Rule
+from fiveways.platform.model import Deployment
+
+
+def find(deployment: Deployment) -> Found:
+    """APIs whose `need:` or `service_level:` declares a latency over `programme.patience`, or says that the provider is slow."""
+    patience = deployment.programme.patience
+    for name, api in deployment.apis.items():
+        if api.need is not None and api.need.slow:
+            yield ("apis", name, "need", "slow"), "the provider may take longer than a consumer can wait"
+        for group, said in (
+            ("need", api.need.expected_latency if api.need is not None else None),
+            ("service_level", api.service_level.latency),
+        ):
+            if said is not None and said > patience:
+                key = "expected_latency" if group == "need" else "latency"
+                message = f"{format_duration(said)} is longer than the programme's patience of {format_duration(patience)}"
+                yield ("apis", name, group, key), message
+
+
+rule = Rule(
+    id="SY01",
+    severity="warning",
+    anti_pattern="Users wait in front of a screen, time-outs fire, and what was asked for is asked for again.",
+    best_practice="Have the provider redesigned; or answer with a promise of work, and let the outcome follow.",
+    statements=("S11",),
+    find=find,
+)

@@ -1,0 +1,32 @@
+"""SY02: a provider below the programme's service level, called synchronously (S12, S21)."""
+
+from __future__ import annotations
+
+from fiveways.deployment.settings import format_percent
+from fiveways.linter.rule import Found, Rule
+from fiveways.platform.model import Deployment
+
+
+def find(deployment: Deployment) -> Found:
+    """APIs whose `need:` or `service_level:` declares an availability below `programme.availability`, or says that it is."""
+    asked = deployment.programme.availability
+    for name, api in deployment.apis.items():
+        if api.need is not None and not api.need.provider_available:
+            yield ("apis", name, "need", "provider_available"), "the provider is not as available as the programme asks"
+        for group, said in (
+            ("need", api.need.availability if api.need is not None else None),
+            ("service_level", api.service_level.availability),
+        ):
+            if said is not None and said < asked:
+                message = f"{format_percent(said)} is below the programme's {format_percent(asked)}"
+                yield ("apis", name, group, "availability"), message
+
+
+rule = Rule(
+    id="SY02",
+    severity="warning",
+    anti_pattern="Every consumer has to cope with a provider that is not there, each in a way of its own.",
+    best_practice="Invest in the provider's availability; or put a façade with guaranteed delivery before it.",
+    statements=("S12", "S21"),
+    find=find,
+)
