@@ -33,7 +33,7 @@ from sqlalchemy import Text, cast, func, select
 from bench.peers import peers
 from bench.processes import Program
 from fiveways.clock import SystemClock
-from fiveways.demo.stage import prepare, request_token
+from fiveways.demo.stage import back_end, prepare, request_token
 from fiveways.ledger.audit.tables import audit_events
 from fiveways.platform.foundation import open_database
 from fiveways.platform.model import load
@@ -100,7 +100,7 @@ def main() -> None:
         folder = Path(temporary)
         file = prepare(folder / "demo")
         deployment, _ = load(file)
-        backend_port = int(deployment.apis["patients"].target.url.split("/")[2].rpartition(":")[2])
+        backend_port = int(back_end(deployment).rpartition(":")[2])
         gateway_port = deployment.listeners["main"].address[1]
         backend = _started(stack, [sys.executable, "-m", "bench.backend", str(backend_port)], OTHER_CORE, backend_port)
         ours = _started(

@@ -218,6 +218,18 @@ def _delivery_life(_: Path) -> str:
 
 PARTS: dict[str, Callable[[Path], str]] = {
     "policies": _policies,
+    "orchestration-sequence": lambda _: sequence(
+        ("consumer", "gateway", "patients", "allergies"),
+        [
+            (0, 1, "one request"),
+            (1, 2, "GET"),
+            (1, 3, "GET, at the same time"),
+            (2, 1, "Patient"),
+            (3, 1, "Bundle, or why not"),
+            (1, 0, "one Bundle"),
+        ],
+        "An orchestration: granular calls side by side, within one budget, under one correlation id.",
+    ),
     "wrapper-sequence": lambda _: sequence(
         ("consumer", "gateway", "back end"),
         [

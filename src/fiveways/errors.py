@@ -7,7 +7,7 @@ How a fault looks on the wire is the business of the route it happened on (Opera
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Party = Literal["consumer", "platform", "provider"]
 
@@ -22,6 +22,16 @@ class DeploymentError(FivewaysError):
 
 class StoreError(FivewaysError):
     """The store could not do what was asked, and nothing of it was kept."""
+
+
+class Cause(NamedTuple):
+    """One of the things that a fault came from. `status`: what a back end answered, None where it did not; `issue`: as in Fault."""
+
+    name: str
+    status: int | None
+    code: str
+    issue: str
+    diagnostics: str
 
 
 class Fault(FivewaysError):
@@ -41,6 +51,8 @@ class Fault(FivewaysError):
         super().__init__(diagnostics or self.display)
         self.diagnostics = diagnostics or self.display
         self.headers = dict(headers or {})
+        self.causes: tuple[Cause, ...] = ()
+        """What it came from, where that was several things; the consumer is told of each."""
 
 
 # --- the consumer's -----------------------------------------------------------------------------------------------------

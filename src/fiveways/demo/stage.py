@@ -34,6 +34,7 @@ from rich.console import Console
 from fiveways.demo.backend import Backend
 from fiveways.errors import DeploymentError
 from fiveways.platform.listeners import Listener, listen
+from fiveways.platform.model import Deployment
 from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
@@ -137,6 +138,13 @@ def request_token(url: str, keys: Path, application: str) -> str:
         return str(msgspec.json.decode(response.read())["access_token"])
 
 
+def back_end(deployment: Deployment) -> str:
+    """Where the demo's deployment expects its back end, as HOST:PORT."""
+    target = deployment.apis["patients"].target
+    assert target is not None
+    return target.url.split("/")[2]
+
+
 class Stage:
     """The platform serving `folder`'s deployment, and its back end. An async context manager."""
 
@@ -159,8 +167,7 @@ class Stage:
         self.serving = Serving(self.platform, listeners, self.folder / "data")
         self._stack.push_async_callback(self.serving.close)
         await self.serving.start()
-        target = self.platform.deployment.apis["patients"].target.url
-        back = listen(Listener(http=target.split("/")[2]), self.backend.app, self.folder)
+        back = listen(Listener(http=back_end(self.platform.deployment)), self.backend.app, self.folder)
         await back.start()
         self._stack.push_async_callback(back.stop)
         self.client: Client = ClientBuilder().follow_redirects(False).timeout(timedelta(seconds=20)).build()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fiveways.errors import Fault, Party
+from fiveways.fhir.bundle import issue as cause_issue
 
 SPINE_CODES = "https://fhir.nhs.uk/R4/CodeSystem/Spine-ErrorOrWarningCode"
 PARTY_CODES = "https://fhir.nhs.uk/Codesystem/http-error-codes"
@@ -38,4 +39,5 @@ def operation_outcome(fault: Fault, message_id: str) -> bytes:
         "details": {"coding": codings},
         "diagnostics": fault.diagnostics,
     }
-    return msgspec.json.encode({"resourceType": "OperationOutcome", "id": message_id, "issue": [issue]})
+    issues = [issue, *(cause_issue(cause, "error") for cause in fault.causes)]
+    return msgspec.json.encode({"resourceType": "OperationOutcome", "id": message_id, "issue": issues})

@@ -60,11 +60,13 @@ def lint(file: Path) -> list[Finding]:
 def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
     """References to environment variables that are not set and files that are not there."""
     for name, api in deployment.apis.items():
-        for index, policy in enumerate(api.policies):
+        named: list[tuple[Loc, str]] = [(("policies", index), policy) for index, policy in enumerate(api.policies)]
+        named += [(("plan",), api.plan)] if api.plan is not None else []
+        for where, callable_ in named:
             try:
-                load_policy(policy, base)
+                load_policy(callable_, base)
             except (ImportError, AttributeError) as error:
-                yield ("apis", name, "policies", index), f"{policy} cannot be loaded: {error}"
+                yield ("apis", name, *where), f"{callable_} cannot be loaded: {error}"
     routing = deployment.messaging.routing
     if routing is not None and (problem := unusable(routing, base)):
         yield ("messaging", "routing"), problem

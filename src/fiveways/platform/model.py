@@ -279,6 +279,12 @@ def _apis(deployment: Deployment) -> Iterator[Mistake]:
         at[api.at] = name
         if any(api.at == reserved or api.at.startswith(f"{reserved}/") for reserved in RESERVED):
             yield Mistake((*where, "at"), f"found {api.at!r}, which belongs to the platform itself")
+        for index, used in enumerate(api.uses):
+            known = deployment.apis.get(used)
+            if known is None:
+                yield Mistake((*where, "uses", index), f"found {used!r}, expected one of apis:")
+            elif known.pattern == "orchestration":
+                yield Mistake((*where, "uses", index), f"{used!r} is an orchestration itself: name the granular APIs")
         for index, operation in enumerate(api.operations):
             security = operation.security or api.security
             if operation.deduplicate is not None and "open" in security:

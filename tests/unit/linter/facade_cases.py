@@ -31,9 +31,22 @@ def need(said: str) -> str:
     return f"need: {{{said}}}"
 
 
+def orchestrated(before: str, security: str = "api-key") -> str:
+    """A deployment of an orchestration over one API, in its last line."""
+    granular = f"pattern: pass-through, target: {{url: 'http://b'}}, security: [{security}]"
+    plan = "pattern: orchestration, plan: 'asyncio:sleep', uses: [b], security: [api-key]"
+    return f"{before}apis:\n  b: {{{granular}, at: /b}}\n  s: {{{plan}, at: /s}}\n".replace("[a]", "[s]")
+
+
 STRICT = "programme: {patience: 2s, availability: 99.9%}\n"
 
 FACADES: dict[str, list[Case]] = {
+    "GW04": [
+        Case(orchestrated("products: {p: {apis: [a]}}\n"), ((4, "apis.s.uses[0]"),)),
+        Case(orchestrated(""), ((3, "apis.s.uses[0]"),)),
+        Case(orchestrated("products: {p: {apis: [a]}, q: {apis: [b]}}\n")),
+        Case(orchestrated("", "open")),
+    ],
     "GW05": [
         Case(one(WRAPPER), ((2, "apis.a"),)),
         Case(one(WRAPPER, "title: x"), ((2, "apis.a"),)),

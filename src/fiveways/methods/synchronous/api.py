@@ -23,6 +23,8 @@ class Route:
     handler: Handler
     observers: tuple[Observer, ...]
     policies: tuple[str, ...] = ()
+    inner: Handler | None = None
+    """The same without what is asked of consumers only: an orchestration's call of it, whose consumer was let in already."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -28,6 +28,7 @@ from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.api import Api, Match, Route, template
 from fiveways.methods.synchronous.credentials.sessions import Sessions
 from fiveways.methods.synchronous.gateway import Gateway
+from fiveways.methods.synchronous.orchestration import Orchestration
 from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
 from fiveways.methods.synchronous.policies.audit import Audit
 from fiveways.methods.synchronous.policies.breaker import Breaker
@@ -131,6 +132,7 @@ class _Compiler:
         self.upstreams: dict[str, Upstream] = {}
         self.breakers: dict[str, Breaker] = {}
         self.sessions: dict[str, Sessions] = {}
+        self.apis: dict[str, Api] = {}
         self._platform = [policy for _, policy in self._outer(as_problem)]
         self._platform_observers: tuple[Observer, ...] = (mirror, Metrics(services.metrics, services.clock, None))
 
@@ -146,9 +148,10 @@ class _Compiler:
         """One API, compiled."""
         render = _render(settings)
         outer, observers = self._outer(render), self._observers(settings)
-        upstream, breaker = self._target(settings)
-        guard = Guarded([Concurrency(settings.resilience.concurrency), breaker])
-        handler = self._handler(name, settings, upstream)
+        behind = self._target(settings.target, settings) if settings.target is not None else None
+        concurrency = Concurrency(settings.resilience.concurrency)
+        guard = Guarded([concurrency] if behind is None else [concurrency, behind[1]])
+        handler = self._orchestration(name, settings) if behind is None else self._handler(name, settings, behind[0])
         api = Api(
             name=name,
             base=settings.at.encode(),
@@ -160,7 +163,8 @@ class _Compiler:
             body_limit=settings.limits.body,
             body_patience=settings.limits.body_progress.total_seconds(),
         )
-        self._probes(api, settings, upstream, breaker)
+        self.apis[name] = api
+        self._probes(api, settings, behind)
         for operation in settings.operations:
             route = self._chain(name, settings, operation, outer, observers, handler, guard)
             if " " in operation.match:
@@ -218,9 +222,9 @@ class _Compiler:
     def _observers(self, settings: ApiSettings) -> tuple[Observer, ...]:
         return mirror, Metrics(self._services.metrics, self._services.clock, settings.service_level.budget)
 
-    def _target(self, settings: ApiSettings) -> tuple[Upstream, Breaker]:
+    def _target(self, target: Target, settings: ApiSettings) -> tuple[Upstream, Breaker]:
         """The connections and the breaker of a target: shared by the APIs that name the same one, kept over a reload."""
-        target, breaker = settings.target, settings.resilience.breaker
+        breaker = settings.resilience.breaker
         named = f"{target.url} {breaker.model_dump_json()}"
         if named not in self.breakers:
             old = self._previous.breakers.get(named) if self._previous is not None else None
@@ -246,18 +250,26 @@ class _Compiler:
     ) -> Route:
         security = operation.security if operation is not None and operation.security is not None else settings.security
         allowances = self._directory.allowances.get(name, {})
-        chain: list[Named | None] = [
+        asked: list[Named | None] = [
             ("request-id", require_guid) if settings.request_id == "required" else None,
             ("identity", self._identity(security)),
             *self._entitled(name, security, allowances),
             self._deduplication(name, settings, operation),
+        ]
+        last: list[Named | None] = [
             self._retry(settings, operation),
             ("guard", guard),
-            *((python_name, _load(name, python_name, self._services.base)) for python_name in settings.policies),
+            *((python_name, _load(name, "policies", python_name, self._services.base)) for python_name in settings.policies),
         ]
-        named = outer + [policy for policy in chain if policy is not None]
-        label = operation.match if operation is not None else ""
-        return Route(label, wrap(handler, *(policy for _, policy in named)), observers, tuple(title for title, _ in named))
+        named = outer + [policy for policy in (*asked, *last) if policy is not None]
+        inner = outer + [policy for policy in last if policy is not None]
+        return Route(
+            operation.match if operation is not None else "",
+            wrap(handler, *(policy for _, policy in named)),
+            observers,
+            tuple(title for title, _ in named),
+            wrap(handler, *(policy for _, policy in inner)),
+        )
 
     def _identity(self, security: tuple[SecurityContext, ...]) -> Identity:
         known = [self._services.contexts[context] for context in security]
@@ -274,8 +286,7 @@ class _Compiler:
             return None
         ledger = self._services.ledger
         memory = Memory(ledger.duplicates, ledger.payloads, ledger.pseudonyms, self._services.clock, self._services.running)
-        longest = settings.target.timeout.total
-        policy = Deduplication(f"{name} {operation.match}", operation.deduplicate, memory, _render(settings), longest)
+        policy = Deduplication(f"{name} {operation.match}", operation.deduplicate, memory, _render(settings), settings.longest)
         return "de-duplication", policy
 
     @staticmethod
@@ -316,21 +327,28 @@ class _Compiler:
             presented = credentials(present, self._services.base, self._services.clock, self._upstream)
         except (KeyError, OSError, ValueError) as error:
             raise DeploymentError(f"apis.{name}.present: a secret cannot be used: {type(error).__name__}: {error}") from error
-        return Wrapper(through, presented, self._sessions(name, settings, present))
+        return Wrapper(through, presented, self._sessions(name, present, through.url))
 
-    def _sessions(self, name: str, settings: ApiSettings, present: Present) -> Sessions | None:
+    def _sessions(self, name: str, present: Present, url: str) -> Sessions | None:
         """The sessions of an API's consumers, one lot for all its operations, and kept over a reload."""
         if present.session is None:
             return None
-        key = f"{name} {settings.target.url} {present.session.model_dump_json()}"
+        key = f"{name} {url} {present.session.model_dump_json()}"
         if key not in self.sessions:
             kept = self._previous.sessions.get(key) if self._previous is not None else None
-            self.sessions[key] = kept or Sessions(present.session, settings.target.url, self._services.clock)
+            self.sessions[key] = kept or Sessions(present.session, url, self._services.clock)
         return self.sessions[key]
 
-    def _probes(self, api: Api, settings: ApiSettings, upstream: Upstream, breaker: Breaker) -> None:
+    def _orchestration(self, name: str, settings: ApiSettings) -> Orchestration:
+        assert settings.plan is not None
+        plan = _load(name, "plan", settings.plan, self._services.base)
+        fhir = _render(settings) is as_operation_outcome
+        within = settings.within.total_seconds()
+        return Orchestration(plan, self.apis, settings.uses, within=within, fhir=fhir, limit=settings.limits.body)
+
+    def _probes(self, api: Api, settings: ApiSettings, behind: tuple[Upstream, Breaker] | None) -> None:
         services = self._services
-        check = probes.back_end(upstream, breaker, settings.health)
+        check = probes.back_end(*behind, settings.health) if behind is not None else probes.breaker()
         status = probes.Status(services.release, services.status_keys, {"healthcheck": check})
         for name, handler in (("_ping", probes.ping(services.release)), ("_status", status)):
             api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *api.outer), api.observers)))
@@ -361,8 +379,8 @@ def load_policy(python_name: str, base: Path) -> Any:
         raise ImportError(f"{type(error).__name__}: {error}") from error
 
 
-def _load(api: str, python_name: str, base: Path) -> Any:
+def _load(api: str, key: str, python_name: str, base: Path) -> Any:
     try:
         return load_policy(python_name, base)
     except (ImportError, AttributeError) as error:
-        raise DeploymentError(f"apis.{api}.policies: {python_name} cannot be loaded: {error}") from error
+        raise DeploymentError(f"apis.{api}.{key}: {python_name} cannot be loaded: {error}") from error

@@ -52,6 +52,11 @@ class PassThrough:
         self._clients: dict[tuple[str, str, str], Headers] = {}
         self._owned = frozenset(spelling for attribute in attributes for spelling in spellings(attribute.header))
 
+    @property
+    def url(self) -> str:
+        """Where the back end is."""
+        return self._upstream.target.url
+
     def __call__(self, interaction: Interaction) -> Coroutine[Any, Any, Outcome]:
         """Make the one upstream call and hand its answer on."""
         return self.send(interaction, self.request(interaction))

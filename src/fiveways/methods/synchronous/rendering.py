@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,7 @@ def as_operation_outcome(fault: Fault, message_id: str) -> Outcome:
 
 def as_problem(fault: Fault, message_id: str) -> Outcome:
     """The fault as RFC 9457 problem details, with its stable code and the party at fault as members of its own."""
-    problem = {
+    problem: dict[str, Any] = {
         "type": "about:blank",
         "title": fault.display,
         "status": fault.status,
@@ -30,6 +31,8 @@ def as_problem(fault: Fault, message_id: str) -> Outcome:
         "party": fault.party,
         "party_code": party_code(fault),
     }
+    if fault.causes:
+        problem["causes"] = [cause._asdict() for cause in fault.causes]
     return _outcome(fault, b"application/problem+json", msgspec.json.encode(problem))
 
 

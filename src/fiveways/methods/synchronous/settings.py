@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fiveways.deployment.debt import Debt
 from fiveways.deployment.need import Need
-from fiveways.deployment.settings import Duration, Percent, Settings, Size
+from fiveways.deployment.settings import Duration, Name, Percent, Settings, Size
 from fiveways.fhir.interactions import OPERATIONS, RESOURCE_TYPES
 from fiveways.methods.synchronous.policies.breaker import BreakerSettings
 from fiveways.methods.synchronous.policies.deduplication import Deduplicate
@@ -125,14 +125,21 @@ class AttributeHeader(Settings):
 class ApiSettings(Settings):
     """A published API: where, in which pattern, for whom, and what stands behind it."""
 
-    pattern: Literal["pass-through", "wrapper"]
-    """The book's implementation pattern (S37): `pass-through`, or with caution `wrapper`, which hides old security (S64)."""
+    pattern: Literal["pass-through", "orchestration", "wrapper"]
+    """The book's implementation pattern (S37): `pass-through`; `orchestration`, which makes one answer of several (S44); or, with
+    caution, `wrapper`, which hides old security (S64)."""
     at: BasePath
     """The base path. Where several match, the longest wins."""
     title: str = ""
     """What people call it."""
-    target: Target
-    """The back end."""
+    target: Target | None = None
+    """The back end; an orchestration has none of its own."""
+    plan: PythonName | None = None
+    """What an orchestration does: an async Python callable `(context) -> answer`."""
+    uses: tuple[Name, ...] = ()
+    """The APIs of this file that the plan may call. They stay published (S54)."""
+    within: Duration = timedelta(seconds=10)
+    """How long an orchestration may take in all."""
     present: Present | None = None
     """What the gateway presents to the back end; for a wrapper."""
     model: DataModel | None = None
@@ -163,13 +170,24 @@ class ApiSettings(Settings):
     """The debt it hides, and the way out."""
 
     @property
+    def longest(self) -> timedelta:
+        """How long a request may take at most."""
+        return self.target.timeout.total if self.target is not None else self.within
+
+    @property
     def hides_debt(self) -> bool:
         """Whether its pattern hides something old, so that a debt plan is needed (S62, S70)."""
         return self.pattern == "wrapper"
 
     @model_validator(mode="after")
     def _what_the_pattern_has(self) -> Self:
-        certificate = self.target.tls is not None and self.target.tls.certificate is not None
+        if self.pattern == "orchestration":
+            if self.plan is None or not self.uses or self.target is not None:
+                raise ValueError("an orchestration has plan: and uses:, and no target: of its own")
+        elif self.target is None or self.plan is not None or self.uses:
+            raise ValueError(f"a {self.pattern} has a target:, and neither plan: nor uses:")
+        tls = self.target.tls if self.target is not None else None
+        certificate = tls is not None and tls.certificate is not None
         if self.pattern == "wrapper" and self.present is None and not certificate:
             raise ValueError("a wrapper presents something to its back end: present:, or target.tls.certificate")
         if self.pattern != "wrapper" and self.present is not None:

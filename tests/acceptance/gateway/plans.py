@@ -1,0 +1,48 @@
+"""Plans of the orchestrations that `test_orchestration.py` serves: copied beside its deployment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fiveways.methods.synchronous.plan import Context
+
+
+async def summary(context: Context) -> Any:
+    """A patient, who is needed, and what is known of them, as far as it can be had."""
+    where = context.query
+    replies = await context.gather(
+        required={"patient": context.api("patients").get(where["patient"])},
+        optional={
+            "allergies": context.api("allergies").get(where["allergies"], {"patient": "1"}),
+            "medications": context.api("medications").get(where["medications"], within=float(where.get("within", "30"))),
+        },
+    )
+    return context.bundle(replies)
+
+
+async def booking(context: Context) -> Any:
+    """A slot is taken and a letter ordered; where the letter cannot be, the slot is given back."""
+    where = context.query
+    slot = await context.api("patients").post(where["slot"], {"resourceType": "Slot"})
+    context.compensate("slot", lambda: context.api("patients").delete(where["back"]))
+    letter = await context.api("allergies").post(where["letter"], await context.body())
+    if not letter.ok:
+        raise RuntimeError("no letter")
+    return slot
+
+
+async def undeclared(context: Context) -> Any:
+    """Calls what `uses:` does not name."""
+    return await context.api("hidden").get("/")
+
+
+async def unwritable(context: Context) -> Any:
+    """Returns what is no JSON."""
+    return {"it": object()}
+
+
+async def forwarded(context: Context) -> Any:
+    """Passes a granular answer on."""
+    await asyncio.sleep(0)
+    return await context.api("patients").get(context.query["where"])
