@@ -46,3 +46,11 @@ async def forwarded(context: Context) -> Any:
     """Passes a granular answer on."""
     await asyncio.sleep(0)
     return await context.api("patients").get(context.query["where"])
+
+
+async def mirrored(context: Context) -> Any:
+    """One granular call, as the consumer made it: what is left is what the façade itself does."""
+    call = context.api("granular").request(
+        context.method, context.path, context.query, body=await context.body() or None, headers={"Content-Type": "text/plain"}
+    )
+    return (await context.gather(required={"granular": call}))["granular"]
