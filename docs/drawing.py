@@ -74,15 +74,15 @@ def bars(rows: Sequence[Bar], caption: str) -> str:
 def sequence(parties: Sequence[str], steps: Sequence[tuple[int, int, str]], caption: str) -> str:
     """An SVG of who says what to whom, from top to bottom. `steps`: from which party to which, and what."""
     width, row, box = 560, 32, 128
-    across = (width - box) / (len(parties) - 1)
+    across, edge = (width - 2 - box) / (len(parties) - 1), 1 + box / 2
     height = 44 + row * len(steps)
     drawn = []
     for number, party in enumerate(parties):
-        x = box / 2 + number * across
+        x = edge + number * across
         drawn.append(_box(x - box / 2, 4, box) + _text(x, 21, party, "middle"))
         drawn.append(f'<path d="M{x:g} 28 V{height}" stroke-opacity="0.35"/>')
     for number, (source, target, said) in enumerate(steps):
-        y, x1, x2 = 58 + row * number, box / 2 + source * across, box / 2 + target * across
+        y, x1, x2 = 58 + row * number, edge + source * across, edge + target * across
         way = 1 if x2 > x1 else -1
         drawn.append(f'<path d="M{x1:g} {y} H{x2 - way:g} m{-6 * way} -4 l{6 * way} 4 l{-6 * way} 4"/>')
         drawn.append(_text((x1 + x2) / 2, y - 6, said, "middle").replace("<text ", '<text class="fiveways-halo" '))

@@ -230,6 +230,20 @@ PARTS: dict[str, Callable[[Path], str]] = {
         ],
         "An orchestration: granular calls side by side, within one budget, under one correlation id.",
     ),
+    "sync-wrap-sequence": lambda _: sequence(
+        ("consumer", "gateway", "back end"),
+        [
+            (0, 1, "request, X-Sync-Wait: 10"),
+            (1, 2, "request"),
+            (2, 1, "202, Content-Location"),
+            (1, 2, "GET, after 0.25 s, 0.5 s, …"),
+            (2, 1, "202"),
+            (1, 2, "GET"),
+            (2, 1, "200, the answer"),
+            (1, 0, "200, the answer"),
+        ],
+        "A sync-wrap: the back end is polled, the consumer waits, for as long as it says and no longer.",
+    ),
     "wrapper-sequence": lambda _: sequence(
         ("consumer", "gateway", "back end"),
         [

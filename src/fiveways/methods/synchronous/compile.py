@@ -44,6 +44,7 @@ from fiveways.methods.synchronous.policies.rate import Allowance, Rate
 from fiveways.methods.synchronous.policies.retry import Retry
 from fiveways.methods.synchronous.rendering import Render, as_operation_outcome, as_problem
 from fiveways.methods.synchronous.settings import ApiSettings, Operation, SecurityContext
+from fiveways.methods.synchronous.syncwrap import SyncWrap, SyncWrapSettings
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.methods.synchronous.wrapper import Present, Wrapper, credentials
@@ -319,7 +320,13 @@ class _Compiler:
     def _handler(self, name: str, settings: ApiSettings, upstream: Upstream) -> Handler:
         """What stands at the bottom of an API, one for all its operations."""
         through = self._through(settings, upstream)
-        return self._wrapper(name, settings, through) if settings.pattern == "wrapper" else through
+        match settings.pattern:
+            case "wrapper":
+                return self._wrapper(name, settings, through)
+            case "sync-wrap":
+                wait = settings.sync_wrap or SyncWrapSettings()
+                return SyncWrap(name, settings.at, through, wait, self._services.ledger.pending, self._services.clock)
+        return through
 
     def _wrapper(self, name: str, settings: ApiSettings, through: PassThrough) -> Wrapper:
         present = settings.present or Present()

@@ -15,6 +15,7 @@ from fiveways.fhir.interactions import OPERATIONS, RESOURCE_TYPES
 from fiveways.methods.synchronous.policies.breaker import BreakerSettings
 from fiveways.methods.synchronous.policies.deduplication import Deduplicate
 from fiveways.methods.synchronous.policies.retry import RetrySettings
+from fiveways.methods.synchronous.syncwrap import SyncWrapSettings
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.wrapper import Present
 
@@ -125,9 +126,9 @@ class AttributeHeader(Settings):
 class ApiSettings(Settings):
     """A published API: where, in which pattern, for whom, and what stands behind it."""
 
-    pattern: Literal["pass-through", "orchestration", "wrapper"]
-    """The book's implementation pattern (S37): `pass-through`; `orchestration`, which makes one answer of several (S44); or, with
-    caution, `wrapper`, which hides old security (S64)."""
+    pattern: Literal["pass-through", "orchestration", "sync-wrap", "wrapper"]
+    """The book's implementation pattern (S37): `pass-through`; `orchestration`, which makes one answer of several (S44);
+    `sync-wrap`, which waits for a back end that is polled (D13); or, with caution, `wrapper`, which hides old security (S64)."""
     at: BasePath
     """The base path. Where several match, the longest wins."""
     title: str = ""
@@ -142,6 +143,8 @@ class ApiSettings(Settings):
     """How long an orchestration may take in all."""
     present: Present | None = None
     """What the gateway presents to the back end; for a wrapper."""
+    sync_wrap: SyncWrapSettings | None = None
+    """How long consumers may wait, and how the back end is polled; for a sync-wrap, where the defaults will not do."""
     model: DataModel | None = None
     """The data model it exchanges (S41)."""
     security: tuple[SecurityContext, ...] = Field(min_length=1)
@@ -172,7 +175,8 @@ class ApiSettings(Settings):
     @property
     def longest(self) -> timedelta:
         """How long a request may take at most."""
-        return self.target.timeout.total if self.target is not None else self.within
+        waits = (self.sync_wrap or SyncWrapSettings()).most if self.pattern == "sync-wrap" else timedelta(0)
+        return waits + (self.target.timeout.total if self.target is not None else self.within)
 
     @property
     def hides_debt(self) -> bool:
@@ -190,6 +194,8 @@ class ApiSettings(Settings):
         certificate = tls is not None and tls.certificate is not None
         if self.pattern == "wrapper" and self.present is None and not certificate:
             raise ValueError("a wrapper presents something to its back end: present:, or target.tls.certificate")
+        if self.pattern != "sync-wrap" and self.sync_wrap is not None:
+            raise ValueError(f"sync_wrap is for pattern: sync-wrap; nothing is polled for a {self.pattern}")
         if self.pattern != "wrapper" and self.present is not None:
             raise ValueError(f"present is for pattern: wrapper; {self.pattern} mediates nothing")
         return self

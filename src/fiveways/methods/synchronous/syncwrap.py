@@ -1,0 +1,258 @@
+"""Sync-wrap (A17, D13): a back end that answers 202 and is polled, answered synchronously all the same, within a bounded wait.
+
+The consumer says how long it waits (X-Sync-Wait, within the deployment's limits), or that it would rather poll itself (`Prefer:
+respond-async`, RFC 7240): then the 202 passes, its Content-Location rewritten to the gateway's. An answer that is not there in time
+is a 503 with the instruction to send the request again with the same X-Request-ID, and whoever does joins the work under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final, Self
+from urllib.parse import urljoin, urlsplit
+
+from pydantic import Field, model_validator
+
+from fiveways.clock import Clock, micros, micros_in
+from fiveways.deployment.settings import Duration, Settings
+from fiveways.errors import KeyReused, ProviderFaulty, ProviderUnavailable
+from fiveways.ledger.pending import Asked, Pending, Work
+from fiveways.methods.synchronous.passthrough import PassThrough
+from fiveways.methods.synchronous.upstream.message import UpstreamRequest
+from fiveways.types import Headers, Interaction, Outcome
+
+_WAIT: Final = re.compile(rb"[0-9]{1,4}(\.[0-9]{1,3})?")
+_OWN: Final = frozenset((b"x-sync-wait", b"prefer", b"cookie"))
+_OF_BODY: Final = frozenset(
+    (b"content-type", b"content-length", b"content-encoding", b"if-match", b"if-none-match", b"if-none-exist")
+)
+_AGAIN: Final = "The back end is still at work. Using the same 'X-Request-ID' header, retry your request after the time given."
+
+
+class SyncWrapSettings(Settings):
+    """How long consumers may wait, and how the back end is asked meanwhile."""
+
+    wait: Duration = timedelta(seconds=10)
+    """How long a consumer waits that does not say."""
+    least: Duration = Field(default=timedelta(milliseconds=250), gt=timedelta(0))
+    """The shortest wait that a consumer may ask for."""
+    most: Duration = timedelta(seconds=59)
+    """The longest."""
+    first_poll: Duration = Field(default=timedelta(milliseconds=250), gt=timedelta(0))
+    """How long after the 202 the back end is asked first; each time after that twice as long."""
+    longest_pause: Duration = Field(default=timedelta(seconds=5), gt=timedelta(0))
+    """The longest time between two questions."""
+    remember: Duration = timedelta(minutes=30)
+    """For how long a request sent again, with the same X-Request-ID, joins the work that the first began."""
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        if not self.least <= self.wait <= self.most:
+            raise ValueError("expected least <= wait <= most")
+        return self
+
+
+class StillWorking(ProviderUnavailable):
+    """The back end has not come to an end within the consumer's wait."""
+
+    issue = "timeout"
+
+
+class NotProcessed(ProviderFaulty):
+    """The back end had accepted the request, and then could not process it."""
+
+    status = 500
+
+
+class SyncWrap:
+    """The handler at the bottom of a sync-wrap API."""
+
+    def __init__(
+        self, name: str, at: str, through: PassThrough, settings: SyncWrapSettings, pending: Pending, clock: Clock
+    ) -> None:
+        """`name` and `at`: the API's, and its base path; `through` makes and sends requests to its back end."""
+        self._name = name
+        self._at = at
+        self._through = through
+        self._settings = settings
+        self._pending = pending
+        self._clock = clock
+        self._beginning: dict[Asked, tuple[asyncio.Lock, int]] = {}
+
+    async def __call__(self, interaction: Interaction) -> Outcome:
+        """Send the request, and wait for what comes of it; or join what an earlier one with the same id has begun."""
+        until = self._clock.monotonic() + self._wait(interaction)
+        if _prefers_async(interaction):
+            outcome = await self._through.send(interaction, self._request(interaction))
+            return self._rewritten(outcome) if outcome.status == 202 else outcome
+        asked = self._asked(interaction)
+        if asked is None:
+            begun = await self._begin(interaction, None)
+        else:
+            async with self._alone(asked, until):
+                begun = await self._joined(interaction, asked) or await self._begin(interaction, asked)
+        return begun if isinstance(begun, Outcome) else await self._awaited(interaction, begun, until)
+
+    def _wait(self, interaction: Interaction) -> float:
+        said = dict(interaction.headers).get(b"x-sync-wait", b"").strip()
+        settings = self._settings
+        if _WAIT.fullmatch(said) is None:
+            return settings.wait.total_seconds()
+        return min(max(float(said), settings.least.total_seconds()), settings.most.total_seconds())
+
+    def _asked(self, interaction: Interaction) -> Asked | None:
+        """Under what a repeat is found; None where it cannot be told whose it is, or the consumer gave no id."""
+        application, ids = interaction.consumer.application, interaction.correlation
+        return Asked(application, self._name, ids.request_id.decode()) if application and ids.given else None
+
+    @asynccontextmanager
+    async def _alone(self, asked: Asked, until: float) -> AsyncIterator[None]:
+        """One at a time begins the work of a request: who comes meanwhile finds it, or has waited long enough (StillWorking)."""
+        lock, users = self._beginning.get(asked, (asyncio.Lock(), 0))
+        self._beginning[asked] = lock, users + 1
+        try:
+            try:
+                async with asyncio.timeout(until - self._clock.monotonic()):
+                    await lock.acquire()
+            except TimeoutError:
+                raise StillWorking(_AGAIN, headers={"Retry-After": "5"}) from None
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            lock, users = self._beginning.pop(asked)
+            if users > 1:
+                self._beginning[asked] = lock, users - 1
+
+    # --- beginning and joining -------------------------------------------------------------------------------------------
+
+    def _request(self, interaction: Interaction) -> UpstreamRequest:
+        request = self._through.request(interaction)
+        request.headers = [field for field in request.headers if field[0] not in _OWN]
+        return request
+
+    async def _begin(self, interaction: Interaction, asked: Asked | None) -> Outcome | Work:
+        """Send the request; its answer, or the work that it has begun, remembered."""
+        request, digest = self._request(interaction), hashlib.sha256(_what(interaction))
+        if interaction.body is not None:
+            request.body = _hashed(interaction.body, digest)
+        request.headers.append((b"x-sync-wrapped", b"true"))
+        outcome = await self._through.send(interaction, request)
+        location = _field(outcome, b"content-location") or _field(outcome, b"location")
+        if outcome.status != 202 or not location:
+            return outcome
+        await _close(outcome)
+        where = self._own(location, request.target)
+        work = Work(digest.digest(), where, _cookies("", outcome.headers))
+        if asked is not None:
+            await self._pending.keep(asked, work, micros(self._clock) + micros_in(self._settings.remember))
+        return work
+
+    async def _joined(self, interaction: Interaction, asked: Asked) -> Work | None:
+        """The work under way for a request sent before. Raises KeyReused where that was another request."""
+        work = await self._pending.find(asked)
+        if work is None:
+            return None
+        digest = hashlib.sha256(_what(interaction))
+        if interaction.body is not None:
+            async for _ in _hashed(interaction.body, digest):
+                pass
+        if digest.digest() != work.fingerprint:
+            raise KeyReused("The X-Request-ID was used for another request")
+        return work
+
+    def _own(self, location: str, target: bytes) -> str:
+        """Path and query of an address of the back end's own. Raises ProviderFaulty for any other."""
+        origin = urlsplit(self._through.url)
+        found = urlsplit(urljoin(urljoin(self._through.url, target.decode("latin-1")), location))
+        if (found.scheme, found.netloc) != (origin.scheme, origin.netloc) or not found.path.isascii():
+            raise ProviderFaulty("The back end says that its answer is somewhere else")
+        return found.path + (f"?{found.query}" if found.query else "")
+
+    def _rewritten(self, outcome: Outcome) -> Outcome:
+        """A 202 whose addresses are the gateway's; one that is not below the target's path cannot be reached, and is left out."""
+        base, headers = urlsplit(self._through.url).path.rstrip("/"), []
+        for name, value in outcome.headers:
+            if name in (b"content-location", b"location"):
+                where = self._own(value.decode("latin-1"), f"{base}/".encode())
+                if not where.startswith(f"{base}/"):
+                    continue
+                value = (self._at + where[len(base) :]).encode("latin-1")
+            headers.append((name, value))
+        if not any(name == b"preference-applied" for name, _ in headers):
+            headers.append((b"preference-applied", b"respond-async"))
+        outcome.headers = headers
+        return outcome
+
+    # --- waiting ---------------------------------------------------------------------------------------------------------
+
+    async def _awaited(self, interaction: Interaction, work: Work, until: float) -> Outcome:
+        """Ask the back end until it has come to an end, or the consumer's wait is over."""
+        pause, cookies = self._settings.first_poll.total_seconds(), work.cookies
+        headers: Headers = [
+            field for field in self._request(interaction).headers if field[0] not in _OF_BODY and field[0] not in _OWN
+        ]
+        while (left := until - self._clock.monotonic()) > 0:
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 2, self._settings.longest_pause.total_seconds())
+            fields: Headers = [(b"cookie", cookies.encode("latin-1"))] if cookies else []
+            outcome = await self._through.send(interaction, UpstreamRequest(b"GET", work.location.encode(), [*headers, *fields]))
+            if outcome.status != 202:
+                return await self._ended(outcome)
+            cookies = _cookies(cookies, outcome.headers)
+            await _close(outcome)
+        raise StillWorking(_AGAIN, headers={"Retry-After": "5"})
+
+    @staticmethod
+    async def _ended(outcome: Outcome) -> Outcome:
+        """What the consumer is answered: what concerns the polling is not the consumer's."""
+        if outcome.status in (401, 429):
+            await _close(outcome)
+            raise ProviderUnavailable("The back end does not let its answer be fetched just now", headers={"Retry-After": "5"})
+        if outcome.status == 422:
+            await _close(outcome)
+            raise NotProcessed("The back end could not process what it had accepted")
+        outcome.headers = [field for field in outcome.headers if field[0] != b"set-cookie"]
+        return outcome
+
+
+def _prefers_async(interaction: Interaction) -> bool:
+    said = b",".join(value for name, value in interaction.headers if name == b"prefer")
+    return any(part.partition(b";")[0].strip().lower() == b"respond-async" for part in said.split(b","))
+
+
+def _what(interaction: Interaction) -> bytes:
+    return b"%b %b?%b\0" % (interaction.method.encode(), interaction.below, interaction.query)
+
+
+async def _hashed(body: AsyncIterator[bytes], digest: hashlib._Hash) -> AsyncIterator[bytes]:
+    async for piece in body:
+        digest.update(piece)
+        yield piece
+
+
+def _field(outcome: Outcome, name: bytes) -> str:
+    return next((value.decode("latin-1") for known, value in outcome.headers if known == name), "")
+
+
+def _cookies(before: str, headers: Headers) -> str:
+    """The cookies to send after an answer: those sent before, and those that it sets (name and value only)."""
+    kept = dict(pair.split("=", 1) for pair in before.split("; ") if "=" in pair)
+    for name, value in headers:
+        if name == b"set-cookie":
+            key, equals, rest = value.decode("latin-1").partition(";")[0].partition("=")
+            if equals and key.strip():
+                kept[key.strip()] = rest.strip()
+    return "; ".join(f"{key}={value}" for key, value in kept.items())
+
+
+async def _close(outcome: Outcome) -> None:
+    close = getattr(outcome.body, "aclose", None)
+    if close is not None:
+        await close()
