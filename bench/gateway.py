@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 from rich.console import Console
@@ -113,7 +114,14 @@ def main() -> None:
             stack, [sys.executable, "-m", "fiveways", "serve", str(file), "--log-level", "error"], PROXY_CORE, gateway_port
         )
         ports = {name: _free_port() for name in ("wrapper", "caddy", "envoy", "nginx", "haproxy")}
-        serve = ["serve", str(_wrapped(folder / "wrapper")), "--http", f"127.0.0.1:{ports['wrapper']}", "--log-level", "error"]
+        serve = [
+            "serve",
+            str(_wrapped(folder / "wrapper", backend_port)),
+            "--http",
+            f"127.0.0.1:{ports['wrapper']}",
+            "--log-level",
+            "error",
+        ]
         wrapper = _started(stack, [sys.executable, "-m", "fiveways", *serve], PROXY_CORE, ports["wrapper"])
         subjects = [
             Subject("fiveways-all-policies", ours, gateway_port, _entitled(folder / "demo", gateway_port), folder / "demo"),
@@ -135,11 +143,13 @@ def main() -> None:
     _write(subjects, arguments, made.total(), resident)
 
 
-def _wrapped(folder: Path) -> Path:
-    """The demo's deployment with `patients` published as a wrapper."""
+def _wrapped(folder: Path, backend_port: int) -> Path:
+    """The demo's deployment with `patients` published as a wrapper, of the same back end."""
     file = prepare(folder)
     (folder / "back-end-key").write_text("key-of-the-gateway")
     said = yaml.safe_load(file.read_text())
+    target = said["apis"]["patients"]["target"]
+    target["url"] = f"http://127.0.0.1:{backend_port}{urlsplit(target['url']).path}"
     said["apis"]["patients"] |= {
         "pattern": "wrapper",
         "present": {"api_key": {"header": "X-Back-End-Key", "key": "file:back-end-key"}},
