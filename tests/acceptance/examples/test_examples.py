@@ -160,6 +160,22 @@ async def test_a_letter_is_sent_once_collected_and_answered_through_the_example_
 
 
 @pytest.mark.anyio
+async def test_a_plan_makes_one_answer_of_two_granular_apis(tmp_path: Path) -> None:
+    async with back_end(tmp_path) as (backend, url):
+        folder = copy("orchestration", tmp_path, url)
+        assert lint(folder / "deployment.yaml") == []
+        async with served(folder) as gateway, httpx.AsyncClient(base_url=gateway) as client:
+            bundle = (await client.get(f"/family/Patient/{PATIENT}")).json()
+            first, *others = [entry["resource"] for entry in bundle["entry"]]
+            assert first == backend.patients[PATIENT]
+            assert others
+            assert {each["name"][0]["family"] for each in others} == {first["name"][0]["family"]}
+            missing = await client.get("/family/Patient/9990000000")
+            assert (missing.status_code, missing.json()["issue"][1]["diagnostics"].partition(":")[0]) == (404, "patient")
+            assert (await client.get(f"/demographics/Patient/{PATIENT}")).json() == first
+
+
+@pytest.mark.anyio
 async def test_a_theatre_that_takes_certificates_only_is_asked_with_a_token(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES / "pass-through", tmp_path / "pass-through", ignore=shutil.ignore_patterns("keys", "data"))
     folder = tmp_path / "wrapper"
