@@ -11,6 +11,7 @@ import importlib
 import inspect
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmark_pages import gateway_benchmark, messaging_benchmark
@@ -216,9 +217,12 @@ def _delivery_life(_: Path) -> str:
     return table(("A delivery that is", "may", "and is then"), rows)
 
 
-PARTS: dict[str, Callable[[Path], str]] = {
-    "policies": _policies,
-    "orchestration-sequence": lambda _: sequence(
+def _sequence(name: str, _: Path) -> str:
+    return sequence(*SEQUENCES[name])
+
+
+SEQUENCES: dict[str, tuple[tuple[str, ...], list[tuple[int, int, str]], str]] = {
+    "orchestration": (
         ("consumer", "gateway", "patients", "allergies"),
         [
             (0, 1, "one request"),
@@ -230,7 +234,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
         ],
         "An orchestration: granular calls side by side, within one budget, under one correlation id.",
     ),
-    "sync-wrap-sequence": lambda _: sequence(
+    "sync-wrap": (
         ("consumer", "gateway", "back end"),
         [
             (0, 1, "request, X-Sync-Wait: 10"),
@@ -244,7 +248,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
         ],
         "A sync-wrap: the back end is polled, the consumer waits, for as long as it says and no longer.",
     ),
-    "wrapper-sequence": lambda _: sequence(
+    "wrapper": (
         ("consumer", "gateway", "back end"),
         [
             (0, 1, "request, Bearer token"),
@@ -254,6 +258,11 @@ PARTS: dict[str, Callable[[Path], str]] = {
         ],
         "A wrapper: what the consumer proves itself with ends at the gateway, which proves itself to the back end.",
     ),
+}
+"""Who takes part, what goes between them in order (from, to, what), and what is to be seen in it."""
+
+PARTS: dict[str, Callable[[Path], str]] = {
+    "policies": _policies,
     "diagram": lambda _: request_diagram(policy_names()),
     "faults": _faults,
     "refusals": _refusals,
@@ -270,4 +279,5 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "commands": lambda _: command_reference(),
     "benchmark": gateway_benchmark,
     "messaging-benchmark": messaging_benchmark,
+    **{f"{name}-sequence": partial(_sequence, name) for name in SEQUENCES},
 }

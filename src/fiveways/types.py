@@ -114,6 +114,12 @@ class Outcome:
         self.body = body
         self.fault = fault
 
+    async def aclose(self) -> None:
+        """Stop the body, which nobody is going to read."""
+        close = getattr(self.body, "aclose", None)
+        if close is not None:
+            await close()
+
 
 Handler = Callable[[Interaction], Awaitable[Outcome]]
 """Takes an interaction to its outcome."""

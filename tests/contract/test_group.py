@@ -137,19 +137,22 @@ class Lingering:
     def settled(self) -> None: ...
 
 
-async def test_what_need_not_be_synced_is_seen_by_all_and_keeps_nothing_that_lingers_from_being_written(
-    database: Database, group: GroupWriter
-) -> None:
-    lingering = Lingering()
-    group.attach(lingering)
-    await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 2, "text": ""}), guarded=1, synced=False)
+async def test_what_need_not_be_synced_is_seen_by_all_and_keeps_nothing_that_lingers_from_being_written(database: Database) -> None:
+    writer, lingering = GroupWriter(database, linger=60), Lingering()
+    writer.attach(lingering)
+    await writer.transact((claim, {"id": 1, "text": ""}), (add, {"id": 2, "text": ""}), guarded=1, synced=False)
     assert await ids(database) == [1, 2]
     assert lingering.taken == 0, "a group that is not synced takes nothing along that is to be durable"
-    group.soon()
-    async with asyncio.timeout(5):
+    writer.detach(lingering)
+    await writer.close()
+    writer = GroupWriter(database)
+    writer.attach(lingering)
+    writer.soon()
+    async with asyncio.timeout(30):
         while not lingering.taken:
-            results = await group.transact((claim, {"id": 1, "text": ""}), (add, {"id": 3, "text": ""}), guarded=1, synced=False)
+            results = await writer.transact((claim, {"id": 1, "text": ""}), (add, {"id": 3, "text": ""}), guarded=1, synced=False)
             assert len(results) == 1
+    await writer.close()
 
 
 async def test_a_full_queue_makes_callers_wait_and_loses_nothing(database: Database) -> None:

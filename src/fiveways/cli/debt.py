@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from fiveways.cli.options import DeploymentFile, deployment_file, wide_console
+from fiveways.cli.entries import print_json, print_table
+from fiveways.cli.options import DeploymentFile, deployment_file
 from fiveways.platform.model import Deployment, load
 
 console = Console(highlight=False, soft_wrap=True)
+_SHOWN = ("api", "pattern", "owner", "reason", "target", "retire_by")
 
 
 def command(
@@ -29,13 +29,10 @@ def command(
     today = datetime.now(UTC).date()
     register = [each for each in _register(load(deployment_file(deployment))[0], today) if due is None or each["days_left"] <= due]
     if as_json:
-        typer.echo(json.dumps(register, indent=2))
+        print_json(register)
     elif register:
-        table = Table("API", "pattern", "owner", "reason", "replaced by", "retire by", "left", box=None, pad_edge=False)
-        for each in register:
-            row = [each[key] for key in ("api", "pattern", "owner", "reason", "target", "retire_by")]
-            table.add_row(*row, _left(each["days_left"]))
-        wide_console().print(table)
+        rows = [[*(each[key] for key in _SHOWN), _left(each["days_left"])] for each in register]
+        print_table(("API", "pattern", "owner", "reason", "replaced by", "retire by", "left"), rows)
     else:
         console.print("no debt is recorded" if due is None else f"nothing is due within {due} days")
     if any(each["days_left"] < 0 for each in register):
@@ -59,4 +56,4 @@ def _register(deployment: Deployment, today: date) -> list[dict[str, Any]]:
 
 
 def _left(days: int) -> str:
-    return f"{days} days" if days >= 0 else f"[bold red]{-days} days past[/]"
+    return f"{days} days" if days >= 0 else f"{-days} days PAST"

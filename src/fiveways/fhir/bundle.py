@@ -6,32 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fiveways.errors import Cause
-
-STATUS = "https://www.rfc-editor.org/rfc/rfc9110"
-"""The system of a coding whose code is an HTTP status."""
+from fiveways.fhir.outcome import partial_outcome
 
 
 def searchset(resources: Iterable[Mapping[str, Any]], causes: Iterable[Cause] = ()) -> dict[str, Any]:
     """A Bundle of resources, the entries of Bundles among them, each marked as a match; and an OperationOutcome for each cause."""
     entries = [{**entry, "search": {"mode": "match"}} for resource in resources for entry in _entries(resource)]
-    missing = [{"resource": outcome(cause), "search": {"mode": "outcome"}} for cause in causes]
+    missing = [{"resource": partial_outcome(cause), "search": {"mode": "outcome"}} for cause in causes]
     return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": [*entries, *missing]}
-
-
-def outcome(cause: Cause) -> dict[str, Any]:
-    """An OperationOutcome that says what could not be had, with the status that it was answered with."""
-    return {"resourceType": "OperationOutcome", "issue": [issue(cause, "warning")]}
-
-
-def issue(cause: Cause, severity: str) -> dict[str, Any]:
-    """An issue of an OperationOutcome."""
-    coding = [{"system": STATUS, "code": str(cause.status)}] if cause.status is not None else []
-    return {
-        "severity": severity,
-        "code": cause.issue,
-        "details": {"coding": coding, "text": cause.code},
-        "diagnostics": f"{cause.name}: {cause.diagnostics}",
-    }
 
 
 def _entries(resource: Mapping[str, Any]) -> list[dict[str, Any]]:

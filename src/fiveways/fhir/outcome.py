@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from fiveways.errors import Fault, Party
-from fiveways.fhir.bundle import issue as cause_issue
+from fiveways.errors import Cause, Fault, Party
 
 SPINE_CODES = "https://fhir.nhs.uk/R4/CodeSystem/Spine-ErrorOrWarningCode"
+STATUSES = "https://www.rfc-editor.org/rfc/rfc9110"
+"""The system of a coding whose code is an HTTP status."""
 PARTY_CODES = "https://fhir.nhs.uk/Codesystem/http-error-codes"
 CONTENT_TYPE = b"application/fhir+json"
 
@@ -39,5 +42,21 @@ def operation_outcome(fault: Fault, message_id: str) -> bytes:
         "details": {"coding": codings},
         "diagnostics": fault.diagnostics,
     }
-    issues = [issue, *(cause_issue(cause, "error") for cause in fault.causes)]
+    issues = [issue, *(_issue(cause, "error") for cause in fault.causes)]
     return msgspec.json.encode({"resourceType": "OperationOutcome", "id": message_id, "issue": issues})
+
+
+def partial_outcome(cause: Cause) -> dict[str, Any]:
+    """What could not be had, as an OperationOutcome beside what could."""
+    return {"resourceType": "OperationOutcome", "issue": [_issue(cause, "warning")]}
+
+
+def _issue(cause: Cause, severity: str) -> dict[str, Any]:
+    """One of several causes, with the status that it was answered with."""
+    coding = [{"system": STATUSES, "code": str(cause.status)}] if cause.status is not None else []
+    return {
+        "severity": severity,
+        "code": cause.issue,
+        "details": {"coding": coding, "text": cause.code},
+        "diagnostics": f"{cause.name}: {cause.diagnostics}",
+    }

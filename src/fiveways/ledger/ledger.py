@@ -9,7 +9,6 @@ from fiveways.clock import Clock
 from fiveways.ledger.audit import AuditLog, AuditSettings
 from fiveways.ledger.idempotency import Duplicates
 from fiveways.ledger.outbox import Outbox
-from fiveways.ledger.pending import Pending
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.ledger.rates import Rates
 from fiveways.ledger.replay import ReplayGuard
@@ -33,7 +32,6 @@ class Ledger:
         self.payloads = payloads
         self.audit = audit
         self.duplicates = Duplicates(group, clock)
-        self.pending = Pending(group, clock)
         self.replay = ReplayGuard(group)
         self.rates = Rates(group, clock)
         self.outbox = Outbox(database, bus, clock)
@@ -67,7 +65,6 @@ class Ledger:
         """Forget what has expired, in every part; for a scheduler, once a minute or so."""
         for payload in await self.duplicates.purge(now):
             await self.payloads.delete(payload)
-        await self.pending.purge(now)
         await self.replay.purge(now)
         await self.rates.purge(now)
         await self.outbox.purge(now - _KEPT)

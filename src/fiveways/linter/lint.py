@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fiveways.deployment.callables import load_callable
 from fiveways.deployment.document import Loc, path
 from fiveways.deployment.settings import Reference
 from fiveways.linter import rules
 from fiveways.linter.rule import Rule, Severity
-from fiveways.methods.synchronous.compile import load_policy
 from fiveways.platform.model import Deployment, load
 from fiveways.platform.routing import unusable
 
@@ -64,7 +64,7 @@ def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
         named += [(("plan",), api.plan)] if api.plan is not None else []
         for where, callable_ in named:
             try:
-                load_policy(callable_, base)
+                load_callable(callable_, base)
             except (ImportError, AttributeError) as error:
                 yield ("apis", name, *where), f"{callable_} cannot be loaded: {error}"
     routing = deployment.messaging.routing

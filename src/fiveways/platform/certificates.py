@@ -17,12 +17,8 @@ def certificate_files(deployment: Deployment, base: Path) -> dict[str, Path]:
             found[f"listener {name}, client authorities"] = listener.client_certificates.ca
     for name, api in deployment.apis.items():
         oauth2 = api.present.oauth2 if api.present is not None else None
-        target = api.target
-        for what, tls in (
-            (f"API {name}", target.tls if target is not None else None),
-            (f"API {name}, token endpoint", oauth2.tls if oauth2 else None),
-        ):
-            if tls is not None:
-                found[what] = tls.certificate
-                found[f"{what}, authority"] = tls.ca
+        for what, at in ((f"API {name}", api.target), (f"API {name}, token endpoint", oauth2)):
+            if at is not None and at.tls is not None:
+                found[what] = at.tls.certificate
+                found[f"{what}, authority"] = at.tls.ca
     return {what: reference.path(base) for what, reference in found.items() if reference is not None}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from fiveways.clock import Clock
+from fiveways.clock import Clock, micros
 from fiveways.delivery.capacity import Limiter
 from fiveways.delivery.engine import Deliveries
 from fiveways.delivery.outbound import Outbound
@@ -54,7 +54,7 @@ class Dispatch:
 
     async def look(self) -> None:
         """See how full the queues are, for the metrics. StoreError where the store cannot be asked."""
-        now = self._clock.time() * 1e6
+        now = micros(self._clock)
         queues = {}
         for queue in self._queues:
             depth = await self._deliveries.depth(queue.name)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Rate
-from fiveways.methods.synchronous.compile import Directory
 from fiveways.methods.synchronous.policies.rate import Allowance
+from fiveways.methods.synchronous.services import Directory
 from fiveways.platform.model import Application, Deployment
 from fiveways.security import scopes
 from fiveways.security.apikeys import ApiKeys

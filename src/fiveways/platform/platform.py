@@ -25,10 +25,10 @@ from fiveways.methods.messaging.webhook import Arrivals, Webhook
 from fiveways.methods.messaging.worker import Worker
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.alerting import Alerts
-from fiveways.methods.synchronous.compile import Compiled, Services, compile_gateway
-from fiveways.methods.synchronous.expiry import Expiry
+from fiveways.methods.synchronous.compile import Compiled, compile_gateway
 from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
+from fiveways.methods.synchronous.services import Services
 from fiveways.platform import directory, mailboxes, routing
 from fiveways.platform.certificates import certificate_files
 from fiveways.platform.deliveries import Dispatch
@@ -42,6 +42,7 @@ from fiveways.platform.webhook import teller
 from fiveways.security.assertion import AssertionVerifier
 from fiveways.security.authorization import AuthorizationServer
 from fiveways.security.clients import Clients
+from fiveways.security.expiry import Expiry
 from fiveways.security.grants import CLIENT_CREDENTIALS, ClientCredentials
 from fiveways.security.jwks import KeySources
 from fiveways.security.tokens import TokenIssuer, TokenVerifier
@@ -161,8 +162,7 @@ class Platform:
         if self._node_metrics is not None:
             await self._node_metrics.close()
         await self.running.compiled.gateway.close()
-        for upstream in self.running.compiled.upstreams.values():
-            await upstream.close()
+        await self.running.compiled.lasting.close()
         if self._unfinished:
             await asyncio.wait(self._unfinished, timeout=5)
         telemetry = self.deployment.telemetry
@@ -232,7 +232,7 @@ class Platform:
             teller(deployment.programme.alerts.webhook, self.base),
             {name: api.service_level.budget for name, api in deployment.apis.items()},
             self._metrics,
-            tuple(compiled.breakers.values()),
+            tuple(compiled.lasting.breakers.values()),
             Expiry(certificate_files(deployment, self.base), deployment.programme.alerts.certificates),
         )
         if self._running is not None:
@@ -276,8 +276,8 @@ class Platform:
 
     async def _retire(self, old: Compiled, new: Compiled) -> None:
         """Close, once they are idle, the connections that the new deployment has no use for."""
-        for key, upstream in old.upstreams.items():
-            if key in new.upstreams:
+        for key, upstream in old.lasting.upstreams.items():
+            if key in new.lasting.upstreams:
                 upstream.reload_tls()
             else:
                 task = asyncio.create_task(upstream.close())

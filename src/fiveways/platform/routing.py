@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from fiveways.clock import Clock
 from fiveways.correlation import Correlation, new_id
+from fiveways.deployment.callables import load_callable
 from fiveways.errors import DeploymentError, FivewaysError
 from fiveways.methods.messaging.routing.patients import Found, PatientDirectory
 from fiveways.methods.messaging.routing.practices import PracticeFile
 from fiveways.methods.messaging.routing.resolver import Resolver
 from fiveways.methods.messaging.routing.settings import PatientSearch, RoutingSettings
-from fiveways.methods.synchronous.compile import load_policy
 from fiveways.methods.synchronous.request import Receive, Scope, Send
 from fiveways.platform.model import Deployment
 from fiveways.security import scopes
@@ -76,7 +76,7 @@ def unusable(settings: RoutingSettings, base: Path) -> str:
 
 def _loaded(python_name: str, base: Path) -> Resolver:
     try:
-        found = load_policy(python_name, base)
+        found = load_callable(python_name, base)
     except (ImportError, AttributeError) as error:
         raise DeploymentError(f"messaging.routing.callable: {python_name} cannot be loaded: {error}") from error
     if not callable(found):

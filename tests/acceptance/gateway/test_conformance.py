@@ -40,13 +40,6 @@ COMMON = (
 
 
 @pytest.fixture(scope="module")
-def behind() -> Iterator[Backend]:
-    made = Backend()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def served(behind: Backend, serve: Serve) -> Iterator[Served]:
     target = f'{{url: "{behind.url}", timeout: {{first_byte: 700ms, progress: 700ms}}}}'
     text = Template(DEPLOYMENT).substitute(common=COMMON, target=target)

@@ -52,13 +52,6 @@ NONE = response(200, b'{"resourceType": "Bundle", "type": "searchset"}', FHIR)
 
 
 @pytest.fixture(scope="module")
-def behind() -> Iterator[Backend]:
-    made = Backend()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def platform(behind: Backend, serve: Serve) -> Iterator[Served]:
     text = Template(DEPLOYMENT).substitute(granular=GRANULAR % behind.url, orchestration=ORCHESTRATION)
     with serve(text, started=False) as served:
@@ -104,6 +97,8 @@ def test_the_consumers_ids_cross_every_call_and_each_call_is_audited(platform: S
     calls = [platform.event(api=api, correlation_id=correlation) for api in ("patients", "allergies", "medications")]
     assert {each["status"] for each in calls} == {200}
     assert len({each["id"] for each in (own, *calls)}) == 4
+    counted = platform.call("GET", "/metrics").text
+    assert 'fiveways_gateway_request_duration_seconds_count{api="medications",application="ward"' in counted
     assert "allergies" in platform.run("trace", correlation).stdout
 
 
@@ -228,6 +223,22 @@ def test_a_granular_answer_may_be_passed_on_as_it_is(platform: Served, behind: B
     answer = ask(platform, "forwarded", where=behind.at(response(410, b"gone", ("ETag", '"x"'), ("X-Other", "y"))))
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (410, b"gone", '"x"')
     assert "x-other" not in answer.headers
+
+
+@pytest.mark.parametrize("where", ["/../x", "/a/../../b", "/%2e%2e/x", "/a/./b"])
+def test_what_a_consumer_sends_does_not_lead_a_plan_out_of_its_api(platform: Served, behind: Backend, where: str) -> None:
+    before = len(behind.seen)
+    assert ask(platform, "forwarded", where=where).status_code == 400
+    assert len(behind.seen) == before
+
+
+def test_each_call_lasts_as_long_as_it_lasts(platform: Served, behind: Backend) -> None:
+    correlation = "7f9d2b14-5a77-4c9f-9d3a-000000000002"
+    paths = {"slot": behind.at(after(0.6, response(201))), "back": behind.at(response()), "letter": behind.at(response())}
+    headers = {**platform.bearer(), "X-Correlation-ID": correlation}
+    assert platform.call("POST", f"/booking?{urlencode(paths)}", headers=headers, content=b"{}").status_code == 201
+    slot, letter = (platform.event(api=api, correlation_id=correlation)["duration_us"] for api in ("patients", "allergies"))
+    assert (slot > 500_000, letter < 500_000) == (True, True), "a call's time does not begin with the consumer's request"
 
 
 def test_a_granular_answer_that_is_too_long_for_a_plan_is_the_providers_fault(platform: Served, behind: Backend) -> None:

@@ -62,13 +62,6 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def behind() -> Iterator[Backend]:
-    made = Backend()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def served(behind: Backend, serve: Serve) -> Iterator[Served]:
     text = DEPLOYMENT.format(common=COMMON.format(url=behind.url))
     text = re.sub(r"at: /(slow|brief)", r"at: /\1, security: [signed-jwt]", text)
@@ -171,9 +164,12 @@ def test_who_would_rather_poll_gets_the_202_with_the_gateways_address(served: Se
     assert served.call("GET", where, headers=served.bearer()).json() == {"done": True}
 
 
-@pytest.mark.parametrize("location", ["http://elsewhere.example/x{}", "//elsewhere.example{}", "https://127.0.0.1{}"])
-def test_a_back_end_that_points_elsewhere_is_not_followed(served: Served, behind: Backend, location: str) -> None:
-    answer = post(served, Job(behind, 0.0, location=location))
+@pytest.mark.parametrize(
+    "location", ["http://elsewhere.example/x{}", "//elsewhere.example{}", "https://127.0.0.1{}", "http://[{}", "/a b{}", "/ü{}"]
+)
+@pytest.mark.parametrize("prefer", ["", "respond-async"])
+def test_a_back_end_that_points_elsewhere_is_not_followed(served: Served, behind: Backend, location: str, prefer: str) -> None:
+    answer = post(served, Job(behind, 0.0, location=location), Prefer=prefer)
     assert (answer.status_code, answer.json()["issue"][0]["details"]["coding"][1]["code"]) == (502, "REC_BAD_GATEWAY")
 
 

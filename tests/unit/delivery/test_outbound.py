@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.listening import listening
 
 from fiveways.clock import ManualClock, SystemClock
 from fiveways.delivery.guard import Guard
@@ -40,35 +41,26 @@ class Receiver:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
-        try:
-            while True:
-                line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
-                fields = {name.lower(): value for name, value in (each.split(": ", 1) for each in lines)}
-                body = await reader.readexactly(int(fields.get("content-length", 0)))
-                self.requests.append((line, fields, body))
-                if self.answer is None:
-                    await reader.read()  # until the client has had enough
-                    return
-                writer.write(self.answer)
-                while self.endless:
-                    writer.write(b"x" * 65536)
-                    await writer.drain()
+        while True:
+            line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
+            fields = {name.lower(): value for name, value in (each.split(": ", 1) for each in lines)}
+            body = await reader.readexactly(int(fields.get("content-length", 0)))
+            self.requests.append((line, fields, body))
+            if self.answer is None:
+                await reader.read()  # until the client has had enough
+                return
+            writer.write(self.answer)
+            while self.endless:
+                writer.write(b"x" * 65536)
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+            await writer.drain()
 
 
 @asynccontextmanager
 async def receiving(host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    server = await asyncio.start_server(receiver.serve, host, port)
-    receiver.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(receiver.serve, host, port) as receiver.port:
         yield receiver
-    finally:
-        server.close()
 
 
 @pytest.fixture
@@ -226,14 +218,10 @@ async def test_what_is_no_answer_is_tried_again(receiver: Receiver, answer: byte
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(Retry):
-        await outbound()(to(f"http://hooks.example:{port}/"))
-    server.close()
-    await server.wait_closed()
+    async with listening(serve) as port:
+        with pytest.raises(Retry):
+            await outbound()(to(f"http://hooks.example:{port}/"))
     with pytest.raises(Retry, match="could not be connected to"):
         await outbound()(to(f"http://hooks.example:{port}/"))
 
@@ -266,15 +254,14 @@ async def test_a_receivers_certificate_is_checked_for_its_name_though_the_connec
         asked: list[str | None] = []
         context.sni_callback = lambda _, asked_for, __, asked=asked: asked.append(asked_for)
         receiver = Receiver()
-        server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=context)
-        url = f"https://hooks.example:{server.sockets[0].getsockname()[1]}/"
-        if good:
-            await outbound(authority=authority.certificate)(to(url))
-            with pytest.raises(Retry, match="could not be connected to"):
-                await outbound()(to(url))  # an authority that nobody trusts
-        else:
-            with pytest.raises(Retry, match="could not be connected to"):
+        async with listening(receiver.serve, tls=context) as port:
+            url = f"https://hooks.example:{port}/"
+            if good:
                 await outbound(authority=authority.certificate)(to(url))
+                with pytest.raises(Retry, match="could not be connected to"):
+                    await outbound()(to(url))  # an authority that nobody trusts
+            else:
+                with pytest.raises(Retry, match="could not be connected to"):
+                    await outbound(authority=authority.certificate)(to(url))
         assert set(asked) == {"hooks.example"}
         assert len(receiver.requests) == int(good)
-        server.close()

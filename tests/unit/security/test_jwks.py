@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, RSAKey
+from tests.listening import listening
 
 from fiveways.clock import ManualClock
 from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys, JwksError, is_loopback, may_fetch, read_jwks
@@ -161,30 +162,21 @@ class Publisher:
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            self.requests += 1
-            await asyncio.sleep(self.delay)
-            head = f"HTTP/1.1 {self.status}\r\ncontent-length: {len(self.body)}\r\nconnection: close\r\n{self.headers}\r\n"
-            writer.write(head.encode() + self.body)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        self.requests += 1
+        await asyncio.sleep(self.delay)
+        head = f"HTTP/1.1 {self.status}\r\ncontent-length: {len(self.body)}\r\nconnection: close\r\n{self.headers}\r\n"
+        writer.write(head.encode() + self.body)
+        await writer.drain()
 
 
 @asynccontextmanager
 async def publishing(*keys: dict[str, Any]) -> AsyncIterator[Publisher]:
     publisher = Publisher()
     publisher.body = json.dumps({"keys": list(keys)}).encode()
-    server = await asyncio.start_server(publisher.serve, "127.0.0.1", 0)
-    publisher.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks"
-    try:
+    async with listening(publisher.serve) as port:
+        publisher.url = f"http://127.0.0.1:{port}/jwks"
         yield publisher
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.mark.anyio

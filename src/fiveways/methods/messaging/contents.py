@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from fiveways.errors import StoreError
@@ -32,13 +32,12 @@ class Contents:
             return _row(message_id, number, len(content), hashlib.sha256(content).hexdigest(), body=content)
         return _row(message_id, number, content.size, content.sha256, payload=content.ref)
 
-    async def drop(self, chunk: Mapping[str, Any] | Chunk) -> None:
-        """Remove the payload of a chunk that was not taken in, or is not wanted any more.
+    async def drop(self, payload: str | None) -> None:
+        """Remove the payload, if any, of a chunk that was not taken in, or is not wanted any more.
 
         Only where the store has said so: where a sender goes away at its commit, or the connection is lost, it may have been. What
         is left then is removed when it is old (`Foundation.sweep`).
         """
-        payload = chunk.payload if isinstance(chunk, Chunk) else chunk["payload"]
         if payload is not None:
             await self._payloads.delete(payload)
 

@@ -58,9 +58,7 @@ class Control:
 
     async def report(self, report: Report) -> str:
         """Put a report into an inbox; its id."""
-        id_ = await self._messaging.report(report)
-        self._messaging.recount()
-        return id_
+        return await self._messaging.report(report)
 
     async def advance(self, by: timedelta) -> None:
         """Let time pass for messages, with all that it brings about: they expire, are removed, and may be sent again as new."""

@@ -114,13 +114,13 @@ class Messaging:
         try:
             results = await self._transact(claim, *steps, attest=attest, once=once)
         except Reused:
-            await self._contents.drop(chunk)
+            await self._contents.drop(chunk["payload"])
             raise
         if len(results) < len(steps):
-            await self._contents.drop(chunk)
+            await self._contents.drop(chunk["payload"])
             return Sent(await repeats.first(self._group, draft, chunk), repeated=True)
         if refused is not None:
-            await self._contents.drop(chunk)
+            await self._contents.drop(chunk["payload"])
             self._counts.add(draft.sender, 1)
         elif state is State.ACCEPTED:
             self._counts.add(draft.recipient, 1)
@@ -181,10 +181,10 @@ class Messaging:
             completing=Completing(message, now, before + chunk["size"]),
         )
         if not _chunk_taken(results):
-            await self._contents.drop(chunk)
+            await self._contents.drop(chunk["payload"])
             raise Whole("The message is whole")
         for replaced in results[1].rows:
-            await self._contents.drop(Chunk(*replaced))
+            await self._contents.drop(Chunk(*replaced).payload)
         if not results[4].rowcount:
             return State.UPLOADING
         self._counts.add(message.recipient, 1)
@@ -204,7 +204,7 @@ class Messaging:
         try:
             return await check(content, draft.details.content_encoding)
         except Fault:
-            await self._contents.drop(chunk)
+            await self._contents.drop(chunk["payload"])
             raise
 
     # --- collecting ------------------------------------------------------------------------------------------------------

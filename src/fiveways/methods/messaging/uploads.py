@@ -73,9 +73,9 @@ class CheckedUploads:
         there = [Chunk(*row) for row in results[1].rows] if len(results) > 1 else []
         if len(results) > 1 and results[2].rowcount:
             for replaced in there:
-                await self._contents.drop(replaced)
+                await self._contents.drop(replaced.payload)
             return int(results[3].rows[0][0]) >= message.chunks
-        await self._contents.drop(chunk)
+        await self._contents.drop(chunk["payload"])
         if not there or there[0].sha256 != chunk["sha256"]:
             raise Whole("The message is whole")
         return True
@@ -119,7 +119,7 @@ class CheckedUploads:
             return None
         for row in (await self._group.submit(_large, mine, synced=False)).rows:  # what is left by a crash goes later
             chunk = Chunk(*row)
-            await self._contents.drop(chunk)
+            await self._contents.drop(chunk.payload)
             await self._group.submit(records.remove_chunk, {**mine, "b_number": chunk.number})
         return State.ERROR
 

@@ -18,9 +18,9 @@ from pydantic import Field
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Percent, Reference, Settings
-from fiveways.methods.synchronous.expiry import Expiry
 from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.methods.synchronous.policies.metrics import Counts, GatewayMetrics
+from fiveways.security.expiry import Expiry
 
 log = structlog.get_logger("fiveways.alerts")
 

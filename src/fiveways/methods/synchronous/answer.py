@@ -1,9 +1,10 @@
-"""An answer's body, watched: whoever must know when it ended, and how, wraps it."""
+"""An answer's body: watched, by whoever must know when it ended, and how; or read whole."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+from fiveways.errors import Fault
 from fiveways.types import Outcome
 
 OnEnd = Callable[[int, BaseException | None], None]
@@ -17,6 +18,23 @@ def when_over(outcome: Outcome, on_end: OnEnd) -> None:
         on_end(len(body), None)
     else:
         outcome.body = _Watched(body, on_end)
+
+
+async def whole(body: bytes | AsyncIterator[bytes], most: int, otherwise: Fault) -> bytes:
+    """A body, read to its end. Raises `otherwise` where it has more than `most` bytes, and what reading it raises."""
+    if isinstance(body, bytes):
+        return body
+    found = bytearray()
+    try:
+        async for piece in body:
+            found += piece
+            if len(found) > most:
+                raise otherwise
+    finally:
+        close = getattr(body, "aclose", None)
+        if close is not None:
+            await close()
+    return bytes(found)
 
 
 class _Watched(AsyncIterator[bytes]):

@@ -11,25 +11,16 @@ A reload compiles anew and takes over what has not changed: connections, breaker
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
-
-from fiveways.clock import Clock
-from fiveways.errors import DeploymentError, Fault, NotFound
-from fiveways.ledger.ledger import Ledger
+from fiveways.deployment.callables import declared_callable
+from fiveways.errors import Fault, NotFound
 from fiveways.methods.synchronous import contexts, probes
 from fiveways.methods.synchronous.api import Api, Match, Route, template
-from fiveways.methods.synchronous.credentials.sessions import Sessions
 from fiveways.methods.synchronous.gateway import Gateway
-from fiveways.methods.synchronous.orchestration import Orchestration
-from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
+from fiveways.methods.synchronous.lasting import Lasting
+from fiveways.methods.synchronous.patterns import Patterns
 from fiveways.methods.synchronous.policies.audit import Audit
 from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.methods.synchronous.policies.concurrency import Concurrency
@@ -38,51 +29,18 @@ from fiveways.methods.synchronous.policies.deduplication import Deduplication, M
 from fiveways.methods.synchronous.policies.entitlement import Entitlement
 from fiveways.methods.synchronous.policies.faults import Faults
 from fiveways.methods.synchronous.policies.guard import Guarded
-from fiveways.methods.synchronous.policies.identity import Context, Identity
-from fiveways.methods.synchronous.policies.metrics import GatewayMetrics, Metrics
+from fiveways.methods.synchronous.policies.identity import Identity
+from fiveways.methods.synchronous.policies.metrics import Metrics
 from fiveways.methods.synchronous.policies.rate import Allowance, Rate
 from fiveways.methods.synchronous.policies.retry import Retry
 from fiveways.methods.synchronous.rendering import Render, as_operation_outcome, as_problem
+from fiveways.methods.synchronous.services import Directory, Services
 from fiveways.methods.synchronous.settings import ApiSettings, Operation, SecurityContext
-from fiveways.methods.synchronous.syncwrap import SyncWrap, SyncWrapSettings
-from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.upstream.upstream import Upstream
-from fiveways.methods.synchronous.wrapper import Present, Wrapper, credentials
 from fiveways.security import scopes
 from fiveways.types import Handler, Interaction, Observer, Outcome, Policy, wrap
 
 Named = tuple[str, Policy]
-
-
-@dataclass(slots=True, frozen=True)
-class Directory:
-    """What the gateway must know of applications. All by name.
-
-    `organisations` gives each application's organisation, `attributes` what is known of it, and `allowances` for each API the
-    applications subscribed to it with what they may take.
-    """
-
-    organisations: Mapping[str, str]
-    attributes: Mapping[str, Mapping[str, str]]
-    allowances: Mapping[str, Mapping[str, Allowance]]
-
-
-@dataclass(slots=True, frozen=True)
-class Services:
-    """What the gateway needs from the rest of the house."""
-
-    clock: Clock
-    ledger: Ledger
-    contexts: Mapping[SecurityContext, Context]
-    metrics: GatewayMetrics
-    release: probes.Release
-    status_keys: tuple[str, ...]
-    base: Path
-    registry: CollectorRegistry
-    running: set[asyncio.Task[Outcome]]
-    checks: Mapping[str, probes.Check]
-    tracing: Policy | None = None
-    gather_metrics: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -99,13 +57,11 @@ class Mounted:
 
 @dataclass(slots=True)
 class Compiled:
-    """A gateway with the parts that outlive a reload."""
+    """A gateway with its APIs, and the parts that outlive a reload."""
 
     gateway: Gateway
-    upstreams: dict[str, Upstream] = field(default_factory=dict)
-    breakers: dict[str, Breaker] = field(default_factory=dict)
-    sessions: dict[str, Sessions] = field(default_factory=dict)
-    apis: list[Api] = field(default_factory=list)
+    lasting: Lasting
+    apis: list[Api]
 
 
 def compile_gateway(
@@ -116,24 +72,24 @@ def compile_gateway(
     mounted: Iterable[Mounted] = (),
 ) -> Compiled:
     """The gateway for `apis` and what is `mounted` beside them, with whatever of `previous` has not changed."""
-    compiler = _Compiler(directory, services, previous)
+    lasting = Lasting(services.base, services.clock, previous.lasting if previous is not None else None)
+    compiler = _Compiler(directory, services, lasting)
     compiled = [compiler.api(name, settings) for name, settings in apis.items()]
     compiled += [compiler.mounted(each) for each in mounted]
     compiled.append(compiler.own())
     gateway = Gateway(compiled, compiler.platform, services.clock)
-    services.metrics.breakers = tuple(compiler.breakers.values())
-    return Compiled(gateway, compiler.upstreams, compiler.breakers, compiler.sessions, compiled)
+    lasting.settled()
+    services.metrics.breakers = tuple(lasting.breakers.values())
+    return Compiled(gateway, lasting, compiled)
 
 
 class _Compiler:
-    def __init__(self, directory: Directory, services: Services, previous: Compiled | None) -> None:
+    def __init__(self, directory: Directory, services: Services, lasting: Lasting) -> None:
         self._directory = directory
         self._services = services
-        self._previous = previous
-        self.upstreams: dict[str, Upstream] = {}
-        self.breakers: dict[str, Breaker] = {}
-        self.sessions: dict[str, Sessions] = {}
-        self.apis: dict[str, Api] = {}
+        self._lasting = lasting
+        self._apis: dict[str, Api] = {}
+        self._patterns = Patterns(directory, services, lasting, self._apis)
         self._platform = [policy for _, policy in self._outer(as_problem)]
         self._platform_observers: tuple[Observer, ...] = (mirror, Metrics(services.metrics, services.clock, None))
 
@@ -149,14 +105,15 @@ class _Compiler:
         """One API, compiled."""
         render = _render(settings)
         outer, observers = self._outer(render), self._observers(settings)
-        behind = self._target(settings.target, settings) if settings.target is not None else None
+        fhir = render is as_operation_outcome
+        handler = self._patterns.handler(name, settings, fhir)
+        behind = self._behind(settings)
         concurrency = Concurrency(settings.resilience.concurrency)
         guard = Guarded([concurrency] if behind is None else [concurrency, behind[1]])
-        handler = self._orchestration(name, settings) if behind is None else self._handler(name, settings, behind[0])
         api = Api(
             name=name,
             base=settings.at.encode(),
-            fhir=render is as_operation_outcome,
+            fhir=fhir,
             default=self._chain(name, settings, None, outer, observers, handler, guard),
             outer=tuple(policy for _, policy in outer),
             observers=observers,
@@ -164,7 +121,7 @@ class _Compiler:
             body_limit=settings.limits.body,
             body_patience=settings.limits.body_progress.total_seconds(),
         )
-        self.apis[name] = api
+        self._apis[name] = api
         self._probes(api, settings, behind)
         for operation in settings.operations:
             route = self._chain(name, settings, operation, outer, observers, handler, guard)
@@ -198,7 +155,7 @@ class _Compiler:
         """What the platform itself answers, at the root: probes, metrics, and 404 for everything else."""
         services = self._services
         by_target: dict[str, list[Breaker]] = {}
-        for breaker in self.breakers.values():
+        for breaker in self._lasting.breakers.values():
             by_target.setdefault(breaker.target, []).append(breaker)
         checks = {**services.checks, **{target: probes.breaker(*breakers) for target, breakers in by_target.items()}}
         nothing = self.platform(NotFound("No API is published at this path"))
@@ -223,21 +180,11 @@ class _Compiler:
     def _observers(self, settings: ApiSettings) -> tuple[Observer, ...]:
         return mirror, Metrics(self._services.metrics, self._services.clock, settings.service_level.budget)
 
-    def _target(self, target: Target, settings: ApiSettings) -> tuple[Upstream, Breaker]:
-        """The connections and the breaker of a target: shared by the APIs that name the same one, kept over a reload."""
-        breaker = settings.resilience.breaker
-        named = f"{target.url} {breaker.model_dump_json()}"
-        if named not in self.breakers:
-            old = self._previous.breakers.get(named) if self._previous is not None else None
-            self.breakers[named] = old or Breaker(breaker, self._services.clock, target.url)
-        return self._upstream(target), self.breakers[named]
-
-    def _upstream(self, target: Target) -> Upstream:
-        key = target.model_dump_json()
-        if key not in self.upstreams:
-            kept = self._previous.upstreams.get(key) if self._previous is not None else None
-            self.upstreams[key] = kept or Upstream(target, base=self._services.base, clock=self._services.clock)
-        return self.upstreams[key]
+    def _behind(self, settings: ApiSettings) -> tuple[Upstream, Breaker] | None:
+        """The connections and the breaker of an API's target: shared by the APIs that name the same one."""
+        if settings.target is None:
+            return None
+        return self._lasting.upstream(settings.target), self._lasting.breaker(settings.resilience.breaker, settings.target.url)
 
     def _chain(
         self,
@@ -260,10 +207,10 @@ class _Compiler:
         last: list[Named | None] = [
             self._retry(settings, operation),
             ("guard", guard),
-            *((python_name, _load(name, "policies", python_name, self._services.base)) for python_name in settings.policies),
+            *((each, declared_callable(f"apis.{name}.policies", each, self._services.base)) for each in settings.policies),
         ]
         named = outer + [policy for policy in (*asked, *last) if policy is not None]
-        inner = outer + [policy for policy in last if policy is not None]
+        inner = [("metrics", _counted(observers)), *outer, *(policy for policy in last if policy is not None)]
         return Route(
             operation.match if operation is not None else "",
             wrap(handler, *(policy for _, policy in named)),
@@ -296,69 +243,25 @@ class _Compiler:
             return None
         return "retry", Retry(settings.resilience.retries, idempotent=operation.idempotent if operation is not None else None)
 
-    def _through(self, settings: ApiSettings, upstream: Upstream) -> PassThrough:
-        everywhere = {*settings.security, *(context for operation in settings.operations for context in operation.security or ())}
-        own = {contexts.CREDENTIALS[context] for context in everywhere if context in contexts.CREDENTIALS}
-        attributes = [
-            Attribute(
-                each.attribute,
-                each.header.lower().encode(),
-                each.required,
-                f"No {each.attribute.upper()} is associated with your app. Please contact support.",
-            )
-            for each in settings.attributes
-        ]
-        return PassThrough(
-            upstream,
-            upstream.path,
-            nhsd_ids=settings.upstream_ids == "nhsd",
-            attributes=attributes,
-            applications=self._directory.attributes,
-            forward=[name for name in (b"authorization", b"apikey") if name not in own],
-        )
-
-    def _handler(self, name: str, settings: ApiSettings, upstream: Upstream) -> Handler:
-        """What stands at the bottom of an API, one for all its operations."""
-        through = self._through(settings, upstream)
-        match settings.pattern:
-            case "wrapper":
-                return self._wrapper(name, settings, through)
-            case "sync-wrap":
-                wait = settings.sync_wrap or SyncWrapSettings()
-                return SyncWrap(name, settings.at, through, wait, self._services.ledger.pending, self._services.clock)
-        return through
-
-    def _wrapper(self, name: str, settings: ApiSettings, through: PassThrough) -> Wrapper:
-        present = settings.present or Present()
-        try:
-            presented = credentials(present, self._services.base, self._services.clock, self._upstream)
-        except (KeyError, OSError, ValueError) as error:
-            raise DeploymentError(f"apis.{name}.present: a secret cannot be used: {type(error).__name__}: {error}") from error
-        return Wrapper(through, presented, self._sessions(name, present, through.url))
-
-    def _sessions(self, name: str, present: Present, url: str) -> Sessions | None:
-        """The sessions of an API's consumers, one lot for all its operations, and kept over a reload."""
-        if present.session is None:
-            return None
-        key = f"{name} {url} {present.session.model_dump_json()}"
-        if key not in self.sessions:
-            kept = self._previous.sessions.get(key) if self._previous is not None else None
-            self.sessions[key] = kept or Sessions(present.session, url, self._services.clock)
-        return self.sessions[key]
-
-    def _orchestration(self, name: str, settings: ApiSettings) -> Orchestration:
-        assert settings.plan is not None
-        plan = _load(name, "plan", settings.plan, self._services.base)
-        fhir = _render(settings) is as_operation_outcome
-        within = settings.within.total_seconds()
-        return Orchestration(plan, self.apis, settings.uses, within=within, fhir=fhir, limit=settings.limits.body)
-
     def _probes(self, api: Api, settings: ApiSettings, behind: tuple[Upstream, Breaker] | None) -> None:
         services = self._services
         check = probes.back_end(*behind, settings.health) if behind is not None else probes.breaker()
         status = probes.Status(services.release, services.status_keys, {"healthcheck": check})
         for name, handler in (("_ping", probes.ping(services.release)), ("_status", status)):
             api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *api.outer), api.observers)))
+
+
+def _counted(observers: tuple[Observer, ...]) -> Policy:
+    """For what no consumer sees the answer of: it is counted all the same."""
+    metrics = [observer for observer in observers if isinstance(observer, Metrics)]
+
+    async def counted(interaction: Interaction, handler: Handler) -> Outcome:
+        outcome = await handler(interaction)
+        for observe in metrics:
+            observe(interaction, outcome)
+        return outcome
+
+    return counted
 
 
 def _head_is_get(api: Api) -> None:
@@ -368,26 +271,3 @@ def _head_is_get(api: Api) -> None:
 
 def _render(settings: ApiSettings) -> Render:
     return as_operation_outcome if settings.model is not None and settings.model.fhir is not None else as_problem
-
-
-def load_policy(python_name: str, base: Path) -> Any:
-    """The policy that `module:name` names; modules beside the deployment file (in `base`) are found too.
-
-    ImportError or AttributeError where there is none, ImportError too where its module breaks.
-    """
-    module, _, attribute = python_name.partition(":")
-    if str(base) not in sys.path:
-        sys.path.append(str(base))
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError):
-        raise
-    except Exception as error:
-        raise ImportError(f"{type(error).__name__}: {error}") from error
-
-
-def _load(api: str, key: str, python_name: str, base: Path) -> Any:
-    try:
-        return load_policy(python_name, base)
-    except (ImportError, AttributeError) as error:
-        raise DeploymentError(f"apis.{api}.{key}: {python_name} cannot be loaded: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from fiveways.clock import Clock
 from fiveways.errors import Cause, Internal, ProviderTimeout
 from fiveways.fhir.outcome import CONTENT_TYPE
 from fiveways.methods.synchronous.api import Api
@@ -35,20 +36,19 @@ class Orchestration:
     """The handler at the bottom of an orchestration."""
 
     def __init__(
-        self, plan: Plan, apis: Mapping[str, Api], uses: tuple[str, ...], *, within: float, fhir: bool, limit: int
+        self, plan: Plan, apis: Mapping[str, Api], uses: tuple[str, ...], *, within: float, fhir: bool, clock: Clock
     ) -> None:
-        """`apis`: all there are, by name; `uses`: those that the plan may call; `within`: seconds for all of it; `limit`: bytes of
-        a request's body that a plan can have."""
+        """`apis`: all there are, by name; `uses`: those that the plan may call; `within`: seconds for all of it."""
         self._plan = plan
         self._apis = apis
         self._uses = uses
         self._within = within
         self._type = CONTENT_TYPE if fhir else b"application/json"
-        self._limit = limit
+        self._clock = clock
 
     async def __call__(self, interaction: Interaction) -> Outcome:
         """Run the plan."""
-        context = Context(interaction, self._apis, self._uses, self._limit)
+        context = Context(interaction, self._apis, self._uses, self._clock)
         try:
             try:
                 async with asyncio.timeout(self._within) as budget:
@@ -59,7 +59,8 @@ class Orchestration:
                 raise self._spent(context) from None
             return self._outcome(answer)
         except BaseException:
-            await self._compensate(context, interaction)
+            if context.to_undo:
+                await self._compensate(context, interaction)
             raise
 
     def _spent(self, context: Context) -> BudgetSpent:
@@ -73,8 +74,7 @@ class Orchestration:
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
-            if not work.done():
-                await asyncio.wait([work], timeout=self._within)
+            await asyncio.wait([work])
             raise
 
     async def _undone(self, context: Context, interaction: Interaction) -> None:

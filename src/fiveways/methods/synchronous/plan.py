@@ -14,9 +14,12 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
+from fiveways.clock import Clock
 from fiveways.correlation import Correlation, new_id
-from fiveways.errors import Cause, Fault, Party, PayloadTooLarge, ProviderFaulty, ProviderTimeout
+from fiveways.errors import Cause, Fault, Party, ProviderFaulty, ProviderTimeout
 from fiveways.fhir.bundle import searchset
+from fiveways.methods.synchronous import paths
+from fiveways.methods.synchronous.answer import whole
 from fiveways.methods.synchronous.api import Api
 from fiveways.types import Consumer, Headers, Interaction
 
@@ -47,12 +50,12 @@ class Reply(msgspec.Struct, frozen=True):
         except msgspec.DecodeError:
             raise ProviderFaulty(f"{self.api} answered {self.status} with what is no JSON") from None
 
-    def cause(self, name: str = "") -> Cause:
-        """Why it is not what was asked for, for a consumer to see: its own status is kept."""
+    def cause(self, name: str) -> Cause:
+        """Why the call of this name is not what was asked for, for a consumer to see: its own status is kept."""
         fault = self.fault
         code, issue = (fault.code, fault.issue) if fault is not None else (f"HTTP_{self.status}", "processing")
         said = fault.diagnostics if fault is not None else f"answered {self.status}"
-        return Cause(name or self.api, self.status, code, issue, said)
+        return Cause(name, self.status, code, issue, said)
 
 
 class RequiredCallFailed(Fault):
@@ -62,7 +65,8 @@ class RequiredCallFailed(Fault):
     party: Party = "provider"
 
     def __init__(self, name: str, reply: Reply) -> None:
-        super().__init__(f"{name}: {reply.cause().diagnostics}")
+        cause = reply.cause(name)
+        super().__init__(f"{name}: {cause.diagnostics}")
         self.status = reply.status if reply.status in _KEPT else 502
         if reply.fault is not None:
             self.code, self.party, self.issue = reply.fault.code, reply.fault.party, reply.fault.issue
@@ -71,7 +75,7 @@ class RequiredCallFailed(Fault):
             self.code, self.party, self.issue = "NOT_FOUND", "consumer", "not-found"
         elif self.status < 500:
             self.code, self.party, self.issue = "INVALID_VALUE", "consumer", "processing"
-        self.causes = (reply.cause(name),)
+        self.causes = (cause,)
 
 
 class Granular:
@@ -109,37 +113,36 @@ class Granular:
     ) -> Reply:
         """Call the API; what it answers, faults too. `within`: seconds, where its own bounds are too long for this plan."""
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
-        child = self._context.child(self._api, method, path, query or {}, content, headers or {})
         try:
+            child = self._context.child(self._api, method, path, query or {}, content, headers or {})
             async with asyncio.timeout(within):
                 return await self._call(child)
         except TimeoutError:
-            fault = ProviderTimeout(f"It did not answer within the {within:g} s that the plan gives it")
-            return Reply(self._api.name, 504, [], b"", fault)
+            return self._instead(ProviderTimeout(f"It did not answer within the {within:g} s that the plan gives it"))
+        except Fault as fault:
+            return self._instead(fault)
 
     async def _call(self, child: Interaction) -> Reply:
-        route = self._api.route(child)
-        child.route = route
+        route = child.route = self._api.route(child)
         if route.inner is None:
             raise KeyError(f"{self._api.name} has no operation at {child.below.decode()} that a plan could call")
         outcome = await route.inner(child)
-        for observe in self._api.observers[1:]:  # all but the mirror of the consumer's ids: this answer is the plan's
-            observe(child, outcome)
-        try:
-            whole = await _whole(outcome.body)
-        except Fault as fault:
-            return Reply(self._api.name, fault.status, [], b"", fault)
-        return Reply(self._api.name, outcome.status, outcome.headers, whole, outcome.fault)
+        too_long = ProviderFaulty(f"It answered with more than {LARGEST} bytes, which a plan does not hold")
+        body = await whole(outcome.body, LARGEST, too_long)
+        return Reply(self._api.name, outcome.status, outcome.headers, body, outcome.fault)
+
+    def _instead(self, fault: Fault) -> Reply:
+        return Reply(self._api.name, fault.status, [], b"", fault)
 
 
 class Context:
     """A request to an orchestration, as its plan sees it."""
 
-    def __init__(self, interaction: Interaction, apis: Mapping[str, Api], names: tuple[str, ...], limit: int) -> None:
+    def __init__(self, interaction: Interaction, apis: Mapping[str, Api], names: tuple[str, ...], clock: Clock) -> None:
         self._interaction = interaction
         self._apis = apis
         self._names = names
-        self._limit = limit
+        self._clock = clock
         self._undo: list[tuple[str, Callable[[], Awaitable[object]]]] = []
         self.path = interaction.below.decode("latin-1")
         """The path below the orchestration's base path, as it was sent."""
@@ -163,13 +166,8 @@ class Context:
 
     async def body(self) -> bytes:
         """The request's body, whole. Raises PayloadTooLarge over the API's limit, and what reading it raises."""
-        found = bytearray()
-        if self._interaction.body is not None:
-            async for piece in self._interaction.body:
-                found += piece
-                if len(found) > self._limit:
-                    raise PayloadTooLarge(f"The body is larger than {self._limit} bytes")
-        return bytes(found)
+        body = self._interaction.body
+        return b"".join([piece async for piece in body]) if body is not None else b""
 
     def api(self, name: str) -> Granular:
         """One of the APIs that `uses:` names. Raises KeyError for another: what a plan depends on is declared."""
@@ -188,9 +186,9 @@ class Context:
         replies: dict[str, Reply] = {}
         self.pending.update(tasks.values())
         try:
-            for done in asyncio.as_completed(tasks):
-                await done
-                for task in [task for task in tasks if task.done()]:
+            while tasks:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
                     name = tasks.pop(task)
                     reply = replies[name] = task.result()
                     self.pending.discard(name)
@@ -207,6 +205,11 @@ class Context:
         """Replies as one FHIR Bundle: the resources of those that are ok, and an OperationOutcome for each of the others."""
         found = [reply.json() for reply in replies.values() if reply.ok]
         return searchset(found, [reply.cause(name) for name, reply in replies.items() if not reply.ok])
+
+    @property
+    def to_undo(self) -> bool:
+        """Whether there is anything to undo."""
+        return bool(self._undo)
 
     def compensate(self, name: str, undo: Callable[[], Awaitable[object]]) -> None:
         """Should the plan fail from here on, or the consumer go away, do `undo`; what was registered last is done first."""
@@ -228,7 +231,7 @@ class Context:
     def child(
         self, api: Api, method: str, path: str, query: Mapping[str, str], body: bytes | None, headers: Mapping[str, str]
     ) -> Interaction:
-        """The interaction of a call to a granular API, part of the consumer's."""
+        """The interaction of a call to a granular API, part of the consumer's. Raises InvalidValue for a path with dot segments."""
         own = self._interaction
         below = quote(path, safe="/:@!$&'()*+,;=-._~%").encode()
         said = {"accept": "application/fhir+json" if api.fhir else "application/json", **{k.lower(): v for k, v in headers.items()}}
@@ -242,8 +245,9 @@ class Context:
             new_id(), method, api.base + below, urlencode(query).encode(), sent, {b"host": own.fields.get(b"host", b"")},
             _once(body) if body is not None else None, len(body) if body is not None else None,
             Correlation(ids.request_id, ids.correlation_id, trace.get(b"traceparent"), trace.get(b"tracestate")),
-            own.started, own.scope,
+            self._clock.monotonic(), own.scope,
         )  # fmt: skip
+        paths.check(child.path, child.query)  # a plan may have put into it what a consumer sent
         child.below, child.api, child.consumer = below, api.name, own.consumer
         own.calls += 1
         return child
@@ -251,19 +255,3 @@ class Context:
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
     yield body
-
-
-async def _whole(body: bytes | AsyncIterator[bytes]) -> bytes:
-    if isinstance(body, bytes):
-        return body
-    found = bytearray()
-    try:
-        async for piece in body:
-            found += piece
-            if len(found) > LARGEST:
-                raise ProviderFaulty(f"It answered with more than {LARGEST} bytes, which a plan does not hold")
-    finally:
-        close = getattr(body, "aclose", None)
-        if close is not None:
-            await close()
-    return bytes(found)

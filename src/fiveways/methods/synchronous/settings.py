@@ -194,10 +194,9 @@ class ApiSettings(Settings):
         certificate = tls is not None and tls.certificate is not None
         if self.pattern == "wrapper" and self.present is None and not certificate:
             raise ValueError("a wrapper presents something to its back end: present:, or target.tls.certificate")
-        if self.pattern != "sync-wrap" and self.sync_wrap is not None:
-            raise ValueError(f"sync_wrap is for pattern: sync-wrap; nothing is polled for a {self.pattern}")
-        if self.pattern != "wrapper" and self.present is not None:
-            raise ValueError(f"present is for pattern: wrapper; {self.pattern} mediates nothing")
+        for key, pattern in (("present", "wrapper"), ("sync_wrap", "sync-wrap")):
+            if getattr(self, key) is not None and self.pattern != pattern:
+                raise ValueError(f"{key} is for pattern: {pattern}, and means nothing for pattern: {self.pattern}")
         return self
 
     @model_validator(mode="after")

@@ -15,18 +15,23 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakValueDictionary
 
+import msgspec
 from pydantic import Field, model_validator
 
 from fiveways.clock import Clock, micros, micros_in
 from fiveways.deployment.settings import Duration, Settings
 from fiveways.errors import KeyReused, ProviderFaulty, ProviderUnavailable
-from fiveways.ledger.pending import Asked, Pending, Work
+from fiveways.ledger import replay
 from fiveways.methods.synchronous.passthrough import PassThrough
 from fiveways.methods.synchronous.upstream.message import UpstreamRequest
+from fiveways.store.group import GroupWriter
 from fiveways.types import Headers, Interaction, Outcome
 
+NAMESPACE: Final = "work"
 _WAIT: Final = re.compile(rb"[0-9]{1,4}(\.[0-9]{1,3})?")
+_TARGET: Final = re.compile(r"/[!-~]*")
 _OWN: Final = frozenset((b"x-sync-wait", b"prefer", b"cookie"))
 _OF_BODY: Final = frozenset(
     (b"content-type", b"content-length", b"content-encoding", b"if-match", b"if-none-match", b"if-none-exist")
@@ -69,33 +74,45 @@ class NotProcessed(ProviderFaulty):
     status = 500
 
 
+class Work(msgspec.Struct, frozen=True, array_like=True):
+    """What is under way: the SHA-256 of the request that began it, where the back end tells of it, and the cookies it wants."""
+
+    fingerprint: bytes
+    location: str
+    cookies: str
+
+
+_work = msgspec.msgpack.Decoder(Work)
+
+
 class SyncWrap:
     """The handler at the bottom of a sync-wrap API."""
 
     def __init__(
-        self, name: str, at: str, through: PassThrough, settings: SyncWrapSettings, pending: Pending, clock: Clock
+        self, name: str, at: str, through: PassThrough, settings: SyncWrapSettings, group: GroupWriter, clock: Clock
     ) -> None:
-        """`name` and `at`: the API's, and its base path; `through` makes and sends requests to its back end."""
+        """`name` and `at`: the API's, and its base path; `through` makes and sends requests to its back end. `group` writes down
+        what is under way."""
         self._name = name
         self._at = at
         self._through = through
         self._settings = settings
-        self._pending = pending
+        self._group = group
         self._clock = clock
-        self._beginning: dict[Asked, tuple[asyncio.Lock, int]] = {}
+        self._beginning: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, interaction: Interaction) -> Outcome:
         """Send the request, and wait for what comes of it; or join what an earlier one with the same id has begun."""
         until = self._clock.monotonic() + self._wait(interaction)
         if _prefers_async(interaction):
             outcome = await self._through.send(interaction, self._request(interaction))
-            return self._rewritten(outcome) if outcome.status == 202 else outcome
-        asked = self._asked(interaction)
-        if asked is None:
+            return await self._rewritten(outcome) if outcome.status == 202 else outcome
+        key = self._key(interaction)
+        if key is None:
             begun = await self._begin(interaction, None)
         else:
-            async with self._alone(asked, until):
-                begun = await self._joined(interaction, asked) or await self._begin(interaction, asked)
+            async with self._alone(key, until):
+                begun = await self._joined(interaction, key) or await self._begin(interaction, key)
         return begun if isinstance(begun, Outcome) else await self._awaited(interaction, begun, until)
 
     def _wait(self, interaction: Interaction) -> float:
@@ -105,30 +122,26 @@ class SyncWrap:
             return settings.wait.total_seconds()
         return min(max(float(said), settings.least.total_seconds()), settings.most.total_seconds())
 
-    def _asked(self, interaction: Interaction) -> Asked | None:
+    def _key(self, interaction: Interaction) -> bytes | None:
         """Under what a repeat is found; None where it cannot be told whose it is, or the consumer gave no id."""
         application, ids = interaction.consumer.application, interaction.correlation
-        return Asked(application, self._name, ids.request_id.decode()) if application and ids.given else None
+        if not application or not ids.given:
+            return None
+        return hashlib.sha256(f"{application}\0{self._name}\0".encode() + ids.request_id).digest()
 
     @asynccontextmanager
-    async def _alone(self, asked: Asked, until: float) -> AsyncIterator[None]:
+    async def _alone(self, key: bytes, until: float) -> AsyncIterator[None]:
         """One at a time begins the work of a request: who comes meanwhile finds it, or has waited long enough (StillWorking)."""
-        lock, users = self._beginning.get(asked, (asyncio.Lock(), 0))
-        self._beginning[asked] = lock, users + 1
+        lock = self._beginning.get(key) or self._beginning.setdefault(key, asyncio.Lock())
         try:
-            try:
-                async with asyncio.timeout(until - self._clock.monotonic()):
-                    await lock.acquire()
-            except TimeoutError:
-                raise StillWorking(_AGAIN, headers={"Retry-After": "5"}) from None
-            try:
-                yield
-            finally:
-                lock.release()
+            async with asyncio.timeout(until - self._clock.monotonic()):
+                await lock.acquire()
+        except TimeoutError:
+            raise StillWorking(_AGAIN, headers={"Retry-After": "5"}) from None
+        try:
+            yield
         finally:
-            lock, users = self._beginning.pop(asked)
-            if users > 1:
-                self._beginning[asked] = lock, users - 1
+            lock.release()
 
     # --- beginning and joining -------------------------------------------------------------------------------------------
 
@@ -137,7 +150,7 @@ class SyncWrap:
         request.headers = [field for field in request.headers if field[0] not in _OWN]
         return request
 
-    async def _begin(self, interaction: Interaction, asked: Asked | None) -> Outcome | Work:
+    async def _begin(self, interaction: Interaction, key: bytes | None) -> Outcome | Work:
         """Send the request; its answer, or the work that it has begun, remembered."""
         request, digest = self._request(interaction), hashlib.sha256(_what(interaction))
         if interaction.body is not None:
@@ -147,18 +160,21 @@ class SyncWrap:
         location = _field(outcome, b"content-location") or _field(outcome, b"location")
         if outcome.status != 202 or not location:
             return outcome
-        await _close(outcome)
+        await outcome.aclose()
         where = self._own(location, request.target)
         work = Work(digest.digest(), where, _cookies("", outcome.headers))
-        if asked is not None:
-            await self._pending.keep(asked, work, micros(self._clock) + micros_in(self._settings.remember))
+        if key is not None:
+            until = micros(self._clock) + micros_in(self._settings.remember)
+            await self._group.submit(replay.claim, replay.use(NAMESPACE, key, until, msgspec.msgpack.encode(work)))
         return work
 
-    async def _joined(self, interaction: Interaction, asked: Asked) -> Work | None:
+    async def _joined(self, interaction: Interaction, key: bytes) -> Work | None:
         """The work under way for a request sent before. Raises KeyReused where that was another request."""
-        work = await self._pending.find(asked)
-        if work is None:
+        asked = {"b_namespace": NAMESPACE, "b_value": key}
+        rows = (await self._group.submit(replay.purpose_of, asked, synced=False)).rows
+        if not rows:
             return None
+        work = _work.decode(rows[0][0])
         digest = hashlib.sha256(_what(interaction))
         if interaction.body is not None:
             async for _ in _hashed(interaction.body, digest):
@@ -169,35 +185,42 @@ class SyncWrap:
 
     def _own(self, location: str, target: bytes) -> str:
         """Path and query of an address of the back end's own. Raises ProviderFaulty for any other."""
-        origin = urlsplit(self._through.url)
-        found = urlsplit(urljoin(urljoin(self._through.url, target.decode("latin-1")), location))
-        if (found.scheme, found.netloc) != (origin.scheme, origin.netloc) or not found.path.isascii():
-            raise ProviderFaulty("The back end says that its answer is somewhere else")
-        return found.path + (f"?{found.query}" if found.query else "")
+        origin, elsewhere = urlsplit(self._through.url), ProviderFaulty("The back end says that its answer is somewhere else")
+        try:
+            found = urlsplit(urljoin(urljoin(self._through.url, target.decode("latin-1")), location))
+        except ValueError:
+            raise elsewhere from None
+        where = found.path + (f"?{found.query}" if found.query else "")
+        if (found.scheme, found.netloc) != (origin.scheme, origin.netloc) or _TARGET.fullmatch(where) is None:
+            raise elsewhere
+        return where
 
-    def _rewritten(self, outcome: Outcome) -> Outcome:
-        """A 202 whose addresses are the gateway's; one that is not below the target's path cannot be reached, and is left out."""
-        base, headers = urlsplit(self._through.url).path.rstrip("/"), []
-        for name, value in outcome.headers:
-            if name in (b"content-location", b"location"):
-                where = self._own(value.decode("latin-1"), f"{base}/".encode())
-                if not where.startswith(f"{base}/"):
-                    continue
-                value = (self._at + where[len(base) :]).encode("latin-1")
-            headers.append((name, value))
+    async def _rewritten(self, outcome: Outcome) -> Outcome:
+        """A 202 whose addresses are the gateway's."""
+        try:
+            headers = [field for each in outcome.headers if (field := self._ours(*each)) is not None]
+        except ProviderFaulty:
+            await outcome.aclose()
+            raise
         if not any(name == b"preference-applied" for name, _ in headers):
             headers.append((b"preference-applied", b"respond-async"))
         outcome.headers = headers
         return outcome
+
+    def _ours(self, name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
+        """A header field with the gateway's address in it, where it has one; None for one that no consumer could reach."""
+        if name not in (b"content-location", b"location"):
+            return name, value
+        base = urlsplit(self._through.url).path.rstrip("/")
+        where = self._own(value.decode("latin-1"), f"{base}/".encode())
+        return (name, (self._at + where[len(base) :]).encode("latin-1")) if where.startswith(f"{base}/") else None
 
     # --- waiting ---------------------------------------------------------------------------------------------------------
 
     async def _awaited(self, interaction: Interaction, work: Work, until: float) -> Outcome:
         """Ask the back end until it has come to an end, or the consumer's wait is over."""
         pause, cookies = self._settings.first_poll.total_seconds(), work.cookies
-        headers: Headers = [
-            field for field in self._request(interaction).headers if field[0] not in _OF_BODY and field[0] not in _OWN
-        ]
+        headers = [field for field in self._request(interaction).headers if field[0] not in _OF_BODY]
         while (left := until - self._clock.monotonic()) > 0:
             await asyncio.sleep(min(pause, left))
             pause = min(pause * 2, self._settings.longest_pause.total_seconds())
@@ -206,17 +229,17 @@ class SyncWrap:
             if outcome.status != 202:
                 return await self._ended(outcome)
             cookies = _cookies(cookies, outcome.headers)
-            await _close(outcome)
+            await outcome.aclose()
         raise StillWorking(_AGAIN, headers={"Retry-After": "5"})
 
     @staticmethod
     async def _ended(outcome: Outcome) -> Outcome:
         """What the consumer is answered: what concerns the polling is not the consumer's."""
         if outcome.status in (401, 429):
-            await _close(outcome)
+            await outcome.aclose()
             raise ProviderUnavailable("The back end does not let its answer be fetched just now", headers={"Retry-After": "5"})
         if outcome.status == 422:
-            await _close(outcome)
+            await outcome.aclose()
             raise NotProcessed("The back end could not process what it had accepted")
         outcome.headers = [field for field in outcome.headers if field[0] != b"set-cookie"]
         return outcome
@@ -250,9 +273,3 @@ def _cookies(before: str, headers: Headers) -> str:
             if equals and key.strip():
                 kept[key.strip()] = rest.strip()
     return "; ".join(f"{key}={value}" for key, value in kept.items())
-
-
-async def _close(outcome: Outcome) -> None:
-    close = getattr(outcome.body, "aclose", None)
-    if close is not None:
-        await close()

@@ -21,6 +21,7 @@ from fiveways.methods.synchronous.credentials.nhsmesh import NhsMesh, Token
 from fiveways.methods.synchronous.credentials.oauth2 import AccessToken, OAuth2, token_endpoint
 from fiveways.methods.synchronous.credentials.sessions import OWNS, Sessions, SessionSettings
 from fiveways.methods.synchronous.passthrough import PassThrough
+from fiveways.methods.synchronous.upstream.message import UpstreamRequest
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.types import Interaction, Outcome
@@ -78,19 +79,19 @@ class Wrapper:
 
         Raises CredentialRefused where it wants none of them: a 401 would tell the consumer that its own token is at fault.
         """
-        outcome = await self._sent(interaction)
-        if outcome.status == 401 and self._presented:
-            await _closed(outcome)
-            newer = [each for each in self._presented if each.refused()]
-            if newer and interaction.body is None:
-                outcome = await self._sent(interaction)
-                if outcome.status != 401:
-                    return outcome
-                await _closed(outcome)
-            raise CredentialRefused("The back end does not accept what the gateway presents to it.")
-        return outcome
+        request, outcome = await self._sent(interaction)
+        if outcome.status != 401 or not self._presented:
+            return outcome
+        await outcome.aclose()
+        newer = [each for each in self._presented if each.refused(request.headers)]
+        if newer and interaction.body is None:
+            _, outcome = await self._sent(interaction)
+            if outcome.status != 401:
+                return outcome
+            await outcome.aclose()
+        raise CredentialRefused("The back end does not accept what the gateway presents to it.")
 
-    async def _sent(self, interaction: Interaction) -> Outcome:
+    async def _sent(self, interaction: Interaction) -> tuple[UpstreamRequest, Outcome]:
         request = self._through.request(interaction)
         headers = [field for field in request.headers if field[0] not in self._owned]
         for each in self._presented:
@@ -101,10 +102,4 @@ class Wrapper:
         outcome = await self._through.send(interaction, request)
         if self._sessions is not None:
             outcome.headers = self._sessions.keep(interaction.consumer, request.target, outcome.headers)
-        return outcome
-
-
-async def _closed(outcome: Outcome) -> None:
-    close = getattr(outcome.body, "aclose", None)
-    if close is not None:
-        await close()
+        return request, outcome

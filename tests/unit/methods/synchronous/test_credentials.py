@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.jwk import ECKey, RSAKey
+from tests.listening import listening
 
-from fiveways.clock import ManualClock
+from fiveways.clock import ManualClock, SystemClock
 from fiveways.methods.synchronous.credentials.credential import CredentialUnavailable
 from fiveways.methods.synchronous.credentials.fixed import ApiKey, Basic, Fixed
-from fiveways.methods.synchronous.credentials.oauth2 import _token
+from fiveways.methods.synchronous.credentials.oauth2 import AccessToken, OAuth2, _key, _token, token_endpoint
 from fiveways.methods.synchronous.credentials.sessions import Sessions, SessionSettings
+from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.types import Consumer
+
+pytestmark = pytest.mark.anyio
 
 WARD, OTHER = Consumer(application="ward"), Consumer(application="other")
 
@@ -63,6 +71,41 @@ def test_what_is_no_token_says_why_and_repeats_nothing_else(status: int, said: d
 def test_no_answer_of_a_token_endpoint_is_more_than_unavailable(status: int, body: bytes) -> None:
     with pytest.raises(CredentialUnavailable):
         _token(status, body)
+
+
+async def test_a_token_that_several_found_refused_is_replaced_once(tmp_path: Path) -> None:
+    given = 0
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal given
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: ([0-9]+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
+            given += 1
+            body = b'{"access_token": "t%d", "token_type": "Bearer"}' % given
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    (tmp_path / "key.pem").write_bytes(RSAKey.generate_key(2048).as_pem(private=True))
+    async with listening(server) as port:
+        said = {"token_url": f"http://127.0.0.1:{port}/token", "client_id": "me", "kid": "1", "key": "file:key.pem"}
+        settings = OAuth2.model_validate(said)
+        upstream = Upstream(token_endpoint(settings), base=tmp_path, clock=SystemClock())
+        token = AccessToken(settings, upstream, tmp_path, SystemClock())
+        first = await asyncio.gather(*(token.fields() for _ in range(5)))
+        assert {tuple(each) for each in first} == {((b"authorization", b"Bearer t1"),)}
+        for presented in first:  # the back end refused all five: only what was presented is given up
+            assert token.refused(presented)
+            assert await token.fields() == [(b"authorization", b"Bearer t2")]
+        await upstream.close()
+
+
+@pytest.mark.parametrize("algorithm", ["RS512", "ES256", "PS256"])
+def test_a_key_that_the_algorithm_cannot_use_is_said_to_be_none(algorithm: str) -> None:
+    other: Any = RSAKey.generate_key(2048) if algorithm == "ES256" else ECKey.generate_key("P-256")
+    for pem in (other.as_pem(private=True), b"no key at all", b""):
+        with pytest.raises(ValueError, match=f"no key for {algorithm}"):
+            _key(pem, algorithm)
 
 
 def sessions(clock: ManualClock, **said: object) -> Sessions:

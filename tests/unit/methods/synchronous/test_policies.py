@@ -18,7 +18,6 @@ from fiveways.errors import Fault, MissingValue, ProviderUnavailable, TooManyReq
 from fiveways.ledger.rates import Rates
 from fiveways.methods.synchronous import probes
 from fiveways.methods.synchronous.alerting import Alert, Alerts, AlertSettings
-from fiveways.methods.synchronous.expiry import Expiry
 from fiveways.methods.synchronous.policies.breaker import Breaker, BreakerSettings
 from fiveways.methods.synchronous.policies.concurrency import Concurrency
 from fiveways.methods.synchronous.policies.guard import Guarded
@@ -27,6 +26,7 @@ from fiveways.methods.synchronous.policies.rate import Allowance, Rate
 from fiveways.methods.synchronous.policies.retry import Retry, RetrySettings
 from fiveways.methods.synchronous.request import ClientGone, RequestBody, read
 from fiveways.methods.synchronous.upstream.faults import UpstreamBusy, UpstreamFaulty, UpstreamTimeout, UpstreamUnreachable
+from fiveways.security.expiry import Expiry
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 from fiveways.store.migrate import migrate

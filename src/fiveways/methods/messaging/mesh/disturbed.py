@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 from urllib.parse import unquote
 
 from fiveways.deployment.settings import parse_duration
@@ -50,7 +50,7 @@ class Disturbed:
         if failure.answer == "own":
             return await self._handler(interaction)
         if failure.done:
-            await _let_go((await self._handler(interaction)).body)
+            await (await self._handler(interaction)).aclose()
         elif interaction.body is not None:
             async for _ in interaction.body:
                 pass
@@ -68,12 +68,6 @@ def _version(interaction: Interaction) -> int:
         return version_of(headers.field(interaction, b"accept"))
     except MeshFault:
         return 1
-
-
-async def _let_go(body: Any) -> None:
-    close = getattr(body, "aclose", None)
-    if close is not None:
-        await close()
 
 
 class _Cut:

@@ -17,8 +17,8 @@ class Credential(Protocol):
         """What proves it for one request. Raises CredentialUnavailable."""
         ...
 
-    def refused(self) -> bool:
-        """The back end did not take what was presented last; whether something newer may be had by asking again."""
+    def refused(self, presented: Headers) -> bool:
+        """The back end did not take a request with these header fields; whether something newer may be had by asking again."""
         ...
 
 

@@ -53,6 +53,6 @@ class Fixed:
         """The one field."""
         return self._fields
 
-    def refused(self) -> bool:
+    def refused(self, presented: Headers) -> bool:
         """There is no newer one."""
         return False

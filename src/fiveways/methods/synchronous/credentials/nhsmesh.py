@@ -50,6 +50,6 @@ class Token:
         digest = hmac.digest(self._key, f"{public}:{self._password}:{moment}".encode(), "sha256").hex()
         return f"NHSMESH {public}:{moment}:{digest}"
 
-    def refused(self) -> bool:
+    def refused(self, presented: Headers) -> bool:
         """Another token would say the same."""
         return False

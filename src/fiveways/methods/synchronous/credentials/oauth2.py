@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlencode
 from uuid import uuid4
 
 import msgspec
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 from pydantic import Field
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Reference, Settings
 from fiveways.errors import Fault
+from fiveways.methods.synchronous.answer import whole
 from fiveways.methods.synchronous.credentials.credential import CredentialUnavailable
-from fiveways.methods.synchronous.upstream.message import UpstreamAnswer, UpstreamRequest
+from fiveways.methods.synchronous.upstream.message import UpstreamRequest
 from fiveways.methods.synchronous.upstream.settings import Target, TargetTls, Timeouts
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.types import Headers
@@ -74,8 +76,7 @@ class AccessToken:
         """`server`: the connection to `token_endpoint(settings)`. KeyError, OSError or ValueError where the key is of no use."""
         self._settings = settings
         self._clock = clock
-        pem = settings.key.resolve(base)
-        self._key = ECKey.import_key(pem) if settings.algorithm.startswith("ES") else RSAKey.import_key(pem)
+        self._key = _key(settings.key.resolve(base), settings.algorithm)
         self._server = server
         self._fields: Headers = []
         self._until = 0.0
@@ -89,9 +90,10 @@ class AccessToken:
             await self._renewed()
         return self._fields
 
-    def refused(self) -> bool:
-        """The token is not used again: another may be taken."""
-        self._until = 0.0
+    def refused(self, presented: Headers) -> bool:
+        """The token is not used again, unless there is another one by now: that may be taken."""
+        if self._fields[0] in presented:
+            self._until = 0.0
         return True
 
     async def _renewed(self) -> None:
@@ -111,7 +113,7 @@ class AccessToken:
         try:
             async with asyncio.timeout(self._settings.timeout.total_seconds()):
                 answer = await self._server.send(self._request())
-                body = await _whole(answer)
+                body = await whole(answer.body, _LARGEST, CredentialUnavailable("Its answer is too long."))
             token, lifetime = _token(answer.status, body)
         except TimeoutError:
             raise self._failed("The back end's authorization server did not answer in time.") from None
@@ -139,6 +141,14 @@ class AccessToken:
         return UpstreamRequest(b"POST", self._server.path or b"/", headers, body, len(body))
 
 
+def _key(pem: bytes, algorithm: str) -> ECKey | RSAKey:
+    """The private key of a PEM file; ValueError where there is none in it that the algorithm could use."""
+    try:
+        return ECKey.import_key(pem) if algorithm.startswith("ES") else RSAKey.import_key(pem)
+    except (JoseError, ValueError) as error:
+        raise ValueError(f"it is no key for {algorithm}: {error}") from None
+
+
 class _Answer(msgspec.Struct):
     """What a token endpoint says (RFC 6749 §5.1); some write numbers as strings."""
 
@@ -155,7 +165,7 @@ def _token(status: int, body: bytes) -> tuple[bytes, float]:
         token, lifetime = said.access_token.encode("ascii"), float(said.expires_in)
     except (msgspec.DecodeError, ValueError):
         raise CredentialUnavailable(f"It answered {status}, with what is no token.") from None
-    if status != 200 or not token or said.token_type.lower() != "bearer" or not token.isascii() or b" " in token:
+    if status != 200 or not token or said.token_type.lower() != "bearer" or b" " in token:
         raise CredentialUnavailable(f"It answered {status}{_printable(said.error)}.")
     if not 0 < lifetime < 10**9:
         raise CredentialUnavailable("It gave a token that has expired.")
@@ -165,18 +175,3 @@ def _token(status: int, body: bytes) -> tuple[bytes, float]:
 def _printable(error: str) -> str:
     """An error code, if it is one (RFC 6749 §5.2): nothing else of the answer is repeated."""
     return f" {error}" if 0 < len(error) <= 64 and error.replace("_", "").isalnum() and error.isascii() else ""
-
-
-async def _whole(answer: UpstreamAnswer) -> bytes:
-    body: Any = answer.body
-    if isinstance(body, bytes):
-        return body
-    found = bytearray()
-    try:
-        async for piece in body:
-            found += piece
-            if len(found) > _LARGEST:
-                raise CredentialUnavailable("Its answer is too long.")
-    finally:
-        await body.aclose()
-    return bytes(found)

@@ -81,15 +81,14 @@ class Audit:
     def _attest(self, interaction: Interaction, status: int) -> Callable[[bool], None]:
         """Record an outcome before it is one: should its write not be made, the event tells of that."""
         event = self._event(interaction, status, "", "", 0)
+        settle = self._log.attest(event, replace(event, kind=NOT_MADE, status=0))
         interaction.attested = status
-        return self._log.attest(event, replace(event, kind=NOT_MADE, status=0))
+        return settle
 
     async def _unrecorded(self, interaction: Interaction, outcome: Outcome, error: StoreError) -> Outcome:
         """What cannot be recorded is not acknowledged (A10)."""
         reports.error("audit failed", message_id=interaction.id, api=interaction.api, name=interaction.name, exc_info=error)
-        close = getattr(outcome.body, "aclose", None)
-        if close is not None:
-            await close()
+        await outcome.aclose()
         return self._render(unrecorded(), interaction.id)
 
     def _over(self, interaction: Interaction, status: int, passed: int, error: BaseException | None) -> None:

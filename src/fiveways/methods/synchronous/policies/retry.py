@@ -54,9 +54,7 @@ class Retry:
                 outcome = await handler(interaction)
                 if last or not safe or outcome.status not in self._statuses:
                     return outcome
-                close = getattr(outcome.body, "aclose", None)
-                if close is not None:
-                    await close()
+                await outcome.aclose()
             except Fault as fault:
                 if last or not isinstance(fault, UpstreamFault) or not (safe or not fault.reached):
                     raise

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fiveways.clock import ManualClock
-from fiveways.methods.synchronous.expiry import Expiry
 from fiveways.security.certificates import issue_server, make_authority
+from fiveways.security.expiry import Expiry
 
 DAY = timedelta(days=1)
 

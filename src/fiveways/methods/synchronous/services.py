@@ -1,0 +1,50 @@
+"""What the gateway needs from the rest of the house."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from fiveways.clock import Clock
+from fiveways.ledger.ledger import Ledger
+from fiveways.methods.synchronous import probes
+from fiveways.methods.synchronous.policies.identity import Context
+from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
+from fiveways.methods.synchronous.policies.rate import Allowance
+from fiveways.methods.synchronous.settings import SecurityContext
+from fiveways.types import Outcome, Policy
+
+
+@dataclass(slots=True, frozen=True)
+class Directory:
+    """What the gateway must know of applications. All by name.
+
+    `organisations` gives each application's organisation, `attributes` what is known of it, and `allowances` for each API the
+    applications subscribed to it with what they may take.
+    """
+
+    organisations: Mapping[str, str]
+    attributes: Mapping[str, Mapping[str, str]]
+    allowances: Mapping[str, Mapping[str, Allowance]]
+
+
+@dataclass(slots=True, frozen=True)
+class Services:
+    """The parts that it is given."""
+
+    clock: Clock
+    ledger: Ledger
+    contexts: Mapping[SecurityContext, Context]
+    metrics: GatewayMetrics
+    release: probes.Release
+    status_keys: tuple[str, ...]
+    base: Path
+    registry: CollectorRegistry
+    running: set[asyncio.Task[Outcome]]
+    checks: Mapping[str, probes.Check]
+    tracing: Policy | None = None
+    gather_metrics: Callable[[], Awaitable[None]] | None = None
