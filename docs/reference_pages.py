@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from fiveways.cli import cli
 from fiveways.deployment import settings
-from fiveways.methods.synchronous.settings import BasePath, PythonName
+from fiveways.methods.synchronous.settings import BasePath
 from fiveways.platform.listeners import HostPort
 from fiveways.platform.model import Deployment
 from fiveways.security.settings import ApiKeyHash, JwksLocation
@@ -33,7 +33,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "URL": (settings.HttpUrl, "`http://…` or `https://…`, without user information, query or fragment"),
     "address": (HostPort, "`127.0.0.1:8080`, `[::1]:8080`"),
     "base path": (BasePath, "`/demographics/FHIR/R4`"),
-    "Python name": (PythonName, "`package.module:name`"),
+    "Python name": (settings.PythonName, "`package.module:name`"),
     "key hash": (ApiKeyHash, "`sha256:` and 64 hexadecimal digits, from `fiveways key new`"),
     "key set": (JwksLocation, "`file:PATH`, or a URL"),
     "database URL": (DatabaseUrl, "`sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://user@host:port/name`"),

@@ -313,7 +313,7 @@ async def test_a_node_whose_lease_ran_out_has_no_say_in_the_outcome(deliveries: 
     assert not await new.take()
     clock.advance(timedelta(seconds=10, microseconds=1))
     stale = old.first
-    for late in (old.delivered(stale), old.failed(stale, "", 0), old.give_up(stale, "", block=False), old.begin(stale)):
+    for late in (old.delivered(stale, ""), old.failed(stale, "", 0), old.give_up(stale, "", block=False), old.begin(stale)):
         with pytest.raises(LeaseLost):  # nobody has taken over yet: it has none all the same
             await late
     assert await new.take()
@@ -323,9 +323,9 @@ async def test_a_node_whose_lease_ran_out_has_no_say_in_the_outcome(deliveries: 
     with pytest.raises(LeaseLost):
         await old.renew()
     with pytest.raises(LeaseLost):
-        await old.delivered(stale)
+        await old.delivered(stale, "")
     await old.let_go()  # of a lease that is another's: nothing
-    await new.delivered(new.first)
+    await new.delivered(new.first, "")
     assert await life(south, id_) == ["promise", "claim", "lapse", "claim", "deliver"]
 
 
@@ -731,11 +731,11 @@ async def test_of_two_who_send_a_dead_letter_again_one_does_and_a_reason_is_a_mu
         await letters.mend(id_, "why")
     before = await letters.inspect(id_)
 
-    async def as_both_saw_it(_: str) -> Inspected:
+    async def as_both_saw_it(_: str, *states: State) -> Inspected:
         return before
 
     with monkeypatch.context() as patched:
-        patched.setattr(letters, "_dead", as_both_saw_it)
+        patched.setattr(letters, "_in", as_both_saw_it)
         outcomes = await asyncio.gather(letters.resend(id_, "a"), letters.discard(id_, "b"), return_exceptions=True)
     assert sorted(map(type, outcomes), key=str) == sorted([type(None), NoDeadLetter], key=str)
     assert sorted(kept for *_, kept in told) == [False, True]

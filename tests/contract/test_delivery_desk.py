@@ -17,6 +17,7 @@ from fiveways.clock import SystemClock
 from fiveways.delivery.deadletters import Inspected
 from fiveways.delivery.engine import Deliveries
 from fiveways.delivery.queue import Delivery, GiveUp, Queue
+from fiveways.delivery.states import State
 from fiveways.delivery.worker import Worker
 from fiveways.errors import FivewaysError, StoreError
 from fiveways.ledger.audit.verify import verify
@@ -164,9 +165,9 @@ async def test_of_two_at_once_the_audit_says_which_did_it(place: Place, monkeypa
     async with dead_letters(place.file, place.data) as letters:
         before = await letters.inspect(id_)
 
-        async def as_both_saw_it(_: str) -> Inspected:
+        async def as_both_saw_it(_: str, *states: State) -> Inspected:
             return before
 
-        monkeypatch.setattr(letters, "_dead", as_both_saw_it)
+        monkeypatch.setattr(letters, "_in", as_both_saw_it)
         await asyncio.gather(letters.resend(id_, "a"), letters.discard(id_, "b"), return_exceptions=True)
     assert sorted(each["outcome"] for each in await place.audit()) == ["", "NOT_DONE"]

@@ -19,6 +19,7 @@ from fiveways.cli import (
     key,
     mailbox,
     mailboxes,
+    promise,
     reload,
     routes,
     sandbox,
@@ -62,6 +63,7 @@ cli.add_typer(delivery.commands, name="delivery")
 cli.add_typer(key.commands, name="key")
 mailboxes.add_to(mailbox.commands)
 cli.add_typer(mailbox.commands, name="mailbox")
+cli.add_typer(promise.commands, name="promise")
 cli.add_typer(token.commands, name="token")
 cli.add_typer(workflow.commands, name="workflow")
 

@@ -5,7 +5,7 @@ What a person does and the audit event that says so are one commit (`Witness`).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -38,6 +38,25 @@ class Listed(msgspec.Struct, frozen=True):
     died: int
     reason: str
     """Why it was given up."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A delivery that is still to be made, in a list. Moments are in microseconds since the Unix epoch."""
+
+    id: str
+    queue: str
+    key: str
+    target: str
+    content_type: str
+    size: int
+    correlation: str
+    at: int
+    """When it was promised."""
+    next: int | None
+    """When it is attempted, or looked at again; None where it waits for another of its key."""
+    attempts: int
+    reason: str
+    """Why the last attempt came to nothing."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -87,11 +106,18 @@ class DeadLetters:
         self._account = account
         self._witness = witness
 
-    async def list(self, queue: str = "", *, most: int = 100) -> list[Listed]:
-        """Dead letters, oldest first, of one queue or of all."""
+    async def list(self, queue: str = "", *, most: int = 100) -> Sequence[Listed]:
+        """Dead letters, oldest first, of one queue, of all whose names begin so (`promise.`, with the dot), or of all."""
         async with self._group.database.read() as connection:
             rows = (await connection.execute(records.find_dead, {"b_queue": queue, "b_most": most})).all()
         return [Listed(*tuple(row)) for row in rows]
+
+    async def waiting(self, queue: str = "", *, most: int = 100) -> Sequence[Waiting]:
+        """What is still to be delivered, in order, of the same queues as in `list`."""
+        async with self._group.database.read() as connection:
+            rows = (await connection.execute(records.find_waiting, {"b_queue": queue, "b_most": most})).all()
+        found = (Waiting(*tuple(row)) for row in rows)
+        return [msgspec.structs.replace(each, next=None) if each.next == records.NEVER else each for each in found]
 
     async def inspect(self, id: str) -> Inspected:  # noqa: A002
         """A delivery, dead or not, and what happened to it. Raises NoDeadLetter where there is none."""
@@ -124,7 +150,7 @@ class DeadLetters:
         """Give a dead letter another target or body; it is still dead, until it is sent again."""
         if target is None and body is None:
             raise FivewaysError("nothing to mend: a new target or a new body")
-        before = await self._dead(id)
+        before = await self._in(id, State.DEAD)
         content = {"v_size": before.size, "v_body": before.body, "v_payload": before.payload}
         put = None
         if body is not None:
@@ -144,7 +170,7 @@ class DeadLetters:
 
     async def resend(self, id: str, reason: str) -> None:  # noqa: A002
         """Have a dead letter attempted again from the first attempt; it does not expire any more."""
-        before = await self._dead(id)
+        before = await self._in(id, State.DEAD)
         now = {"b_id": id, "b_at": micros(self._deliveries.clock)}
         await self._do(
             "delivery.resent", records.resend, before, reason, {}, (records.queue_again, now), (records.raise_up, {"b_id": id})
@@ -152,18 +178,19 @@ class DeadLetters:
         self._deliveries.wake(before.queue)
 
     async def discard(self, id: str, reason: str) -> None:  # noqa: A002
-        """Decide that a dead letter shall not be delivered; what waits behind it goes on."""
-        before = await self._dead(id)
+        """Decide that a dead letter, or what is still to be delivered, shall not be; what waits behind it goes on."""
+        before = await self._in(id, State.DEAD, State.WAITING, State.HELD)
         now = {"b_id": id, "b_at": micros(self._deliveries.clock)}
         await self._do(
             "delivery.discarded", records.discard, before, reason, {}, (records.look_again, now), (records.raise_up, {"b_id": id})
         )
         self._deliveries.wake(before.queue)
 
-    async def _dead(self, id: str) -> Inspected:  # noqa: A002
+    async def _in(self, id: str, *states: State) -> Inspected:  # noqa: A002
         found = await self.inspect(id)
-        if found.state is not State.DEAD:
-            raise NoDeadLetter(f"delivery {id} is no dead letter: it is {found.state.value}")
+        if found.state not in states:
+            what = "no dead letter" if states == (State.DEAD,) else "nothing that could still be given up"
+            raise NoDeadLetter(f"delivery {id} is {what}: it is {found.state.value}")
         return found
 
     async def _do(

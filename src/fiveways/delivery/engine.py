@@ -19,7 +19,7 @@ from fiveways.correlation import new_id
 from fiveways.delivery import records
 from fiveways.store.bus import Bus
 from fiveways.store.group import GroupWriter, Writing
-from fiveways.store.payloads import Payloads, keep
+from fiveways.store.payloads import Payload, Payloads, keep
 
 Step = tuple[Writing, Mapping[str, Any]]
 _AT_ONCE = 50
@@ -63,31 +63,32 @@ class Deliveries:
         queue: str,
         *,
         target: str,
-        body: AsyncIterable[bytes] | bytes,
+        body: AsyncIterable[bytes] | bytes | Payload,
         key: str | None = None,
         content_type: str = "application/json",
         correlation: str = "",
         not_before: datetime | None = None,
         expires_at: datetime | None = None,
         id: str | None = None,  # noqa: A002
+        envelope: bytes | None = None,
         condition: Insert = records.promise,
         parameters: Mapping[str, Any] | None = None,
     ) -> Promise:
         """A delivery to be written with the caller's own steps, after them; nothing is promised before that is committed.
 
         Deliveries of one queue and `key` go in order, one at a time; None is a key of its own. `id` is for promises that may be
-        made again: of one id there is one delivery. `condition` (a constant, of `records.promise_if`, with its `parameters`) has
-        the transaction decide whether there is anything to deliver. A large body is in the payload store when this returns:
-        `drop` the promise where it is not kept after all.
+        made again: of one id there is one delivery. `envelope`: what the handler is given besides the body. `condition` (a
+        constant, of `records.promise_if`, with its `parameters`) has the transaction decide whether there is anything to deliver.
+        A large body is in the payload store when this returns: `drop` the promise where it is not kept after all.
         """
         name = id or new_id()
         now = micros(self.clock)
-        kept = await keep(self.payloads, body)
+        kept = body if isinstance(body, Payload) else await keep(self.payloads, body)
         size, small, ref = (len(kept), kept, None) if isinstance(kept, bytes) else (kept.size, None, kept.ref)
         row = {
             "v_id": name, "v_queue": queue, "v_key": name if key is None else key, "v_target": target,
             "v_content_type": content_type, "v_size": size, "v_body": small, "v_payload": ref, "v_correlation": correlation,
-            "v_at": now, "v_expires": records.NEVER if expires_at is None else micros_of(expires_at),
+            "v_at": now, "v_expires": records.NEVER if expires_at is None else micros_of(expires_at), "v_envelope": envelope,
         }  # fmt: skip
         steps = (
             (condition, {**row, **(parameters or {})}),
@@ -100,6 +101,11 @@ class Deliveries:
         """Remove what was put for a promise that was not committed."""
         if promise.payload is not None:
             await self.payloads.delete(promise.payload)
+
+    async def envelope(self, id: str) -> bytes | None:  # noqa: A002
+        """The envelope of a delivery; None where there is no such delivery any more."""
+        rows = (await self.group.submit(records.find_envelope, {"b_id": id}, synced=False)).rows
+        return rows[0][0] if rows else None
 
     def wake(self, queue: str) -> None:
         """Tell workers, after the commit, that there is something to do; if this is lost, they find it by polling."""

@@ -43,6 +43,7 @@ class First:
     size: int
     body: bytes | None
     payload: str | None
+    envelope: bytes | None
     correlation: str
     at: int
     state: State
@@ -97,9 +98,9 @@ class Holding:
             (records.count_attempt, {"b_id": first.delivery}),
         )
 
-    async def delivered(self, first: First) -> None:
-        """Its receiver has it. Raises LeaseLost, and then it will be delivered again."""
-        await self._onward(*self._happens(records.deliver, first.delivery), *_leave(first.delivery))
+    async def delivered(self, first: First, said: str) -> None:
+        """Its receiver has it, and `said` something. Raises LeaseLost, and then it will be delivered again."""
+        await self._onward(*self._happens(records.deliver, first.delivery, said), *_leave(first.delivery))
 
     async def failed(self, first: First, reason: str, until: int) -> None:
         """It is tried again at `until`; the key rests."""

@@ -41,10 +41,13 @@ class Delivery:
     """Which attempt this is, from 1; from 1 again after a person has sent it again."""
     content: Callable[[], AsyncIterator[bytes]] = field(repr=False)
     """The body in pieces, as often as it is called."""
+    envelope: bytes = b""
+    """What was given with it, besides the body, when it was promised."""
 
 
-Handler = Callable[[Delivery], Awaitable[None]]
-"""Attempts a delivery. Returning says that the receiver has it; `Retry` and `GiveUp` say otherwise, any other exception is retried.
+Handler = Callable[[Delivery], Awaitable[str | None]]
+"""Attempts a delivery. Returning says that the receiver has it, and what it said, for people to read (no content); `Retry` and
+`GiveUp` say otherwise, any other exception is retried.
 
 It may be called again for what the receiver has: where a node dies, or its lease runs out, before the outcome is durable. It is
 cancelled when the lease is lost.
@@ -60,6 +63,14 @@ class Capacity:
     """Attempts in a time, over all nodes."""
     concurrency: int | None = None
     """Attempts at once, over all nodes."""
+
+
+MANY = 2**31
+
+
+def room() -> int:
+    """Of a queue whose receivers are never to be left alone."""
+    return MANY
 
 
 def unlimited(delivery: Delivery) -> Capacity | None:
@@ -91,6 +102,8 @@ class Queue:
     blocking: bool = False
     """Whether a dead letter holds up what is behind it under its key, until a person has dealt with it."""
     capacity: Callable[[Delivery], Capacity | None] = unlimited
+    room: Callable[[], int] = room
+    """How many keys may be worked on just now: none while all of the queue's receivers are to be left alone (an open breaker)."""
 
     def backoff(self, attempt: int, chance: Callable[[], float] = random.random) -> timedelta:
         """How long to wait after a failed attempt (from 1): exponential, with full jitter, so that many do not come back at once.

@@ -62,6 +62,7 @@ deliveries = Table(
     Column("correlation", Text, nullable=False),
     Column("at", BigInteger, nullable=False, index=True),
     Column("expires", BigInteger, nullable=False),
+    Column("envelope", LargeBinary),  # what else the method that promised it must know, in its own words
 )
 _stored = deliveries.c.payload.is_not(None)
 Index(None, deliveries.c.payload, sqlite_where=_stored, postgresql_where=_stored)
@@ -206,7 +207,7 @@ let_go = delete(delivery_leases).where(_mine)
 
 _newest = select(func.max(_event.number)).where(_event.delivery == _row.delivery).correlate(delivery_queue).scalar_subquery()
 _place = ("delivery", "ready", "attempts", "since", "expires")
-_content = ("target", "content_type", "size", "body", "payload", "correlation", "at")
+_content = ("target", "content_type", "size", "body", "payload", "envelope", "correlation", "at")
 find_first = (
     select(
         _row.delivery, _row.ready, _row.attempts, _row.since, _row.expires, *(deliveries.c[name] for name in _content), _event.state
@@ -240,7 +241,7 @@ give_up = append("give up", State.HELD, State.WAITING)
 expire = append("expire", State.WAITING)
 mend = append("mend", State.DEAD)
 resend = append("resend", State.DEAD)
-discard = append("discard", State.DEAD)
+discard = append("discard", State.DEAD, State.WAITING, State.HELD)
 
 _queued = _row.delivery == _id
 count_attempt = update(delivery_queue).where(_queued).values(attempts=_row.attempts + 1)
@@ -305,6 +306,14 @@ find_next = select(func.min(_row.due)).where(_row.queue == _queue, _row.due > _n
 find_depth = select(func.count(), func.min(_row.since)).where(_row.queue == _queue, _row.ready < NEVER)
 find_dead_count = select(func.count(), func.min(dead_letters.c.at)).where(dead_letters.c.queue == _queue)
 
+
+def _among(column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a queue is the one asked for, or one of those asked for: a name that ends in a dot stands for all that begin so,
+    and none for all."""
+    begins = func.substr(column, 1, func.length(_queue)) == _queue
+    return or_(column == _queue, and_(or_(_queue == "", _queue.like("%.")), begins))
+
+
 _shown = ("id", "queue", "key", "target", "content_type", "size", "correlation", "at")
 find_dead = (
     select(*(deliveries.c[name] for name in _shown), dead_letters.c.at.label("died"), _event.reason)
@@ -312,12 +321,23 @@ find_dead = (
     .join(delivery_events, _event.delivery == deliveries.c.id)
     .where(_event.number == select(func.max(_event.number)).where(_event.delivery == deliveries.c.id, _event.happening == "give up")
            .correlate(deliveries).scalar_subquery())
-    .where(or_(literal("") == _text("b_queue"), dead_letters.c.queue == _queue))
+    .where(_among(dead_letters.c.queue))
     .order_by(dead_letters.c.at, dead_letters.c.delivery)
     .limit(_most)
 )  # fmt: skip
-"""Dead letters, oldest first, of one queue or (queue '') of all, and why each was given up."""
+"""Dead letters, oldest first, of the queues asked for, and why each was given up."""
+_last = select(func.max(_event.number)).where(_event.delivery == deliveries.c.id).correlate(deliveries).scalar_subquery()
+find_waiting = (
+    select(*(deliveries.c[name] for name in _shown), _row.due, _row.attempts, _event.reason)
+    .join(delivery_queue, _row.delivery == deliveries.c.id)
+    .join(delivery_events, and_(_event.delivery == deliveries.c.id, _event.number == _last))
+    .where(_among(_row.queue), _event.state.in_((State.WAITING.value, State.HELD.value)))
+    .order_by(_row.position)
+    .limit(_most)
+)
+"""What is still to be delivered, of the queues asked for, in order; when it is looked at, and why it was not delivered yet."""
 find_delivery = select(deliveries).where(_this)
+find_envelope = select(deliveries.c.envelope).where(_this)
 find_events = select(delivery_events).where(_event.delivery == _id).order_by(_event.number)
 find_ended = (
     select(deliveries.c.id, deliveries.c.payload)

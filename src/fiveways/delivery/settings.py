@@ -1,13 +1,22 @@
-"""Where deliveries may be sent, as a deployment declares it: one allow-list for every method (`guard.py`)."""
+"""What a deployment declares of deliveries: where they may be sent (one allow-list for every method, `guard.py`), and how many."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from fiveways.delivery.guard import Guard
-from fiveways.deployment.settings import Duration, Reference, Settings
+from fiveways.deployment.settings import Duration, Rate, Reference, Settings
+
+
+class CapacitySettings(Settings):
+    """What a receiver takes (A24), over all nodes; what is too much waits."""
+
+    rate: Rate | None = None
+    """Calls in a time: 30/min."""
+    at_once: int | None = Field(default=None, ge=1)
+    """Calls at once."""
 
 
 class OutboundSettings(Settings):

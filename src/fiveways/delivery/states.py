@@ -2,7 +2,8 @@
 
     ──promise──▶ waiting ──claim──▶ held ──deliver──▶ delivered
                     ▲ ╎  ◀─fail, lapse─┘ └──give up──▶ dead ──mend──▶ dead
-                    │ └╌╌expire╌╌▶ expired              │ └──discard──▶ discarded
+                    │ ├╌╌expire╌╌▶ expired              │ └──discard──▶ discarded
+                    │ └╌╌discard (held too)╌╌▶ discarded
                     └───────────────resend──────────────┘
 
 An event's number in the life is part of its key in the store, and it is written only where the life stands where it starts from: of
@@ -35,10 +36,12 @@ TRANSITIONS: dict[tuple[State | None, str], State] = {
     (None, "promise"): State.WAITING,
     (State.WAITING, "claim"): State.HELD,
     (State.WAITING, "expire"): State.EXPIRED,
+    (State.WAITING, "discard"): State.DISCARDED,
     (State.WAITING, "give up"): State.DEAD,
     (State.HELD, "deliver"): State.DELIVERED,
     (State.HELD, "fail"): State.WAITING,
     (State.HELD, "lapse"): State.WAITING,
+    (State.HELD, "discard"): State.DISCARDED,
     (State.HELD, "give up"): State.DEAD,
     (State.DEAD, "mend"): State.DEAD,
     (State.DEAD, "resend"): State.WAITING,
@@ -47,7 +50,7 @@ TRANSITIONS: dict[tuple[State | None, str], State] = {
 """What happens to a delivery in a state, and the state it is in then. What is not here does not happen.
 
 `lapse`: the lease of the node that held it ran out, and nobody knows whether its receiver has it. `give up` while waiting: too many
-attempts ended so.
+attempts ended so. `discard` while held: the attempt that is under way may still reach its receiver, and is the last.
 """
 
 ENDED = frozenset((State.DELIVERED, State.EXPIRED, State.DISCARDED))

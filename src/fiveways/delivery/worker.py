@@ -51,33 +51,49 @@ class Worker:
         self._group = deliveries.group
         self._clock = deliveries.clock
         self._throttle = Throttle(deliveries.group, deliveries.clock, limiter)
-        self._queues = list(queues)
+        self._queues = {queue.name: queue for queue in queues}
         self._poll = poll
         self._observer = observer
-        self._loops: list[asyncio.Task[None]] = []
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._ended: set[asyncio.Task[None]] = set()
+        self._started = False
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def start(self) -> None:
         """Begin, in the running event loop."""
-        self._loops = [asyncio.create_task(self._run(queue), name=f"delivery {queue.name}") for queue in self._queues]
+        self._started = True
+        for name in self._queues.keys() - self._loops.keys():
+            self._loops[name] = asyncio.create_task(self._run(name), name=f"delivery {name}")
+
+    def change(self, queues: Iterable[Queue]) -> None:
+        """Work on these queues from now on, and on those of the same names as is said now; what is under way ends as it began,
+        but of a queue that is no longer there: that is due at once for other nodes."""
+        self._queues = {queue.name: queue for queue in queues}
+        for name in self._loops.keys() - self._queues.keys():
+            loop = self._loops.pop(name)
+            loop.cancel()
+            self._ended.add(loop)
+            loop.add_done_callback(self._ended.discard)
+        if self._started:
+            self.start()
 
     async def close(self) -> None:
         """Stop: attempts under way are cancelled, and what they were about is due at once for other nodes."""
-        for loop in self._loops:
+        for loop in self._loops.values():
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
-        self._loops = []
+        await asyncio.gather(*self._loops.values(), *self._ended, return_exceptions=True)
+        self._loops, self._started = {}, False
 
-    async def _run(self, queue: Queue) -> None:
+    async def _run(self, name: str) -> None:
         working: dict[str, asyncio.Task[None]] = {}
         try:
-            with self._deliveries.bus.subscribe(topic(queue.name)) as wakes:
+            with self._deliveries.bus.subscribe(topic(name)) as wakes:
                 while True:
                     wait = self._poll
                     try:
-                        wait = await self._look(queue, working, wakes)
+                        wait = await self._look(self._queues[name], working, wakes)
                     except StoreError as error:
-                        log.error("deliveries cannot be looked for", extra={"queue": queue.name, "reason": str(error)})
+                        log.error("deliveries cannot be looked for", extra={"queue": name, "reason": str(error)})
                     await wakes.wait(wait)
         finally:
             for task in working.values():
@@ -86,17 +102,17 @@ class Worker:
 
     async def _look(self, queue: Queue, working: dict[str, asyncio.Task[None]], wakes: Wakes) -> float:
         """Begin to work on what is due; in how many seconds to look again."""
-        now = micros(self._clock)
-        room = queue.concurrency - len(working)
-        if room <= 0:
+        now, most = micros(self._clock), queue.concurrency
+        if len(working) >= most:
             return self._poll
-        asked = {"b_queue": queue.name, "b_now": now, "b_most": room + len(working)}
+        asked = {"b_queue": queue.name, "b_now": now, "b_most": most}
         async with self._group.database.read() as connection:
             expiring = (await connection.execute(records.find_expiring, asked)).all()
-            due = (await connection.execute(records.find_due, asked)).all()
+            due = (await connection.execute(records.find_due, asked)).all() if queue.room() > 0 else ()
             later = await connection.scalar(records.find_next, {"b_queue": queue.name, "b_now": now})
+        most = min(most, max(queue.room(), len(expiring)))
         for key in dict.fromkeys(row[0] for row in (*expiring, *due)):
-            if key not in working and len(working) < queue.concurrency:
+            if key not in working and len(working) < most:
                 task = working[key] = asyncio.create_task(self._work(queue, key))
                 task.add_done_callback(partial(self._done, working, key, wakes))
         return self._poll if later is None else min(self._poll, max(0.0, (later - now) / 1e6))
@@ -120,7 +136,7 @@ class Worker:
                     for _ in holding.expired:
                         self._tell(queue, "expired", None)
                     await holding.expire(holding.expired)
-                while (first := holding.first) is not None and first.ready <= micros(self._clock):
+                while (first := holding.first) is not None and first.ready <= micros(self._clock) and queue.room() > 0:
                     await self._see_to(queue, holding, first)
             finally:
                 if holding.held:
@@ -161,7 +177,7 @@ class Worker:
     async def _attempt(self, queue: Queue, holding: Holding, first: First, delivery: Delivery, capacity: Capacity | None) -> None:
         heed = timedelta(0)
         try:
-            await self._hand_over(queue, holding, delivery, capacity)
+            said = await self._hand_over(queue, holding, delivery, capacity)
         except LeaseLost:
             raise
         except asyncio.CancelledError:
@@ -178,7 +194,7 @@ class Worker:
             log.exception("an attempt at a delivery failed", extra={"queue": queue.name, "delivery": delivery.id})
             reason = type(error).__name__  # a stranger's message may hold anything
         else:
-            await holding.delivered(first)
+            await holding.delivered(first, said or "")
             self._tell(queue, "delivered", first)
             return
         now = micros(self._clock)
@@ -190,14 +206,14 @@ class Worker:
             await holding.failed(first, reason, now + wait)
             self._tell(queue, "failed", first)
 
-    async def _hand_over(self, queue: Queue, holding: Holding, delivery: Delivery, capacity: Capacity | None) -> None:
+    async def _hand_over(self, queue: Queue, holding: Holding, delivery: Delivery, capacity: Capacity | None) -> str | None:
         """Let the handler attempt it while the lease is renewed; LeaseLost where that fails, and the attempt is cancelled."""
 
-        async def call() -> None:
+        async def call() -> str | None:
             seconds = queue.time_limit.total_seconds()
             try:
                 async with asyncio.timeout(seconds) as limit:
-                    await queue.handler(delivery)
+                    return await queue.handler(delivery)
             except TimeoutError:
                 raise Retry(f"no outcome within {seconds:g} s" if limit.expired() else "TimeoutError") from None
 
@@ -207,7 +223,7 @@ class Worker:
             await asyncio.wait((attempt, renewal), return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():
                 renewal.result()
-            await attempt
+            return await attempt
         finally:
             for task in (attempt, renewal):
                 task.cancel()
@@ -238,6 +254,7 @@ class Worker:
             at=moment_of(first.at),
             attempt=first.attempts + 1,
             content=lambda: self._deliveries.content(first.body, first.payload),
+            envelope=first.envelope or b"",
         )
 
     def _tell(self, queue: Queue, happening: str, first: First | None) -> None:

@@ -187,6 +187,9 @@ class Reference(str):
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 """An id inside the deployment: letters, digits, dot, hyphen, underscore."""
 
+PythonName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["northshire.policies:office_hours"])]
+"""What Python calls something of yours: module, colon, name. Modules beside the deployment file are found."""
+
 OdsCode = Annotated[str, Field(pattern=r"^[A-Z0-9]{3,12}$")]
 """An Organisation Data Service code: A81001, RXN."""
 

@@ -51,6 +51,12 @@ def partial_outcome(cause: Cause) -> dict[str, Any]:
     return {"resourceType": "OperationOutcome", "issue": [_issue(cause, "warning")]}
 
 
+def information(text: str, id_: str) -> bytes:
+    """An OperationOutcome that tells of no failure, in JSON."""
+    issue = {"severity": "information", "code": "informational", "diagnostics": text}
+    return msgspec.json.encode({"resourceType": "OperationOutcome", "id": id_, "issue": [issue]})
+
+
 def _issue(cause: Cause, severity: str) -> dict[str, Any]:
     """One of several causes, with the status that it was answered with."""
     coding = [{"system": STATUSES, "code": str(cause.status)}] if cause.status is not None else []

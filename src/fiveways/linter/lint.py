@@ -62,6 +62,8 @@ def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
     for name, api in deployment.apis.items():
         named: list[tuple[Loc, str]] = [(("policies", index), policy) for index, policy in enumerate(api.policies)]
         named += [(("plan",), api.plan)] if api.plan is not None else []
+        check = api.promise.check if api.promise is not None else None
+        named += [(("promise", "check"), check)] if check is not None else []
         for where, callable_ in named:
             try:
                 load_callable(callable_, base)

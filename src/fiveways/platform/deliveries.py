@@ -10,7 +10,7 @@ from fiveways.clock import Clock, micros
 from fiveways.delivery.capacity import Limiter
 from fiveways.delivery.engine import Deliveries
 from fiveways.delivery.outbound import Outbound
-from fiveways.delivery.queue import Delivery, GiveUp
+from fiveways.delivery.queue import Delivery, GiveUp, Queue
 from fiveways.delivery.settings import OutboundSettings
 from fiveways.delivery.worker import Worker
 from fiveways.methods.messaging import webhook
@@ -35,13 +35,19 @@ class Dispatch:
         self._tallies = tallies
         self._outbound = outbound
         self._find = find
-        self._queues = [webhook.queue(find, self._post)]
+        self._hooks = webhook.queue(find, self._post)
+        self._queues = [self._hooks]
         self._worker = Worker(deliveries, limiter, self._queues, observer=tallies.delivered)
 
     def made(self, settings: OutboundSettings, base: Path) -> Outbound:
         """What posts deliveries in a deployment; `base` is its folder. KeyError or OSError where its certificate cannot be read."""
         authority = settings.ca.resolve(base) if settings.ca is not None else None
         return Outbound(settings.guard(), self._clock, self._secrets, authority=authority)
+
+    def keep(self, promises: Sequence[Queue]) -> None:
+        """Keep these promises of the APIs too, instead of those that a deployment before had."""
+        self._queues = [self._hooks, *promises]
+        self._worker.change(self._queues)
 
     def start(self) -> None:
         """Begin to work, in the running event loop."""

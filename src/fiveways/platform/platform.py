@@ -118,6 +118,7 @@ class Platform:
             if self._node_metrics is not None:
                 await self._node_metrics.resume()
             self._running = self._compile(deployment, None)
+            self._dispatch.keep(self._running.compiled.promises)
             await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         except BaseException:
             await foundation.close()
@@ -151,6 +152,7 @@ class Platform:
             await self._tell_audit("deployment.refused", details={"reason": type(error).__name__})
             raise
         self._running = new
+        self._dispatch.keep(new.compiled.promises)
         await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         await self._retire(old.compiled, new.compiled)
         return read
@@ -186,6 +188,7 @@ class Platform:
         services = Services(
             clock=self.clock,
             ledger=self.ledger,
+            deliveries=self.foundation.deliveries,
             contexts={
                 "open": open_access,
                 "signed-jwt": contexts.bearer(verifier, who.organisations, self.clock),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from fiveways.errors import Forbidden
 from fiveways.methods.synchronous.plan import Context
 
 
@@ -54,3 +55,10 @@ async def mirrored(context: Context) -> Any:
         context.method, context.path, context.query, body=await context.body() or None, headers={"Content-Type": "text/plain"}
     )
     return (await context.gather(required={"granular": call}))["granular"]
+
+
+async def checked(interaction: Any, document: Any) -> None:
+    """A check of what is to be promised."""
+    await asyncio.sleep(0)
+    if isinstance(document, dict) and document.get("refuse"):
+        raise Forbidden("not at this time")

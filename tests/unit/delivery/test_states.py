@@ -19,9 +19,10 @@ def test_a_delivery_is_delivered_by_whoever_holds_it_and_by_nobody_else() -> Non
             after(state, "deliver")
 
 
-def test_a_person_has_a_say_in_dead_letters_only() -> None:
-    for happening in ("mend", "resend", "discard"):
+def test_a_person_has_a_say_in_dead_letters_and_may_decide_against_what_is_still_to_be_delivered() -> None:
+    for happening in ("mend", "resend"):
         assert [source for source, each in TRANSITIONS if each == happening] == [State.DEAD]
+    assert {source for source, each in TRANSITIONS if each == "discard"} == set(State) - ENDED
 
 
 def test_a_happening_leads_to_one_state_wherever_it_starts() -> None:

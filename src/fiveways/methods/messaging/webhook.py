@@ -19,23 +19,15 @@ from fiveways.clock import moment_of
 from fiveways.delivery.engine import Deliveries, Promise, Step
 from fiveways.delivery.queue import Capacity, Delivery, GiveUp, Handler, Queue
 from fiveways.delivery.records import promise_if
+from fiveways.delivery.settings import CapacitySettings
 from fiveways.delivery.signing import SHORTEST
-from fiveways.deployment.settings import Rate, Reference, Settings
+from fiveways.deployment.settings import Reference, Settings
 from fiveways.methods.messaging import records
 from fiveways.methods.messaging.records import Message
 
 QUEUE = "messaging.webhook"
 
 WebhookUrl = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2000)]
-
-
-class CapacitySettings(Settings):
-    """What a receiver takes (A24). Mailboxes with the same URL share it; what is too much waits."""
-
-    rate: Rate | None = None
-    """Calls in a time: 30/min."""
-    at_once: int | None = Field(default=None, ge=1)
-    """Calls at once."""
 
 
 class WebhookSettings(Settings):
@@ -46,7 +38,7 @@ class WebhookSettings(Settings):
     secrets: tuple[Reference, ...] = Field(min_length=1, max_length=10)
     """What calls are signed with: one, or several while one takes another's place. At least 16 bytes each."""
     capacity: CapacitySettings | None = None
-    """What the receiver takes, where it is not to be told of everything at once."""
+    """What the receiver takes, where it is not to be told of everything at once. Mailboxes with the same URL share it."""
 
 
 class Webhook:

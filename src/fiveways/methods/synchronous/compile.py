@@ -2,6 +2,7 @@
 
     tracing → audit → faults                                             around everything, refusals included
     → request id → identity → entitlement → rate → de-duplication        who may, how often, and only once
+    → promise                                                            what is answered before it is done
     → retry → guard (concurrency, breaker) → your own → the back end     what happens when it is in trouble
 
 Every outcome is then observed: correlation ids put on it, and counted for metrics and alerting.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from fiveways.delivery.queue import Queue
 from fiveways.deployment.callables import declared_callable
 from fiveways.errors import Fault, NotFound
 from fiveways.methods.synchronous import contexts, probes
@@ -33,6 +35,9 @@ from fiveways.methods.synchronous.policies.identity import Identity
 from fiveways.methods.synchronous.policies.metrics import Metrics
 from fiveways.methods.synchronous.policies.rate import Allowance, Rate
 from fiveways.methods.synchronous.policies.retry import Retry
+from fiveways.methods.synchronous.promise.accepting import Accepting
+from fiveways.methods.synchronous.promise.keeping import queue
+from fiveways.methods.synchronous.promise.settings import PromiseSettings
 from fiveways.methods.synchronous.rendering import Render, as_operation_outcome, as_problem
 from fiveways.methods.synchronous.services import Directory, Services
 from fiveways.methods.synchronous.settings import ApiSettings, Operation, SecurityContext
@@ -62,6 +67,7 @@ class Compiled:
     gateway: Gateway
     lasting: Lasting
     apis: list[Api]
+    promises: list[Queue]
 
 
 def compile_gateway(
@@ -80,7 +86,7 @@ def compile_gateway(
     gateway = Gateway(compiled, compiler.platform, services.clock)
     lasting.settled()
     services.metrics.breakers = tuple(lasting.breakers.values())
-    return Compiled(gateway, lasting, compiled)
+    return Compiled(gateway, lasting, compiled, compiler.promises)
 
 
 class _Compiler:
@@ -89,6 +95,7 @@ class _Compiler:
         self._services = services
         self._lasting = lasting
         self._apis: dict[str, Api] = {}
+        self.promises: list[Queue] = []
         self._patterns = Patterns(directory, services, lasting, self._apis)
         self._platform = [policy for _, policy in self._outer(as_problem)]
         self._platform_observers: tuple[Observer, ...] = (mirror, Metrics(services.metrics, services.clock, None))
@@ -123,6 +130,9 @@ class _Compiler:
         )
         self._apis[name] = api
         self._probes(api, settings, behind)
+        if settings.pattern == "promise" and behind is not None:
+            said = settings.promise or PromiseSettings()
+            self.promises.append(queue(api, said, behind[0].target.url, settings.longest, behind[1], self._services.clock))
         for operation in settings.operations:
             route = self._chain(name, settings, operation, outer, observers, handler, guard)
             if " " in operation.match:
@@ -203,6 +213,7 @@ class _Compiler:
             ("identity", self._identity(security)),
             *self._entitled(name, security, allowances),
             self._deduplication(name, settings, operation),
+            self._promise(name, settings),
         ]
         last: list[Named | None] = [
             self._retry(settings, operation),
@@ -236,6 +247,15 @@ class _Compiler:
         memory = Memory(ledger.duplicates, ledger.payloads, ledger.pseudonyms, self._services.clock, self._services.running)
         policy = Deduplication(f"{name} {operation.match}", operation.deduplicate, memory, _render(settings), settings.longest)
         return "de-duplication", policy
+
+    def _promise(self, name: str, settings: ApiSettings) -> Named | None:
+        if settings.pattern != "promise":
+            return None
+        services, said = self._services, settings.promise or PromiseSettings()
+        fhir = _render(settings) is as_operation_outcome
+        check = declared_callable(f"apis.{name}.promise.check", said.check, services.base) if said.check is not None else None
+        pseudonyms = services.ledger.pseudonyms
+        return "promise", Accepting(name, said, services.deliveries, pseudonyms, services.clock, fhir=fhir, check=check)
 
     @staticmethod
     def _retry(settings: ApiSettings, operation: Operation | None) -> Named | None:

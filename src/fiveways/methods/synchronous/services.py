@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from fiveways.clock import Clock
+from fiveways.delivery.engine import Deliveries
 from fiveways.ledger.ledger import Ledger
 from fiveways.methods.synchronous import probes
 from fiveways.methods.synchronous.policies.identity import Context
@@ -38,6 +39,7 @@ class Services:
 
     clock: Clock
     ledger: Ledger
+    deliveries: Deliveries
     contexts: Mapping[SecurityContext, Context]
     metrics: GatewayMetrics
     release: probes.Release

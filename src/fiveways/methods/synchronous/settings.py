@@ -10,11 +10,12 @@ from pydantic import Field, field_validator, model_validator
 
 from fiveways.deployment.debt import Debt
 from fiveways.deployment.need import Need
-from fiveways.deployment.settings import Duration, Name, Percent, Settings, Size
+from fiveways.deployment.settings import Duration, Name, Percent, PythonName, Settings, Size
 from fiveways.fhir.interactions import OPERATIONS, RESOURCE_TYPES
 from fiveways.methods.synchronous.policies.breaker import BreakerSettings
 from fiveways.methods.synchronous.policies.deduplication import Deduplicate
 from fiveways.methods.synchronous.policies.retry import RetrySettings
+from fiveways.methods.synchronous.promise.settings import PromiseSettings
 from fiveways.methods.synchronous.syncwrap import SyncWrapSettings
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.wrapper import Present
@@ -23,9 +24,6 @@ SecurityContext = Literal["open", "api-key", "signed-jwt", "client-certificate"]
 
 BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$", examples=["/demographics/FHIR/R4"])]
 """A path of plain segments: /demographics/FHIR/R4."""
-
-PythonName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["northshire.policies:office_hours"])]
-"""A Python callable: package.module:name."""
 
 
 class FhirModel(Settings):
@@ -126,9 +124,10 @@ class AttributeHeader(Settings):
 class ApiSettings(Settings):
     """A published API: where, in which pattern, for whom, and what stands behind it."""
 
-    pattern: Literal["pass-through", "orchestration", "sync-wrap", "wrapper"]
+    pattern: Literal["pass-through", "orchestration", "promise", "sync-wrap", "wrapper"]
     """The book's implementation pattern (S37): `pass-through`; `orchestration`, which makes one answer of several (S44);
-    `sync-wrap`, which waits for a back end that is polled (D13); or, with caution, `wrapper`, which hides old security (S64)."""
+    `sync-wrap`, which waits for a back end that is polled (D13); `promise`, which says that it has received and delivers later
+    (S9, A23); or, with caution, `wrapper`, which hides old security (S64)."""
     at: BasePath
     """The base path. Where several match, the longest wins."""
     title: str = ""
@@ -145,6 +144,8 @@ class ApiSettings(Settings):
     """What the gateway presents to the back end; for a wrapper."""
     sync_wrap: SyncWrapSettings | None = None
     """How long consumers may wait, and how the back end is polled; for a sync-wrap, where the defaults will not do."""
+    promise: PromiseSettings | None = None
+    """How what is promised is delivered; for a promise of work, where the defaults will not do."""
     model: DataModel | None = None
     """The data model it exchanges (S41)."""
     security: tuple[SecurityContext, ...] = Field(min_length=1)
@@ -194,7 +195,9 @@ class ApiSettings(Settings):
         certificate = tls is not None and tls.certificate is not None
         if self.pattern == "wrapper" and self.present is None and not certificate:
             raise ValueError("a wrapper presents something to its back end: present:, or target.tls.certificate")
-        for key, pattern in (("present", "wrapper"), ("sync_wrap", "sync-wrap")):
+        if self.pattern == "promise" and any(operation.deduplicate is not None for operation in self.operations):
+            raise ValueError("a promise of work knows repeats by itself: deduplicate means nothing for pattern: promise")
+        for key, pattern in (("present", "wrapper"), ("sync_wrap", "sync-wrap"), ("promise", "promise")):
             if getattr(self, key) is not None and self.pattern != pattern:
                 raise ValueError(f"{key} is for pattern: {pattern}, and means nothing for pattern: {self.pattern}")
         return self

@@ -7,10 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from fiveways.deployment.settings import Duration, Name, Settings
-
-PythonName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["northshire.practices:find"])]
-"""A Python callable: package.module:name."""
+from fiveways.deployment.settings import Duration, Name, PythonName, Settings
 
 
 class PatientSearch(Settings):

@@ -19,6 +19,7 @@ from fiveways.errors import ProviderUnavailable
 from fiveways.methods.synchronous.upstream.faults import UpstreamBusy, UpstreamFault
 from fiveways.types import Interaction, Outcome
 
+MANY = 2**31
 State = Literal["closed", "open", "half-open"]
 
 
@@ -51,6 +52,12 @@ class Breaker:
         if self._failures < self._settings.failures:
             return "closed"
         return "open" if self._clock.monotonic() < self._open_until else "half-open"
+
+    def room(self) -> int:
+        """How many requests may be let through just now: none while it is open or probed, one where it is to be probed."""
+        if self._failures < self._settings.failures:
+            return MANY
+        return 0 if self._probing or self._clock.monotonic() < self._open_until else 1
 
     def enter(self, interaction: Interaction) -> None:
         """Let the request through, or refuse while the breaker is open."""
