@@ -736,7 +736,7 @@ async def test_of_two_who_send_a_dead_letter_again_one_does_and_a_reason_is_a_mu
 
     with monkeypatch.context() as patched:
         patched.setattr(letters, "_in", as_both_saw_it)
-        outcomes = await asyncio.gather(letters.resend(id_, "a"), letters.discard(id_, "b"), return_exceptions=True)
+        outcomes = await asyncio.gather(letters.resend(id_, "a"), letters.resend(id_, "b"), return_exceptions=True)
     assert sorted(map(type, outcomes), key=str) == sorted([type(None), NoDeadLetter], key=str)
     assert sorted(kept for *_, kept in told) == [False, True]
     with pytest.raises(NoDeadLetter, match="no dead letter"):

@@ -14,7 +14,7 @@ from tests.acceptance.conftest import Backend, Serve, Served, after, dying, resp
 
 from fiveways.methods.synchronous.settings import ApiSettings
 
-PATTERNS = ("pass-through", "wrapper", "orchestration", "sync-wrap")
+PATTERNS = ("pass-through", "wrapper", "orchestration", "sync-wrap", "promise")
 LIMIT = 4000
 DEPLOYMENT = """\
 organisations: {RXN: {name: Northshire}}
@@ -23,14 +23,15 @@ applications:
   second: {organisation: RXN, jwks: file:keys/second.json, products: [few]}
   outsider: {organisation: RXN, jwks: file:keys/outsider.json, products: [other]}
 products:
-  all: {apis: [pass-through, wrapper, orchestration, sync-wrap, granular]}
+  all: {apis: [pass-through, wrapper, orchestration, sync-wrap, promise, granular]}
   other: {apis: [granular]}
-  few: {apis: [pass-through, wrapper, orchestration, sync-wrap], quota: 3/h}
+  few: {apis: [pass-through, wrapper, orchestration, sync-wrap, promise], quota: 3/h}
 apis:
   granular: {$common, pattern: pass-through, at: /granular, target: $target}
   pass-through: {$common, pattern: pass-through, at: /pass-through, target: $target}
   wrapper: {$common, pattern: wrapper, at: /wrapper, target: $target, present: {api_key: {header: X-Key, key: env:WRAPPER_KEY}}}
   sync-wrap: {$common, pattern: sync-wrap, at: /sync-wrap, target: $target}
+  promise: {$common, pattern: promise, at: /promise, target: $target}
   orchestration: {$common, pattern: orchestration, at: /orchestration, plan: "plans:mirrored", uses: [granular]}
 """
 COMMON = (
@@ -115,7 +116,9 @@ def test_a_back_end_in_trouble_is_the_providers_fault(
 @pattern
 def test_a_body_arrives_and_one_that_is_too_large_is_413_and_goes_nowhere(served: Served, behind: Backend, pattern: str) -> None:
     path = behind.at(response(201))
-    assert served.call("POST", f"/{pattern}{path}", headers=served.bearer(), content=b"x" * LIMIT).status_code == 201
+    answer = served.call("POST", f"/{pattern}{path}", headers=served.bearer(), content=b"x" * LIMIT)
+    assert answer.status_code == (202 if pattern == "promise" else 201)
+    behind.wait(lambda: behind.requests(path) and behind.requests(path)[0].whole)
     assert behind.requests(path)[0].body == b"x" * LIMIT
     large = served.call("POST", f"/{pattern}{path}", headers=served.bearer(), content=b"x" * (LIMIT + 1))
     assert (large.status_code, large.json()["issue"][0]["details"]["coding"][0]["code"]) == (413, "PAYLOAD_TOO_LARGE")
