@@ -32,15 +32,16 @@ from pyreqwest.client import Client, ClientBuilder
 from rich.console import Console
 
 from fiveways.demo.backend import Backend
+from fiveways.demo.older import make_certificates
 from fiveways.errors import DeploymentError
-from fiveways.platform.listeners import Listener, listen
+from fiveways.platform.listeners import Asgi, Listener, listen
 from fiveways.platform.model import Deployment
 from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
 HERE = Path(__file__).parent
-_PORTS = (8080, 8090)
-"""What the deployment file names: the gateway's, and its back end's."""
+_PORTS = (8080, 8090, 8091, 8092, 8093)
+"""What the deployment file names: the gateway's, its back end's, and those of the older systems."""
 _SECRETS = ("shared-key", "RXN-OUT", "A81001-IN")
 """What the deployment file takes out of files: the key that mailboxes share, and the password of each."""
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -83,6 +84,7 @@ def prepare(folder: Path) -> Path:
         make_key(folder / "keys", application)
     for name in _SECRETS:
         make_secret(folder / "secrets" / name)
+    make_certificates(folder / "tls")
     return file
 
 
@@ -146,7 +148,7 @@ def back_end(deployment: Deployment) -> str:
 
 
 class Stage:
-    """The platform serving `folder`'s deployment, and its back end. An async context manager."""
+    """The platform serving `folder`'s deployment, its back end, and whatever systems a story adds. An async context manager."""
 
     def __init__(self, folder: Path, console: Console) -> None:
         self.folder = folder
@@ -167,15 +169,19 @@ class Stage:
         self.serving = Serving(self.platform, listeners, self.folder / "data")
         self._stack.push_async_callback(self.serving.close)
         await self.serving.start()
-        back = listen(Listener(http=back_end(self.platform.deployment)), self.backend.app, self.folder)
-        await back.start()
-        self._stack.push_async_callback(back.stop)
+        await self.serve(Listener(http=back_end(self.platform.deployment)), self.backend.app)
         self.client: Client = ClientBuilder().follow_redirects(False).timeout(timedelta(seconds=20)).build()
         await self._stack.enter_async_context(self.client)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
+
+    async def serve(self, listener: Listener, app: Asgi) -> None:
+        """Have another system on the stage, until the end."""
+        server = listen(listener, app, self.folder)
+        await server.start()
+        self._stack.push_async_callback(server.stop)
 
     @property
     def command(self) -> str:

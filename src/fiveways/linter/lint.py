@@ -47,7 +47,7 @@ def lint(file: Path) -> list[Finding]:
     deployment, document = load(file)
     findings = []
     for rule in all_rules():
-        for loc, message, *graver in rule.find(deployment):
+        for loc, message, *graver in rule.found(deployment, file.parent):
             line, column = document.position(loc)
             severity = graver[0] if graver else rule.severity
             findings.append(Finding(rule.id, severity, path(loc), line, column, message, rule.best_practice))
@@ -62,6 +62,7 @@ def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
     for name, api in deployment.apis.items():
         named: list[tuple[Loc, str]] = [(("policies", index), policy) for index, policy in enumerate(api.policies)]
         named += [(("plan",), api.plan)] if api.plan is not None else []
+        named += [(("facade",), api.facade)] if api.facade is not None else []
         check = api.promise.check if api.promise is not None else None
         named += [(("promise", "check"), check)] if check is not None else []
         for where, callable_ in named:

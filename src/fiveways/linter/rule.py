@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fiveways.deployment.document import Loc
@@ -23,4 +24,13 @@ class Rule:
     anti_pattern: str
     best_practice: str
     statements: tuple[str, ...]
-    find: Callable[[Deployment], Found]
+    find: Callable[[Deployment], Found] | None = None
+    find_in_code: Callable[[Deployment, Path], Found] | None = None
+    """For what only the Python that the file names can show; it is given the file's folder."""
+
+    def found(self, deployment: Deployment, base: Path) -> Found:
+        """What the rule finds in a deployment whose file is in `base`."""
+        if self.find is not None:
+            yield from self.find(deployment)
+        if self.find_in_code is not None:
+            yield from self.find_in_code(deployment, base)

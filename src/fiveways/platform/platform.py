@@ -118,6 +118,7 @@ class Platform:
             if self._node_metrics is not None:
                 await self._node_metrics.resume()
             self._running = self._compile(deployment, None)
+            await self._running.compiled.lasting.open()
             self._dispatch.keep(self._running.compiled.promises)
             await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         except BaseException:
@@ -148,6 +149,7 @@ class Platform:
             if deployment.store != old.deployment.store or deployment.audit != old.deployment.audit:
                 raise DeploymentError(f"{self.file}: store: and audit: cannot change while running; restart to apply them")
             new = self._compile(deployment, old.compiled)
+            await new.compiled.lasting.open()
         except DeploymentError as error:
             await self._tell_audit("deployment.refused", details={"reason": type(error).__name__})
             raise
@@ -282,10 +284,10 @@ class Platform:
         for key, upstream in old.lasting.upstreams.items():
             if key in new.lasting.upstreams:
                 upstream.reload_tls()
-            else:
-                task = asyncio.create_task(upstream.close())
-                self._retiring.add(task)
-                task.add_done_callback(self._retiring.discard)
+        for closing in old.lasting.without(new.lasting):
+            task = asyncio.create_task(closing.close())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
         await old.gateway.close()
 
     def _always(self) -> list[Job]:

@@ -31,7 +31,7 @@ def test_every_story_comes_out_as_expected_and_a_second_time_in_the_same_folder(
     for _ in range(2):
         code, out = demo(tmp_path)
         assert code == 0, out
-        assert "21 steps, each as expected." in out
+        assert "30 steps, each as expected." in out
         assert "the request is answered" in out
         assert "a REPORT with code 14: the request is failed" in out
         assert "left out" not in out
@@ -49,6 +49,13 @@ def test_a_folder_of_an_earlier_demo_has_no_mailboxes_and_the_story_is_left_out(
     code, out = demo(tmp_path, "--story", "messaging")
     assert (code, "left out: messaging: " in out) == (1, True)
     assert "play it in another --folder" in out
+
+
+def test_a_folder_of_an_earlier_demo_has_no_facades_and_the_story_is_left_out(tmp_path: Path) -> None:
+    changed(tmp_path, "  pathology:  ", "  laboratory:  ")
+    changed(tmp_path, "summary, medications, pathology, updates]", "summary, medications, updates]")
+    code, out = demo(tmp_path, "--story", "facades")
+    assert (code, "left out: facades: the deployment in" in out, "has no pathology" in out) == (1, True, True)
 
 
 def test_a_story_that_breaks_off_is_not_as_expected(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.linter.case import Case
 from tests.unit.linter.facade_cases import FACADES, WRAPPER, debt, one, workflow
+from tests.unit.linter.gateway_cases import GATEWAY
 from tests.unit.linter.ms0_cases import MESSAGING
 
 from fiveways.linter.lint import Finding, all_rules, lint
@@ -40,6 +41,7 @@ CASES: dict[str, list[Case]] = {
         Case(apis(f"operations: [{{{POST}, idempotent: false, security: [api-key], deduplicate: {{by: X-Request-ID}}}}]")),
     ],
     **FACADES,
+    **GATEWAY,
     **MESSAGING,
 }
 
@@ -83,12 +85,12 @@ def test_a_rule_says_why_and_what_is_better(rule: object) -> None:
     assert rule.anti_pattern.endswith(".")
     assert rule.best_practice.endswith(".")
     assert rule.statements
-    assert rule.find.__doc__
+    assert (rule.find or rule.find_in_code).__doc__
 
 
 def test_findings_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     findings = linted(tmp_path, apis(f"operations: [{{{POST}, idempotent: false}}]", "title: x"))
-    assert [(finding.line, finding.rule) for finding in findings] == [(2, "FH01"), (2, "SY05"), (3, "FH01")]
+    assert [(finding.line, finding.rule) for finding in findings] == [(2, "FH01"), (2, "GW02"), (2, "SY05"), (3, "FH01")]
 
 
 # --- REF ------------------------------------------------------------------------------------------------------------------

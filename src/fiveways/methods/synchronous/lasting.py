@@ -1,4 +1,4 @@
-"""What outlives a reload: the connections and breakers of targets that stay, and the sessions held with them."""
+"""What outlives a reload: the connections and breakers of targets that stay, sessions held with them, and middleware façades."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from fiveways.clock import Clock
+from fiveways.errors import DeploymentError
 from fiveways.methods.synchronous.credentials.sessions import Sessions, SessionSettings
+from fiveways.methods.synchronous.middleware import Middleware
 from fiveways.methods.synchronous.policies.breaker import Breaker, BreakerSettings
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.upstream.upstream import Upstream
@@ -26,6 +28,7 @@ class Lasting:
         self.upstreams: dict[str, Upstream] = {}
         self.breakers: dict[str, Breaker] = {}
         self.sessions: dict[str, Sessions] = {}
+        self.facades: dict[str, Middleware] = {}
 
     def upstream(self, target: Target) -> Upstream:
         """The connections to a target, shared by those that name the same one."""
@@ -44,12 +47,35 @@ class Lasting:
         key = f"{api} {url} {settings.model_dump_json()}"
         return _kept(self.sessions, old, key, lambda: Sessions(settings, url, self._clock))
 
+    def facade(self, api: str, settings: str, make: Callable[[], Middleware]) -> Middleware:
+        """The middleware façade of an API. `settings`: all that it depends on."""
+        old = self._previous.facades if self._previous is not None else {}
+        return _kept(self.facades, old, f"{api} {settings}", make)
+
     def settled(self) -> None:
         """All is made: what was before is no longer asked for."""
         self._previous = None
 
+    def without(self, newer: Lasting) -> list[Upstream | Middleware]:
+        """What a newer deployment has no use for, to be closed."""
+        upstreams = [each for key, each in self.upstreams.items() if key not in newer.upstreams]
+        return [*upstreams, *(each for key, each in self.facades.items() if key not in newer.facades)]
+
+    async def open(self) -> None:
+        """Open what has to be. Raises DeploymentError where that cannot be done, and then nothing new is open."""
+        new = [facade for facade in self.facades.values() if not facade.is_open]
+        try:
+            for facade in new:
+                await facade.open()
+        except DeploymentError:
+            for facade in new:
+                await facade.close()
+            raise
+
     async def close(self) -> None:
-        """Close all connections, once what is under way on them has ended."""
+        """Close everything, once what is under way has ended."""
+        for facade in self.facades.values():
+            await facade.close()
         for upstream in self.upstreams.values():
             await upstream.close()
 

@@ -9,6 +9,7 @@ from fiveways.errors import DeploymentError
 from fiveways.methods.synchronous import contexts
 from fiveways.methods.synchronous.api import Api
 from fiveways.methods.synchronous.lasting import Lasting
+from fiveways.methods.synchronous.middleware import Middleware, Place
 from fiveways.methods.synchronous.orchestration import Orchestration
 from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
 from fiveways.methods.synchronous.services import Directory, Services
@@ -16,7 +17,7 @@ from fiveways.methods.synchronous.settings import ApiSettings
 from fiveways.methods.synchronous.syncwrap import SyncWrap, SyncWrapSettings
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.methods.synchronous.wrapper import Present, Wrapper, credentials
-from fiveways.types import Handler
+from fiveways.types import Handler, Interaction, Outcome
 
 
 class Patterns:
@@ -36,6 +37,8 @@ class Patterns:
         match settings.pattern:
             case "wrapper":
                 return self._wrapper(name, settings, through)
+            case "middleware":
+                return self._middleware(name, settings, through)
             case "sync-wrap":
                 wait = settings.sync_wrap or SyncWrapSettings()
                 return SyncWrap(name, settings.at, through, wait, self._services.ledger.group, self._services.clock)
@@ -70,6 +73,23 @@ class Patterns:
             raise DeploymentError(f"apis.{name}.present: a secret cannot be used: {type(error).__name__}: {error}") from error
         sessions = self._lasting.session(name, present.session, through.url) if present.session is not None else None
         return Wrapper(through, presented, sessions)
+
+    def _middleware(self, name: str, settings: ApiSettings, back_end: Handler) -> Handler:
+        assert settings.facade is not None
+        facade = declared_callable(f"apis.{name}.facade", settings.facade, self._services.base)
+
+        def made() -> Middleware:
+            try:
+                return Middleware(name, facade(Place(name, settings.options, self._services.clock)))
+            except Exception as error:
+                raise DeploymentError(f"apis.{name}.facade cannot be made: {type(error).__name__}: {error}") from error
+
+        middleware = self._lasting.facade(name, f"{settings.facade} {settings.options!r}", made)
+
+        async def handler(interaction: Interaction) -> Outcome:
+            return await middleware.handle(interaction, back_end)
+
+        return handler
 
     def _orchestration(self, name: str, settings: ApiSettings, fhir: bool) -> Orchestration:
         assert settings.plan is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -124,10 +124,10 @@ class AttributeHeader(Settings):
 class ApiSettings(Settings):
     """A published API: where, in which pattern, for whom, and what stands behind it."""
 
-    pattern: Literal["pass-through", "orchestration", "promise", "sync-wrap", "wrapper"]
+    pattern: Literal["pass-through", "orchestration", "promise", "sync-wrap", "wrapper", "middleware"]
     """The book's implementation pattern (S37): `pass-through`; `orchestration`, which makes one answer of several (S44);
     `sync-wrap`, which waits for a back end that is polled (D13); `promise`, which says that it has received and delivers later
-    (S9, A23); or, with caution, `wrapper`, which hides old security (S64)."""
+    (S9, A23); or, with caution, `wrapper`, which hides old security (S64), and `middleware`, which hides old behaviour (S67)."""
     at: BasePath
     """The base path. Where several match, the longest wins."""
     title: str = ""
@@ -146,6 +146,10 @@ class ApiSettings(Settings):
     """How long consumers may wait, and how the back end is polled; for a sync-wrap, where the defaults will not do."""
     promise: PromiseSettings | None = None
     """How what is promised is delivered; for a promise of work, where the defaults will not do."""
+    facade: PythonName | None = None
+    """The class of a middleware façade, `Class(place)`, with `open()`, `close()` and `(interaction, back_end) -> outcome`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What a middleware façade is told: whatever its class wants."""
     model: DataModel | None = None
     """The data model it exchanges (S41)."""
     security: tuple[SecurityContext, ...] = Field(min_length=1)
@@ -182,7 +186,7 @@ class ApiSettings(Settings):
     @property
     def hides_debt(self) -> bool:
         """Whether its pattern hides something old, so that a debt plan is needed (S62, S70)."""
-        return self.pattern == "wrapper"
+        return self.pattern in ("wrapper", "middleware")
 
     @model_validator(mode="after")
     def _what_the_pattern_has(self) -> Self:
@@ -197,6 +201,8 @@ class ApiSettings(Settings):
             raise ValueError("a wrapper presents something to its back end: present:, or target.tls.certificate")
         if self.pattern == "promise" and any(operation.deduplicate is not None for operation in self.operations):
             raise ValueError("a promise of work knows repeats by itself: deduplicate means nothing for pattern: promise")
+        if (self.pattern == "middleware") is (self.facade is None) or (self.options and self.facade is None):
+            raise ValueError("facade: and options: are for pattern: middleware, which has a facade:")
         for key, pattern in (("present", "wrapper"), ("sync_wrap", "sync-wrap"), ("promise", "promise")):
             if getattr(self, key) is not None and self.pattern != pattern:
                 raise ValueError(f"{key} is for pattern: {pattern}, and means nothing for pattern: {self.pattern}")
