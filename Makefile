@@ -23,6 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 $(BUILT): $(STAMP) hatch_build.py $(HOT)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q src tests    # once, for whoever has told Python to write no bytecode: each start would compile all
 	@touch $(BUILT)
 
 demo: install ## the platform with a demo deployment, a story played against it, then yours to try

@@ -20,7 +20,13 @@ from pydantic_core import CoreSchema, core_schema
 class Settings(BaseModel):
     """A part of the deployment file: immutable, and nothing unknown passes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, arbitrary_types_allowed=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=False,
+        defer_build=True,  # one build of the whole, when a file is read, and none of each part at every start
+    )
 
 
 class Unsayable(ValueError):

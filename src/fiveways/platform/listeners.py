@@ -11,16 +11,16 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import structlog
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.http import HTTP1Settings, HTTP2Settings
-from granian.server.embed import Server
 from pydantic import AfterValidator, Field, model_validator
 
 from fiveways.deployment.settings import Reference, Settings
 from fiveways.platform.http1.listener import DRAIN_PATIENCE, Http1Listener, TlsFiles
+
+if TYPE_CHECKING:
+    from granian.server.embed import Server
 
 log = structlog.get_logger("fiveways.listeners")
 
@@ -172,6 +172,10 @@ class GranianListener:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self._certificate, self._key)
         if not self._shared:
             must_be_free(host, port)
+        from granian.constants import HTTPModes, Interfaces, SSLProtocols  # noqa: PLC0415, RUF100 - only who listens waits for it
+        from granian.http import HTTP1Settings, HTTP2Settings  # noqa: PLC0415, RUF100
+        from granian.server.embed import Server  # noqa: PLC0415, RUF100
+
         self._server = Server(
             self._counted,
             address=host,

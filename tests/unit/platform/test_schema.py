@@ -75,7 +75,7 @@ def test_defaults_are_spelt_as_people_write_them() -> None:
     assert '"format": ""' not in text
 
 
-CHOICES = {"Listener", "DataModel", "ClientCertificate", "RoutingSettings"}
+CHOICES = {"Listener", "DataModel", "ClientCertificate", "RoutingSettings", "OrderSettings"}
 """Models of which something must be chosen, though no one field is required."""
 
 
