@@ -54,8 +54,9 @@ docs: install ## build the documentation into site/; a warning is an error
 
 bench: bench-gateway bench-messaging ## every benchmark
 
-bench-gateway: install ## CPU per request of the gateway against Caddy, Envoy, nginx and HAProxy
+bench-gateway: install ## CPU per request of the gateway against Caddy, Envoy, nginx and HAProxy; promises against PostgreSQL
 	$(BIN)/python -m bench.gateway
+	$(BIN)/python -m bench.promises
 
 bench-messaging: install ## messages a second of the mailboxes against mesh-sandbox, and with a million stored
 	$(BIN)/python -m bench.messaging

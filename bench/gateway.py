@@ -64,10 +64,10 @@ class Subject:
     """The folder of the platform whose audit has an event for each request."""
     rounds: list[dict[str, float]] = field(default_factory=list)
 
-    def measure(self, connections: int, seconds: float, *, keep: bool = True) -> int:
-        """One round; the number of requests made."""
+    def measure(self, connections: int, seconds: float, *, keep: bool = True, status: int = 200) -> int:
+        """One round; the number of requests made. `status`: what each is to be answered with."""
         before = self.process.cpu()
-        came = _load(self.port, connections, seconds, self.request)
+        came = _load(self.port, connections, seconds, self.request, status)
         if came["failed"]:
             raise SystemExit(f"{self.name}: {came['failed']:.0f} requests failed")
         came["cpu_us"] = (self.process.cpu() - before) * 1e6 / came["requests"]
@@ -80,11 +80,11 @@ class Subject:
         return statistics.median(each[figure] for each in self.rounds)
 
 
-def _load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:
+def _load(port: int, connections: int, seconds: float, request: bytes, status: int) -> dict[str, float]:
     def pin() -> None:
         os.sched_setaffinity(0, {OTHER_CORE})
 
-    command = [sys.executable, "-m", "bench.load", "127.0.0.1", str(port), str(connections), str(seconds)]
+    command = [sys.executable, "-m", "bench.load", "127.0.0.1", str(port), str(connections), str(seconds), str(status)]
     output = subprocess.run(command, input=request, stdout=subprocess.PIPE, check=True, preexec_fn=pin, timeout=seconds + 30).stdout
     figures: dict[str, float] = json.loads(output)
     return figures
@@ -109,11 +109,11 @@ def main() -> None:
         deployment, _ = load(file)
         backend_port = int(back_end(deployment).rpartition(":")[2])
         gateway_port = deployment.listeners["main"].address[1]
-        backend = _started(stack, [sys.executable, "-m", "bench.backend", str(backend_port)], OTHER_CORE, backend_port)
-        ours = _started(
+        backend = started(stack, [sys.executable, "-m", "bench.backend", str(backend_port)], OTHER_CORE, backend_port)
+        ours = started(
             stack, [sys.executable, "-m", "fiveways", "serve", str(file), "--log-level", "error"], PROXY_CORE, gateway_port
         )
-        ports = {name: _free_port() for name in ("wrapper", "caddy", "envoy", "nginx", "haproxy")}
+        ports = {name: free_port() for name in ("wrapper", "caddy", "envoy", "nginx", "haproxy")}
         serve = [
             "serve",
             str(_wrapped(folder / "wrapper", backend_port)),
@@ -122,14 +122,14 @@ def main() -> None:
             "--log-level",
             "error",
         ]
-        wrapper = _started(stack, [sys.executable, "-m", "fiveways", *serve], PROXY_CORE, ports["wrapper"])
+        wrapper = started(stack, [sys.executable, "-m", "fiveways", *serve], PROXY_CORE, ports["wrapper"])
         subjects = [
             Subject("fiveways-all-policies", ours, gateway_port, _entitled(folder / "demo", gateway_port), folder / "demo"),
             Subject("fiveways-open", ours, gateway_port, _request(OPEN, gateway_port), folder / "demo"),
             Subject(WRAPPER, wrapper, ports["wrapper"], _entitled(folder / "wrapper", ports["wrapper"]), folder / "wrapper"),
         ]
         for peer in peers(folder, ports, backend_port):
-            process = _started(stack, list(peer.command), PROXY_CORE, ports[peer.name], peer.environment)
+            process = started(stack, list(peer.command), PROXY_CORE, ports[peer.name], peer.environment)
             subjects.append(
                 Subject(peer.name, process, ports[peer.name], _request("/FHIR/R4/Patient/9990000018", ports[peer.name]))
             )
@@ -179,7 +179,8 @@ def _rounds(subjects: list[Subject], rounds: int, seconds: float, connections: i
     return made
 
 
-def _started(stack: ExitStack, command: list[str], core: int, port: int, environment: dict[str, str] | None = None) -> Program:
+def started(stack: ExitStack, command: list[str], core: int, port: int, environment: dict[str, str] | None = None) -> Program:
+    """A program, once it answers on its port; it is stopped with the stack."""
     process = Program(command, core, environment)
     stack.callback(process.stop)
     process.answers(port)
@@ -229,7 +230,8 @@ def _write(subjects: list[Subject], arguments: argparse.Namespace, made: int, re
     console.print_json(data=result)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -1,8 +1,8 @@
 """A closed-loop load generator: so many connections, each sending its next request when it has the last answer.
 
-    python -m bench.load HOST PORT CONNECTIONS SECONDS < REQUEST      prints one line of JSON
+    python -m bench.load HOST PORT CONNECTIONS SECONDS [STATUS] < REQUEST      prints one line of JSON
 
-The request is sent as it is, byte for byte. Only answers with status 200 count; anything else fails the run.
+The request is sent as it is, byte for byte. Only answers with the status (200) count; anything else fails the run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         load = self._load
         load.latencies.append(time.perf_counter() - self._sent)
-        if self._parser.get_status_code() != 200:
+        if self._parser.get_status_code() != load.status:
             load.failed += 1
         if load.running:
             self._parser = httptools.HttpResponseParser(self)
@@ -55,7 +55,8 @@ class _Connection(asyncio.Protocol):
 
 
 class _Load:
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, status: int) -> None:
+        self.status = status
         self.latencies: list[float] = []
         self.failed = 0
         self.open = connections
@@ -63,8 +64,8 @@ class _Load:
         self.done = asyncio.Event()
 
 
-async def _run(host: str, port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:
-    load = _Load(connections)
+async def _run(host: str, port: int, connections: int, seconds: float, request: bytes, status: int) -> dict[str, float]:
+    load = _Load(connections, status)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     for _ in range(connections):
@@ -86,4 +87,5 @@ async def _run(host: str, port: int, connections: int, seconds: float, request: 
 if __name__ == "__main__":
     sent = sys.stdin.buffer.read()
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    print(json.dumps(runner.run(_run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sent))))
+    port, connections, status = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[5]) if len(sys.argv) > 5 else 200
+    print(json.dumps(runner.run(_run(sys.argv[1], port, connections, float(sys.argv[4]), sent, status))))

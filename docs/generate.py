@@ -234,6 +234,21 @@ SEQUENCES: dict[str, tuple[tuple[str, ...], list[tuple[int, int, str]], str]] = 
         ],
         "An orchestration: granular calls side by side, within one budget, under one correlation id.",
     ),
+    "promise": (
+        ("consumer", "gateway", "store", "provider"),
+        [
+            (0, 1, "PUT, X-Request-ID"),
+            (1, 2, "promise, audit"),
+            (1, 0, "202, received"),
+            (2, 1, "what is due"),
+            (1, 3, "PUT, Idempotency-Key"),
+            (3, 1, "503"),
+            (1, 3, "PUT, the same key, later"),
+            (3, 1, "200"),
+            (1, 2, "delivered"),
+        ],
+        "A promise of work: received when it is on disk, delivered for as long as it takes.",
+    ),
     "sync-wrap": (
         ("consumer", "gateway", "back end"),
         [

@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from fiveways.demo.backend import Backend
+from fiveways.demo.older import Pathology, Records
 from fiveways.linter import lint
-from fiveways.platform.listeners import Listener, listen
+from fiveways.platform.listeners import Asgi, Listener, listen
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 DEMO_BACK_END = "http://127.0.0.1:8090"
@@ -65,14 +66,14 @@ async def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), errors.decode()
 
 
-def copy(example: str, folder: Path, back_end_url: str) -> Path:
+def copy(example: str, folder: Path, back_end_url: str, stands_for: str = DEMO_BACK_END) -> Path:
     """The example as it is, but for the port of its back end."""
     target = folder / example
     shutil.copytree(EXAMPLES / example, target, ignore=shutil.ignore_patterns("keys", "data", "__pycache__"))
     file = target / "deployment.yaml"
     text = file.read_text()
-    assert DEMO_BACK_END in text
-    file.write_text(text.replace(DEMO_BACK_END, back_end_url))
+    assert stands_for in text
+    file.write_text(text.replace(stands_for, back_end_url))
     return target
 
 
@@ -173,6 +174,69 @@ async def test_a_plan_makes_one_answer_of_two_granular_apis(tmp_path: Path) -> N
             missing = await client.get("/family/Patient/9990000000")
             assert (missing.status_code, missing.json()["issue"][1]["diagnostics"].partition(":")[0]) == (404, "patient")
             assert (await client.get(f"/demographics/Patient/{PATIENT}")).json() == first
+
+
+@asynccontextmanager
+async def serving(app: Asgi, folder: Path, port: int = 0) -> AsyncIterator[str]:
+    """One of the demo's older systems, and its URL."""
+    with socket.create_server(("127.0.0.1", port)) as probe:
+        listener = Listener(http=f"127.0.0.1:{probe.getsockname()[1]}")
+    server = listen(listener, app, folder)
+    await server.start()
+    try:
+        yield listener.url
+    finally:
+        await server.stop()
+
+
+@pytest.mark.anyio
+async def test_a_laboratory_that_is_polled_answers_who_waits(tmp_path: Path) -> None:
+    laboratory = Pathology(0.6)
+    async with serving(laboratory.app, tmp_path) as url:
+        folder = copy("sync-wrap", tmp_path, url, "http://127.0.0.1:8092")
+        assert lint(folder / "deployment.yaml") == []
+        async with served(folder) as gateway, httpx.AsyncClient(base_url=gateway) as client:
+            order = {"test": "potassium"}
+            answer = await client.post("/pathology/orders", json=order)
+            assert (answer.status_code, answer.json()["test"]) == (200, "potassium")
+            soon = await client.post("/pathology/orders", json=order, headers={"X-Sync-Wait": "0.25"})
+            assert (soon.status_code, soon.headers["retry-after"]) == (503, "5")
+            told = await client.post("/pathology/orders", json=order, headers={"Prefer": "respond-async"})
+            assert (told.status_code, told.headers["content-location"].startswith("/pathology/orders/")) == (202, True)
+
+
+@pytest.mark.anyio
+async def test_an_update_is_received_though_the_records_are_down_and_arrives_when_they_are_back(tmp_path: Path) -> None:
+    records = Records()
+    async with serving(records.app, tmp_path) as url:
+        folder = copy("promise", tmp_path, url, "http://127.0.0.1:8093")
+    assert [finding.rule for finding in lint(folder / "deployment.yaml")] == []
+    async with served(folder) as gateway, httpx.AsyncClient(base_url=gateway, headers={"apikey": "ward-demo-key"}) as client:
+        promises = []
+        for version in (1, 2, 3):
+            body = {"resourceType": "Patient", "id": "p1", "meta": {"versionId": str(version)}}
+            headers = {"Content-Type": "application/fhir+json"}
+            answer = await client.put("/updates/Patient/p1", content=json.dumps(body), headers=headers)
+            assert answer.status_code == 202
+            promises.append(answer.headers["fiveways-promise"])
+        _, waiting, _ = await run("-m", "fiveways", "promise", "list", "--waiting", folder=folder)
+        assert all(promise in waiting for promise in promises)
+        async with serving(records.app, tmp_path, int(url.rpartition(":")[2])), asyncio.timeout(20):
+            while len(records.updates) < 3:
+                await asyncio.sleep(0.05)
+        assert ([update.key for update in records.updates], records.in_order()) == (promises, True)
+
+
+@pytest.mark.anyio
+async def test_a_facade_that_remembers_asks_once(tmp_path: Path) -> None:
+    async with back_end(tmp_path) as (backend, url):
+        folder = copy("middleware", tmp_path, url)
+        assert lint(folder / "deployment.yaml") == []
+        async with served(folder) as gateway, httpx.AsyncClient(base_url=gateway) as client:
+            answers = [await client.get("/greetings/hello/world") for _ in range(3)]
+            assert {answer.text for answer in answers} == {'{"message":"Hello World!"}'}
+            assert [("age" in answer.headers) for answer in answers] == [False, True, True]
+            assert len(backend.seen) == 1
 
 
 @pytest.mark.anyio
