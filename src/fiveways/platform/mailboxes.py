@@ -45,6 +45,7 @@ class Messages:
     """Messaging as it runs: who has a mailbox, and the paths that it is spoken to at."""
 
     directory: Directory
+    service: Messaging
     mounted: list[Mounted] = field(default_factory=list)
     arrivals: Arrivals | None = None
 
@@ -112,7 +113,7 @@ def messaging(
         rules = Administration(registry, directory, vault, ledger.audit, clock, _certificates(deployment), settings.keep)
         routes = AdministrationRoutes(rules, deployment.administration.keys, ledger.rates)
         paths.append(Mounted("administration", "/_admin", routes, as_problem, LARGEST))
-    return Messages(directory, paths, arrivals)
+    return Messages(directory, service, paths, arrivals)
 
 
 def administration(deployment: Deployment, registry: Registry, audit: AuditLog, clock: Clock, base: Path) -> Administration:

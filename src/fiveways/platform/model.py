@@ -285,6 +285,7 @@ def _apis(deployment: Deployment) -> Iterator[Mistake]:
                 yield Mistake((*where, "uses", index), f"found {used!r}, expected one of apis:")
             elif known.pattern == "orchestration":
                 yield Mistake((*where, "uses", index), f"{used!r} is an orchestration itself: name the granular APIs")
+        yield from _outcome(deployment, name, api)
         for index, operation in enumerate(api.operations):
             security = operation.security or api.security
             if operation.deduplicate is not None and "open" in security:
@@ -297,6 +298,28 @@ def _apis(deployment: Deployment) -> Iterator[Mistake]:
                     (*where, "operations", index, "match"),
                     f"found {operation.match!r}, expected a method and path (the API declares no model: fhir)",
                 )
+
+
+def _outcome(deployment: Deployment, name: str, api: ApiSettings) -> Iterator[Mistake]:
+    """Outcomes of promises that could not be told."""
+    said = api.promise.outcome if api.promise is not None else None
+    if said is None:
+        return
+    where = ("apis", name, "promise", "outcome")
+    workflow = deployment.workflows.get(said.workflow)
+    if workflow is None and not deployment.messaging.open_workflows:
+        yield Mistake((*where, "workflow"), f"found {said.workflow!r}, expected one of workflows:")
+    for application, mailbox in said.to.items():
+        if application not in deployment.applications:
+            yield Mistake((*where, "to", application), f"found {application!r}, expected one of applications:")
+        if mailbox not in deployment.mailboxes:
+            yield Mistake((*where, "to", application), f"found {mailbox!r}, expected one of mailboxes:")
+        elif workflow is not None and workflow.receivers and mailbox not in workflow.receivers:
+            yield Mistake((*where, "to", application), f"{mailbox} does not receive {said.workflow}")
+    if said.sender not in deployment.mailboxes:
+        yield Mistake((*where, "from"), f"found {said.sender!r}, expected one of mailboxes:")
+    elif workflow is not None and workflow.senders and said.sender not in workflow.senders:
+        yield Mistake((*where, "from"), f"{said.sender} does not send {said.workflow}")
 
 
 def _is_fhir(api: ApiSettings) -> bool:

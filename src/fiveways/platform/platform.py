@@ -36,6 +36,7 @@ from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
 from fiveways.platform.model import Deployment, load
 from fiveways.platform.node_metrics import NodeMetrics, Slot
+from fiveways.platform.outcomes import Outcomes
 from fiveways.platform.tallies import Tallies
 from fiveways.platform.telemetry import tracing
 from fiveways.platform.webhook import teller
@@ -191,6 +192,7 @@ class Platform:
             clock=self.clock,
             ledger=self.ledger,
             deliveries=self.foundation.deliveries,
+            tell=Outcomes(lambda: self.running.messaging),
             contexts={
                 "open": open_access,
                 "signed-jwt": contexts.bearer(verifier, who.organisations, self.clock),

@@ -131,8 +131,9 @@ class _Compiler:
         self._apis[name] = api
         self._probes(api, settings, behind)
         if settings.pattern == "promise" and behind is not None:
-            said = settings.promise or PromiseSettings()
-            self.promises.append(queue(api, said, behind[0].target.url, settings.longest, behind[1], self._services.clock))
+            said, services = settings.promise or PromiseSettings(), self._services
+            made = queue(api, said, behind[0].target.url, settings.longest, behind[1], services.clock, services.tell)
+            self.promises.append(made)
         for operation in settings.operations:
             route = self._chain(name, settings, operation, outer, observers, handler, guard)
             if " " in operation.match:

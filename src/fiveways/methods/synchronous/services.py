@@ -16,6 +16,7 @@ from fiveways.methods.synchronous import probes
 from fiveways.methods.synchronous.policies.identity import Context
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.methods.synchronous.policies.rate import Allowance
+from fiveways.methods.synchronous.promise.outcome import Tell
 from fiveways.methods.synchronous.settings import SecurityContext
 from fiveways.types import Outcome, Policy
 
@@ -48,5 +49,7 @@ class Services:
     registry: CollectorRegistry
     running: set[asyncio.Task[Outcome]]
     checks: Mapping[str, probes.Check]
+    tell: Tell | None = None
+    """Tells of what came of promises."""
     tracing: Policy | None = None
     gather_metrics: Callable[[], Awaitable[None]] | None = None

@@ -27,21 +27,25 @@ from fiveways.methods.synchronous.api import Api
 from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.methods.synchronous.promise import envelope
 from fiveways.methods.synchronous.promise.accepting import queue_of
-from fiveways.methods.synchronous.promise.settings import PromiseSettings
+from fiveways.methods.synchronous.promise.outcome import Answered, Tell
+from fiveways.methods.synchronous.promise.settings import OutcomeSettings, PromiseSettings
 from fiveways.types import Outcome
 
 _OURS: Final = frozenset((401, 403))
 """Statuses that are of the gateway, which the provider does not let in just now, and not of what it is brought."""
 _LONG: Final = 64 * 1024
-"""Bytes of an answer that are read, and thrown away, so that its connection may be used again."""
+"""Bytes of an answer that are read, so that its connection may be used again, and that may be told."""
 
 
 class Keeping:
     """Delivers what was promised in the name of one API."""
 
-    def __init__(self, api: Api, clock: Clock) -> None:
+    def __init__(self, api: Api, clock: Clock, outcome: OutcomeSettings | None = None, tell: Tell | None = None) -> None:
+        """`tell`: what tells of answers as `outcome` has it."""
         self._api = api
         self._clock = clock
+        self._outcome = outcome
+        self._tell = tell
 
     async def __call__(self, delivery: Delivery) -> str:
         """Make an attempt; what the provider said. Raises Retry or GiveUp."""
@@ -59,9 +63,15 @@ class Keeping:
         route = interaction.route = api.route(interaction)
         assert route.inner is not None
         outcome = await route.inner(interaction)
+        said = b""
         with suppress(Fault):
-            await whole(outcome.body, _LONG, ProviderFaulty())
-        return self._conclusion(outcome)
+            said = await whole(outcome.body, _LONG, ProviderFaulty())
+        conclusion = self._conclusion(outcome)
+        if self._outcome is not None and self._tell is not None and kept.application in self._outcome.to:
+            content_type = dict(outcome.headers).get(b"content-type", b"").decode("latin-1")
+            told = self._outcome, kept.application, delivery.id, delivery.correlation, outcome.status, content_type, said
+            await self._tell(Answered(*told))
+        return conclusion
 
     def _conclusion(self, outcome: Outcome) -> str:
         status, fault = outcome.status, outcome.fault
@@ -74,13 +84,15 @@ class Keeping:
         raise GiveUp(said)
 
 
-def queue(api: Api, settings: PromiseSettings, url: str, longest: timedelta, breaker: Breaker, clock: Clock) -> Queue:
+def queue(
+    api: Api, settings: PromiseSettings, url: str, longest: timedelta, breaker: Breaker, clock: Clock, tell: Tell | None
+) -> Queue:
     """The queue of an API's promises. `url`: the provider's; `longest`: how long an attempt may take."""
     said = settings.capacity
     capacity = Capacity(url, said.rate, said.at_once) if said is not None else None
     return Queue(
         name=queue_of(api.name),
-        handler=Keeping(api, clock),
+        handler=Keeping(api, clock, settings.outcome, tell),
         attempts=2**31,  # a provider may be down for days: time decides, not number
         patience=settings.keep_trying,
         first_wait=settings.first_wait,

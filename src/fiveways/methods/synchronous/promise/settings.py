@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from fiveways.delivery.settings import CapacitySettings
-from fiveways.deployment.settings import Duration, PythonName, Settings
+from fiveways.deployment.settings import Duration, Name, PythonName, Settings
 
 
 class OrderSettings(Settings):
@@ -29,6 +29,17 @@ class OrderSettings(Settings):
         if self.header is None and self.body is None and self.path is None:
             raise ValueError("expected where the key is: header:, body: or path:")
         return self
+
+
+class OutcomeSettings(Settings):
+    """Where the provider's answer is told: as a message in the mailbox of who made the promise."""
+
+    workflow: Name
+    """The workflow of the message."""
+    sender: Name = Field(alias="from")
+    """The mailbox that it comes from: the provider's."""
+    to: dict[Name, Name] = Field(min_length=1)
+    """The mailbox of each application that is told."""
 
 
 class PromiseSettings(Settings):
@@ -53,5 +64,7 @@ class PromiseSettings(Settings):
     """But never longer than this, unless the provider asks for it (Retry-After)."""
     expires: Duration | None = None
     """How long after it was promised nobody needs it any more: it is then not delivered. Default: never."""
+    outcome: OutcomeSettings | None = None
+    """Where the provider's answer is told. Default: nowhere."""
     keys_at_once: int = Field(default=16, ge=1)
     """Keys that one node works on at once."""
