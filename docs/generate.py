@@ -222,6 +222,25 @@ def _sequence(name: str, _: Path) -> str:
 
 
 SEQUENCES: dict[str, tuple[tuple[str, ...], list[tuple[int, int, str]], str]] = {
+    "pass-through": (
+        ("consumer", "gateway", "back end"),
+        [(0, 1, "GET, Bearer token"), (1, 2, "GET, who calls"), (2, 1, "200"), (1, 0, "200, unchanged")],
+        "A simple pass-through: one request in, one call out, nothing mediated.",
+    ),
+    "middleware": (
+        ("consumer", "gateway", "façade", "back end"),
+        [
+            (0, 1, "book, Bearer token"),
+            (1, 2, "book"),
+            (2, 3, "hold"),
+            (3, 2, "number 77"),
+            (2, 3, "book 77"),
+            (3, 2, "200"),
+            (2, 1, "200"),
+            (1, 0, "200"),
+        ],
+        "A middleware façade: logic and state of old behaviour, between the gateway and the back end.",
+    ),
     "orchestration": (
         ("consumer", "gateway", "patients", "allergies"),
         [
