@@ -56,7 +56,8 @@ class Deliveries:
         self.bus = bus
         self.clock = clock
         self.node = node
-        self._wakes: set[asyncio.Task[None]] = set()
+        self._waking: set[str] = set()
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def promise(
         self,
@@ -71,15 +72,18 @@ class Deliveries:
         expires_at: datetime | None = None,
         id: str | None = None,  # noqa: A002
         envelope: bytes | None = None,
+        new: bool = False,
         condition: Insert = records.promise,
         parameters: Mapping[str, Any] | None = None,
     ) -> Promise:
         """A delivery to be written with the caller's own steps, after them; nothing is promised before that is committed.
 
         Deliveries of one queue and `key` go in order, one at a time; None is a key of its own. `id` is for promises that may be
-        made again: of one id there is one delivery. `envelope`: what the handler is given besides the body. `condition` (a
-        constant, of `records.promise_if`, with its `parameters`) has the transaction decide whether there is anything to deliver.
-        A large body is in the payload store when this returns: `drop` the promise where it is not kept after all.
+        made again: of one id there is one delivery. `envelope`: what the handler is given besides the body. `new`: it is
+        written with its first step as a guard (`guarded=1`), so that nothing is done where it is known; it costs less.
+        `condition` (a constant, of `records.promise_if`, with its `parameters`) has the transaction decide whether there is
+        anything to deliver. A large body is in the payload store when this returns: `drop` the promise where it is not kept after
+        all.
         """
         name = id or new_id()
         now = micros(self.clock)
@@ -90,11 +94,13 @@ class Deliveries:
             "v_content_type": content_type, "v_size": size, "v_body": small, "v_payload": ref, "v_correlation": correlation,
             "v_at": now, "v_expires": records.NEVER if expires_at is None else micros_of(expires_at), "v_envelope": envelope,
         }  # fmt: skip
-        steps = (
-            (condition, {**row, **(parameters or {})}),
-            (records.begin_life, {"b_id": name, "b_by": self.node}),
-            (records.queue_up, {"b_id": name, "b_not_before": now if not_before is None else micros_of(not_before)}),
-        )
+        due = now if not_before is None else micros_of(not_before)
+        first = (condition, {**row, **(parameters or {})})
+        if new:
+            row |= {"b_by": self.node, "b_not_before": due}
+            return Promise(name, (first, (records.begin_new_life, row), (records.queue_up_new, row)), ref)
+        life = records.begin_life, {"b_id": name, "b_by": self.node}
+        steps = (first, life, (records.queue_up, {"b_id": name, "b_not_before": due}))
         return Promise(name, steps, ref)
 
     async def drop(self, promise: Promise) -> None:
@@ -109,9 +115,16 @@ class Deliveries:
 
     def wake(self, queue: str) -> None:
         """Tell workers, after the commit, that there is something to do; if this is lost, they find it by polling."""
-        task = asyncio.get_running_loop().create_task(self.bus.publish(topic(queue)))
-        self._wakes.add(task)
-        task.add_done_callback(self._wakes.discard)
+        if queue in self._waking:  # whoever is told then finds this too
+            return
+        self._waking.add(queue)
+        task = asyncio.get_running_loop().create_task(self._woken(queue))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _woken(self, queue: str) -> None:
+        self._waking.discard(queue)
+        await self.bus.publish(topic(queue))
 
     def content(self, body: bytes | None, payload: str | None) -> AsyncIterator[bytes]:
         """The body of a delivery, from its row or the payload store."""

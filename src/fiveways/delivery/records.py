@@ -151,7 +151,9 @@ def promise_if(condition: ColumnElement[bool]) -> postgresql.Insert:
     return insert(deliveries).from_select([column.name for column in deliveries.columns], chosen).on_conflict_do_nothing()
 
 
-promise = promise_if(literal(1) == 1)
+_given = {column.name: bindparam(f"v_{column.name}", type_=column.type) for column in deliveries.columns}
+promise = insert(deliveries).values(_given).on_conflict_do_nothing()
+"""Keep a delivery, where there is none of its id yet."""
 _this = deliveries.c.id == _id
 begin_life = (
     insert(delivery_events)
@@ -183,6 +185,19 @@ queue_up = (
     .on_conflict_do_nothing(index_elements=[_row.delivery])
 )  # fmt: skip
 """Queue a delivery behind those of its key, unless it is queued or something has happened to it already."""
+
+
+_place_of: dict[str, Any] = {
+    "queue": _text("v_queue"), "key": _text("v_key"), "delivery": _text("v_id"), "ready": _not_before, "due": _not_before,
+    "attempts": literal(0), "since": _moment("v_at"), "expires": _moment("v_expires"),
+}  # fmt: skip
+_born: dict[str, Any] = {
+    "delivery": _text("v_id"), "number": literal(0), "happening": literal("promise"),
+    "state": literal(after(None, "promise").value), "at": _moment("v_at"), "by": _by, "reason": literal(""),
+}  # fmt: skip
+begin_new_life = insert(delivery_events).values(_born)
+queue_up_new = insert(delivery_queue).values(_place_of)
+"""The same as `begin_life` and `queue_up`, behind a guard: of a delivery that has been kept just now."""
 
 
 # --- the lease of a key ---------------------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ from fiveways.store.bus import Wakes
 
 log = logging.getLogger(__name__)
 
+_REST = 0.25
+"""Seconds between looks at whether receivers that are left alone may be tried again."""
+
 Observer = Callable[[str, str, float], None]
 """Told of a queue, what happened (`delivered`, `failed`, `dead`, `expired`, `throttled`, `lost`), and the delivery's age in
 seconds."""
@@ -85,16 +88,23 @@ class Worker:
         self._loops, self._started = {}, False
 
     async def _run(self, name: str) -> None:
+        """Look whenever somebody has news, but no more than half of the time; and now and then while receivers are left alone."""
         working: dict[str, asyncio.Task[None]] = {}
+        time = asyncio.get_running_loop().time
         try:
             with self._deliveries.bus.subscribe(topic(name)) as wakes:
                 while True:
-                    wait = self._poll
+                    wait, began = self._poll, time()
                     try:
                         wait = await self._look(self._queues[name], working, wakes)
                     except StoreError as error:
                         log.error("deliveries cannot be looked for", extra={"queue": name, "reason": str(error)})
-                    await wakes.wait(wait)
+                    took = time() - began
+                    if self._queues[name].room() > 0:
+                        await wakes.wait(wait)
+                        await asyncio.sleep(min(took, self._poll))
+                    else:
+                        await asyncio.sleep(min(self._poll, _REST))
         finally:
             for task in working.values():
                 task.cancel()

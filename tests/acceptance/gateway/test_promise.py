@@ -144,6 +144,7 @@ def test_a_repeat_is_the_same_promise_and_another_request_under_its_id_is_422(se
         ("/updates/Patient", b"[" * 100_000, 400, "no JSON"),
         ("/updates/Patient", {"resourceType": "Observation"}, 400, "no Patient"),
         ("/updates/Patient", [], 400, "no resource"),
+        ("/updates/Patient", b"", 400, "no resource"),
         ("/updates/x", {}, 400, "in order"),
         ("/updates/x", {"subject": {"reference": True}}, 400, "in order"),
         ("/updates/x", {"subject": {"reference": "Patient/1"}, "refuse": True}, 403, "not at this time"),

@@ -26,7 +26,7 @@ from fiveways.methods.synchronous.promise import envelope
 from fiveways.methods.synchronous.promise.envelope import Envelope
 from fiveways.methods.synchronous.promise.order import Order
 from fiveways.methods.synchronous.promise.settings import PromiseSettings
-from fiveways.store.payloads import keep
+from fiveways.store.payloads import IN_ROW, keep
 from fiveways.types import Handler, Headers, Interaction, Outcome
 
 SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -82,6 +82,7 @@ class Accepting:
             self._queue,
             body=kept,
             id=self._id(interaction),
+            new=True,
             key=key,
             target=interaction.below.decode("latin-1") + (f"?{interaction.query.decode('latin-1')}" if interaction.query else ""),
             content_type=interaction.fields.get(b"content-type", b"").decode("latin-1"),
@@ -100,14 +101,16 @@ class Accepting:
         """The body, and what it says where it is JSON. Raises InvalidValue, or what the deployment's own check does."""
         body: _Body = interaction.body if interaction.body is not None else b""
         document: Any = None
-        if not isinstance(body, bytes) and _is_json(interaction.fields.get(b"content-type", b"")):
+        json = _is_json(interaction.fields.get(b"content-type", b""))
+        if not isinstance(body, bytes) and (json or (interaction.length or IN_ROW + 1) <= IN_ROW):
             body = b"".join([piece async for piece in body])
+        if isinstance(body, bytes) and body and json:
             try:
                 document = msgspec.json.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 raise InvalidValue("The body is no JSON, though it is said to be") from None
-            if self._fhir and (why := mismatch(interaction.method, interaction.below, document)):
-                raise InvalidValue(why)
+        if self._fhir and (json or body == b"") and (why := mismatch(interaction.method, interaction.below, document)):
+            raise InvalidValue(why)
         if self._check is not None:
             found = self._check(interaction, document)
             if inspect.isawaitable(found):
