@@ -147,6 +147,7 @@ class Worker:
                         self._tell(queue, "expired", None)
                     await holding.expire(holding.expired)
                 while (first := holding.first) is not None and first.ready <= micros(self._clock) and queue.room() > 0:
+                    queue = self._queues.get(queue.name, queue)  # what a reload has changed holds for the next already
                     await self._see_to(queue, holding, first)
             finally:
                 if holding.held:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from pathlib import Path
 
+from fiveways.correlation import is_guid
 from fiveways.ledger.keys import secret
 
 _CACHED = 10_000
+_NHS_NUMBER = re.compile(rb"(?<![0-9])([0-9]{3})[-.]?([0-9]{3})[-.]?([0-9]{4})(?![0-9])")
+_CREDENTIAL = re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}|fwk_[A-Za-z0-9_-]+")
 
 
 class Pseudonyms:
@@ -33,6 +37,13 @@ class Pseudonyms:
     def keyed_hash(self) -> hmac.HMAC:
         """HMAC-SHA256 under the key, to be fed with whatever is to be recognised but not kept."""
         return self._keyed.copy()
+
+    def in_id(self, value: bytes) -> str:
+        """An id as it may be kept: one that is no GUID could carry an NHS number, or a token sent in the wrong field."""
+        if is_guid(value):
+            return value.decode()
+        value = _CREDENTIAL.sub(b"[credential]", value)
+        return _NHS_NUMBER.sub(lambda match: self.of(b"".join(match.groups())).encode(), value).decode("latin-1")
 
     def of(self, identifier: bytes) -> str:
         """The pseudonym: `nhs:` and 32 hexadecimal digits."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from tests.acceptance.conftest import Backend, Seen, Serve, Served, after, dying, read_body, response
+from tests.contract.conftest import postgres  # noqa: F401 - a fixture
 
 DEPLOYMENT = """\
 organisations: {{RXN: {{name: Northshire}}}}
@@ -319,6 +321,50 @@ def test_a_provider_that_is_down_is_left_alone_and_all_arrives_when_it_is_back(s
                     first.setdefault(keys([seen])[0], number)
             assert list(first.values()) == list(range(patient, 40, 5)), "in the order in which they came"
     provider.stop()
+
+
+def test_where_one_node_is_killed_the_other_keeps_its_promises(
+    serve: Serve,
+    postgres: Callable[[], str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    provider = Backend()
+    store = f'store: {{url: "{postgres()}", payloads: "file://{tmp_path}/payloads"}}\n'
+    text = store + DEPLOYMENT.format(common=COMMON.format(url=provider.url), quick=QUICK)
+    with ExitStack() as stack:
+        nodes = []
+        for name in ("one", "two"):
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                port = probe.getsockname()[1]
+            nodes.append(stack.enter_context(serve(text, "--node", name, http=f"127.0.0.1:{port}", started=False)))
+            shutil.copy(Path(__file__).parent / "plans.py", nodes[-1].folder)
+            nodes[-1].start()
+        path = provider.at(after(0.02))
+        promises = []
+        for number in range(30):
+            if number == 20:
+                nodes[0].stop(signal.SIGKILL)
+            node = nodes[number % 2] if number < 20 else nodes[1]
+            answer = send(node, f"/updates{path}?n={number}", **{"X-Patient-ID": str(number % 3)})
+            promises.append(answer.headers["fiveways-promise"])
+        provider.wait(lambda: {*promises} == {*keys(provider.requests(path))}, 60)  # a killed node's lease has to run out
+        for patient in range(3):
+            seen = [int(each.target.rpartition(b"=")[2]) for each in provider.requests(path)]
+            assert list(dict.fromkeys(n for n in seen if n % 3 == patient)) == list(range(patient, 30, 3))
+    provider.stop()
+
+
+@pytest.mark.parametrize("target", ["Patient/2", "/../x", "/a b", "/ü"])
+def test_what_is_mended_so_that_it_leads_elsewhere_is_given_up_again(served: Served, behind: Backend, target: str) -> None:
+    promise = send(served, f"/news{behind.at(response(422))}", **{"X-Key": target.encode().hex()}).headers["fiveways-promise"]
+    ended(served, promise, "dead")
+    assert served.run("promise", "mend", promise, "--target", target, "--reason", "mistaken").returncode == 0
+    before = len(life(served, promise))
+    seen = len(behind.seen)
+    assert served.run("promise", "resend", promise, "--reason", "mistaken").returncode == 0
+    behind.wait(lambda: len(life(served, promise)) >= before + 3)
+    assert (ended(served, promise, "dead")[-1][0], len(behind.seen)) == ("give up", seen)
+    assert served.run("promise", "give-up", promise, "--reason", "tidy").returncode == 0
 
 
 @pytest.mark.parametrize("answer", [dying(b""), after(3)])

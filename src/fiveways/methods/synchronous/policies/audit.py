@@ -14,7 +14,6 @@ import structlog
 from msgspec.structs import replace
 
 from fiveways.clock import Clock, micros
-from fiveways.correlation import is_guid
 from fiveways.errors import StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.ledger.audit.event import INTERACTION
@@ -28,8 +27,6 @@ from fiveways.types import Handler, Interaction, Outcome
 reports: Final = structlog.get_logger("fiveways.gateway")
 
 NHS_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{10}(?![0-9])")
-_IN_ID: Final = re.compile(rb"(?<![0-9])([0-9]{3})[-.]?([0-9]{3})[-.]?([0-9]{4})(?![0-9])")
-_CREDENTIAL: Final = re.compile(rb"eyJ[A-Za-z0-9_.-]{8,}|fwk_[A-Za-z0-9_-]+")
 _READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 NOT_MADE: Final = "write.not_made"
 """The kind of event of a write that was begun and not made (a claim that had been made before, say); another event says why."""
@@ -106,9 +103,9 @@ class Audit:
         about = NHS_NUMBER.search(interaction.below) or (NHS_NUMBER.search(interaction.query) if interaction.query else None)
         if about is not None:
             facts["patient"] = self._pseudonyms.of(about[0])
-        request_id = correlation_id = ids.request_id.decode() if ids.guid else self._kept(ids.request_id)
+        request_id = correlation_id = ids.request_id.decode() if ids.guid else self._pseudonyms.in_id(ids.request_id)
         if ids.correlation_id is not ids.request_id:
-            correlation_id = self._kept(ids.correlation_id)
+            correlation_id = self._pseudonyms.in_id(ids.correlation_id)
         return AuditEvent(
             at=micros(self._clock),
             kind=INTERACTION,
@@ -131,10 +128,3 @@ class Audit:
             bytes_out=bytes_out,
             details=facts or None,
         )
-
-    def _kept(self, value: bytes) -> str:
-        """An id as it may be kept: one that is no GUID could carry an NHS number, or a token sent in the wrong field."""
-        if is_guid(value):
-            return value.decode()
-        value = _CREDENTIAL.sub(b"[credential]", value)
-        return _IN_ID.sub(lambda match: self._pseudonyms.of(b"".join(match.groups())).encode(), value).decode("latin-1")

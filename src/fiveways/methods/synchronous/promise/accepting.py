@@ -63,7 +63,7 @@ class Accepting:
         self._expires: timedelta | None = settings.expires
         self._deliveries = deliveries
         self._pseudonyms = pseudonyms
-        self._order = Order(settings.order, pseudonyms)
+        self._order = Order(settings.order)
         self._clock = clock
         self._fhir = fhir
         self._check = check
@@ -74,8 +74,7 @@ class Accepting:
             return await handler(interaction)
         body, document = await self._looked_at(interaction)
         key = self._order.key(interaction, document)
-        digest = self._pseudonyms.keyed_hash()
-        digest.update(b"%b %b?%b\n" % (interaction.method.encode(), interaction.below, interaction.query))
+        digest = hashlib.sha256(b"%b %b?%b\n" % (interaction.method.encode(), interaction.below, interaction.query))
         kept = await keep(self._deliveries.payloads, _hashed(body, digest))
         made = Envelope.of(interaction, digest.digest())
         promise = await self._deliveries.promise(
@@ -86,7 +85,7 @@ class Accepting:
             key=key,
             target=interaction.below.decode("latin-1") + (f"?{interaction.query.decode('latin-1')}" if interaction.query else ""),
             content_type=interaction.fields.get(b"content-type", b"").decode("latin-1"),
-            correlation=interaction.correlation.correlation_id.decode("latin-1"),
+            correlation=self._pseudonyms.in_id(interaction.correlation.correlation_id),
             envelope=envelope.encode(made),
             expires_at=self._clock.now() + self._expires if self._expires is not None else None,
         )

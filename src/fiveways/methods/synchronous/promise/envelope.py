@@ -16,7 +16,7 @@ _NOT_KEPT = frozenset((b"authorization", b"apikey", b"cookie", b"idempotency-key
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
-    """`fingerprint`: a keyed hash of what was asked for, by which a repeat is told from another request of the same id."""
+    """`fingerprint`: a hash of what was asked for, by which a repeat is told from another request of the same id."""
 
     fingerprint: bytes
     method: str

@@ -53,10 +53,12 @@ class Keeping:
         body: AsyncIterator[bytes] | None = delivery.content() if delivery.size else None
         length = delivery.size if body is not None else None
         api = self._api
+        if delivery.target[:1] not in ("", "/", "?") or not delivery.target.isascii():  # a person may have mended it so
+            raise GiveUp("its target is no path below the API's")
         interaction = kept.interaction(api.name, api.base, delivery.target, delivery.id, body, length, self._clock.monotonic())
         try:
             paths.check(interaction.path, interaction.query)
-        except Fault as fault:  # a person may have mended it so
+        except Fault as fault:
             raise GiveUp(fault.diagnostics) from None
         interaction.facts["promise"] = delivery.id
         interaction.facts["attempt"] = delivery.attempt
@@ -69,7 +71,8 @@ class Keeping:
         conclusion = self._conclusion(outcome)
         if self._outcome is not None and self._tell is not None and kept.application in self._outcome.to:
             content_type = dict(outcome.headers).get(b"content-type", b"").decode("latin-1")
-            told = self._outcome, kept.application, delivery.id, delivery.correlation, outcome.status, content_type, said
+            correlation = (kept.correlation_id or kept.request_id).decode("latin-1")
+            told = self._outcome, kept.application, delivery.id, correlation, outcome.status, content_type, said
             await self._tell(Answered(*told))
         return conclusion
 

@@ -1,15 +1,15 @@
 """What goes in order: the key of a request, by what the deployment says of it.
 
-A key may be a patient's number: it is kept as a keyed hash, by which the same is recognised and nobody can be named.
+A key may be a patient's number: it is kept, and shown to people, as a hash. The hash is the same on every node.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
 from fiveways.errors import MissingValue
-from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.promise.settings import OrderSettings
 from fiveways.types import Interaction
 
@@ -17,9 +17,8 @@ from fiveways.types import Interaction
 class Order:
     """Finds keys."""
 
-    def __init__(self, settings: OrderSettings | None, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, settings: OrderSettings | None) -> None:
         self._settings = settings
-        self._pseudonyms = pseudonyms
         self._path = _template(settings.path) if settings is not None and settings.path is not None else None
 
     def key(self, interaction: Interaction, document: Any) -> str | None:
@@ -30,9 +29,7 @@ class Order:
         value = self._value(interaction, document)
         if value is None:
             return None
-        keyed = self._pseudonyms.keyed_hash()
-        keyed.update(value)
-        return keyed.hexdigest()[:32]
+        return hashlib.sha256(value).hexdigest()[:32]
 
     def _value(self, interaction: Interaction, document: Any) -> bytes | None:
         settings = self._settings
