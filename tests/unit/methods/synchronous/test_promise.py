@@ -90,7 +90,13 @@ def test_the_first_place_that_has_a_key_decides_and_one_without_is_refused() -> 
 @given(st.binary(max_size=40), st.lists(st.tuples(st.binary(min_size=1, max_size=9), st.binary(max_size=20)), max_size=4))
 def test_what_is_kept_of_a_request_comes_back_without_its_credentials(below: bytes, fields: Headers) -> None:
     target = b"/" + below.replace(b"?", b"")
-    secret: Headers = [(b"authorization", b"Bearer x"), (b"apikey", b"x"), (b"cookie", b"x"), (b"idempotency-key", b"theirs")]
+    secret: Headers = [
+        (b"authorization", b"Bearer x"),
+        (b"apikey", b"x"),
+        (b"cookie", b"x"),
+        (b"idempotency-key", b"theirs"),
+        (b"expect", b"x"),
+    ]
     asked = request("PUT", target, [*fields, *secret], Correlation(b"60e0b220-8136-4ca5-ae46-1d97ef59d068", b"conversation"))
     asked.consumer = Consumer("ward", "RXN", "signed-jwt", "level3", frozenset(("a", "b")), "someone", "issuer")
     kept = envelope.decode(envelope.encode(Envelope.of(asked, b"f")))
