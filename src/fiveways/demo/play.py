@@ -18,9 +18,13 @@ _EXTRAS = {"mesh_client": "client"}
 """Packages that a story may need, and the extra of ours that brings each."""
 
 
+_TOLD_FIRST = ("gateway", "messaging")
+
+
 def story_names() -> list[str]:
-    """The stories there are."""
-    return [module.name for module in pkgutil.iter_modules(stories.__path__)]
+    """The stories there are, in the order in which they are told."""
+    found = [module.name for module in pkgutil.iter_modules(stories.__path__)]
+    return sorted(found, key=lambda name: (_TOLD_FIRST.index(name) if name in _TOLD_FIRST else len(_TOLD_FIRST), name))
 
 
 async def play(folder: Path, names: list[str], *, once: bool, console: Console) -> bool:

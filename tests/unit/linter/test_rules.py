@@ -37,6 +37,7 @@ CASES: dict[str, list[Case]] = {
             ((3, "apis.a1.operations[1]"),),
         ),
         Case(apis(f"operations: [{{{POST}, idempotent: true}}]")),
+        Case(apis(f"operations: [{{{POST}, idempotent: false}}]").replace("pass-through", "promise")),
         Case(apis(f"operations: [{{{POST}}}]")),
         Case(apis(f"operations: [{{{POST}, idempotent: false, security: [api-key], deduplicate: {{by: X-Request-ID}}}}]")),
     ],

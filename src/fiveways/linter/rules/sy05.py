@@ -7,10 +7,10 @@ from fiveways.platform.model import Deployment
 
 
 def find(deployment: Deployment) -> Found:
-    """Operations declared not idempotent without `deduplicate:`."""
+    """Operations declared not idempotent without `deduplicate:`. A promise of work knows repeats by itself."""
     for name, api in deployment.apis.items():
         for index, operation in enumerate(api.operations):
-            if operation.idempotent is False and operation.deduplicate is None:
+            if operation.idempotent is False and operation.deduplicate is None and api.pattern != "promise":
                 yield ("apis", name, "operations", index), f"{operation.match} is not idempotent, and repeats are not recognised"
 
 
