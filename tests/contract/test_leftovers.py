@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, text
@@ -188,7 +189,7 @@ async def test_what_is_no_payload_of_ours_is_left_alone(database: Database, tmp_
     payloads = FolderPayloads.at(tmp_path / "payloads")  # noqa: F811
     strangers = tmp_path / "payloads" / "2020-01-01"
     strangers.mkdir()
-    for name in ("notes.txt", new_id().replace("-7", "-4", 1), "ffffffff-ffff-7000-8000-000000000000"):
+    for name in ("notes.txt", str(uuid4()), "ffffffff-ffff-7000-8000-000000000000"):
         (strangers / name).touch()
     assert await leftovers.remove(database, payloads, LATER) == 0
     assert len(list(strangers.iterdir())) == 3
