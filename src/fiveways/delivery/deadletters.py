@@ -23,8 +23,8 @@ class NoDeadLetter(FivewaysError):
     """There is no such delivery, or none that is dead."""
 
 
-class Listed(msgspec.Struct, frozen=True):
-    """A dead letter in a list. Moments are in microseconds since the Unix epoch."""
+class Shown(msgspec.Struct, frozen=True):
+    """A delivery, as it is shown to people. `size` is the body's in bytes; moments are in microseconds since the Unix epoch."""
 
     id: str
     queue: str
@@ -35,23 +35,19 @@ class Listed(msgspec.Struct, frozen=True):
     correlation: str
     at: int
     """When it was promised."""
+
+
+class Listed(Shown, frozen=True):
+    """A dead letter in a list."""
+
     died: int
     reason: str
     """Why it was given up."""
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """A delivery that is still to be made, in a list. Moments are in microseconds since the Unix epoch."""
+class Waiting(Shown, frozen=True):
+    """A delivery that is still to be made, in a list."""
 
-    id: str
-    queue: str
-    key: str
-    target: str
-    content_type: str
-    size: int
-    correlation: str
-    at: int
-    """When it was promised."""
     next: int | None
     """When it is attempted, or looked at again; None where it waits for another of its key."""
     attempts: int
@@ -70,17 +66,9 @@ class Event(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Inspected(msgspec.Struct, frozen=True):
-    """A delivery and its life so far. `size` is the body's in bytes."""
+class Inspected(Shown, frozen=True):
+    """A delivery and its life so far."""
 
-    id: str
-    queue: str
-    key: str
-    target: str
-    content_type: str
-    size: int
-    correlation: str
-    at: int
     expires: int | None
     body: bytes | None
     payload: str | None

@@ -14,7 +14,7 @@ from pyreqwest.exceptions import PyreqwestError
 from rich.progress import Progress
 
 from fiveways.demo.older import Pathology, Records, Theatre
-from fiveways.demo.stage import LeftOut, Stage
+from fiveways.demo.stage import Answer, LeftOut, Stage
 from fiveways.platform.listeners import Listener
 
 title = "Façades: what is behind the gateway may be old; the consumer meets the same gateway"
@@ -79,13 +79,18 @@ async def _theatre(stage: Stage, headers: dict[str, str]) -> None:
     )
 
 
+async def _page(stage: Stage, headers: dict[str, str]) -> tuple[Answer, str, list[str]]:
+    """A patient's page: what was answered, where, and what kinds of resources are in it."""
+    path = f"/summary/{next(iter(stage.backend.patients))}"
+    answer = await stage.call("GET", path, headers)
+    return answer, path, [entry["resource"]["resourceType"] for entry in (answer.json or {}).get("entry", [])]
+
+
 async def _summary(stage: Stage, headers: dict[str, str]) -> None:
-    number = next(iter(stage.backend.patients))
-    answer = await stage.call("GET", f"/summary/{number}", headers)
-    kinds = [entry["resource"]["resourceType"] for entry in (answer.json or {}).get("entry", [])]
+    answer, path, kinds = await _page(stage, headers)
     stage.step(
         "An orchestration: a page of two systems, one of which is down",
-        sent=f"GET /summary/{number}",
+        sent=f"GET {path}",
         answer=answer,
         expect=200,
         because="What could be had is in the Bundle; what could not is in it too, with its own status (S44-S51).",
@@ -167,12 +172,10 @@ async def _updates(stage: Stage, headers: dict[str, str]) -> None:
         ok=keys == set(received) and len(records.updates) == many and records.in_order(),
         otherwise=f"{len(keys & set(received))} of {many} arrived, in order: {records.in_order()}",
     )
-    number = next(iter(stage.backend.patients))
-    answer = await stage.call("GET", f"/summary/{number}", headers)
-    kinds = [entry["resource"]["resourceType"] for entry in (answer.json or {}).get("entry", [])]
+    answer, path, kinds = await _page(stage, headers)
     stage.step(
         "And the page is whole",
-        sent=f"GET /summary/{number}",
+        sent=f"GET {path}",
         answer=answer,
         expect=200,
         because="The same request as before; nobody had to change anything.",

@@ -83,8 +83,11 @@ def _method_name(method: str) -> str:
     return method if method in _METHODS else "other"
 
 
-def template(path: str) -> re.Pattern[bytes]:
-    """A path template as a pattern: '{name}' stands for one segment, a trailing '/**' for anything below."""
+def template(path: str, key: str = "") -> re.Pattern[bytes]:
+    """A path template as a pattern: '{name}' stands for one segment, a trailing '/**' for anything below. The segment that the
+    name `key` stands for first is the pattern's group of that name."""
     pattern = re.escape(path.removesuffix("/**")).replace(r"\{", "{").replace(r"\}", "}")
+    if key:
+        pattern = pattern.replace(f"{{{key}}}", f"(?P<{key}>[^/]+)", 1)
     pattern = re.sub(r"\{[A-Za-z_]\w*\}", "[^/]+", pattern)
     return re.compile((pattern + ("(?:/.*)?" if path.endswith("/**") else "/?")).encode())

@@ -6,10 +6,10 @@ A key may be a patient's number: it is kept, and shown to people, as a hash. The
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Any
 
 from fiveways.errors import MissingValue
+from fiveways.methods.synchronous.api import template
 from fiveways.methods.synchronous.promise.settings import OrderSettings
 from fiveways.types import Interaction
 
@@ -19,7 +19,7 @@ class Order:
 
     def __init__(self, settings: OrderSettings | None) -> None:
         self._settings = settings
-        self._path = _template(settings.path) if settings is not None and settings.path is not None else None
+        self._path = template(settings.path, "key") if settings is not None and settings.path is not None else None
 
     def key(self, interaction: Interaction, document: Any) -> str | None:
         """The key of a request, hashed; None for one that has nothing to wait for. `document`: its JSON body, read.
@@ -61,10 +61,3 @@ def pointed(document: Any, pointer: str) -> bytes | None:
     if isinstance(document, bool) or not isinstance(document, str | int) or document == "":
         return None
     return str(document).encode("utf-8", "surrogatepass")
-
-
-def _template(path: str) -> re.Pattern[bytes]:
-    """The pattern of a path with {key} in it; other {names} stand for one segment, a trailing /** for anything below."""
-    pattern = re.escape(path.removesuffix("/**")).replace(r"\{", "{").replace(r"\}", "}").replace("{key}", "(?P<key>[^/]+)", 1)
-    pattern = re.sub(r"\{[A-Za-z_]\w*\}", "[^/]+", pattern)
-    return re.compile((pattern + ("(?:/.*)?" if path.endswith("/**") else "/?")).encode())
