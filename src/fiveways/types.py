@@ -6,8 +6,8 @@ handler, a handler again: that is the only mechanism there is for security, limi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ class Consumer:
     """Who calls, once an identity policy has established it.
 
     `application` and `organisation` are ids of the deployment file ('' for an anonymous caller of an open API);
-    `scopes` are OAuth scopes, `level` the NHS access level ('level0' API key, 'level3' signed JWT, …), `subject` the person on
-    whose behalf the application acts, where there is one, and `issuer` who vouched for that person.
+    `scopes` are OAuth scopes, `level` the NHS access level ('level0' API key, 'level3' signed JWT, 'aal3' or 'P9' a person), and
+    `token` the id of the access token it came with. Where it acts on behalf of a person, `subject` is that person and `issuer` who
+    vouched for them; `roles` are those they may act in, with the organisation of each, `organisations` those they work for, `told`
+    the header fields in which back ends learn of them, and `facts` what the audit does.
     """
 
     application: str = ""
@@ -32,8 +34,13 @@ class Consumer:
     context: str = "open"
     level: str = ""
     scopes: frozenset[str] = frozenset()
+    token: str = ""
     subject: str = ""
     issuer: str = ""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    organisations: tuple[str, ...] = ()
+    told: Headers = field(default_factory=list)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 ANONYMOUS: Final = Consumer()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Rate
 from fiveways.methods.synchronous.policies.rate import Allowance
 from fiveways.methods.synchronous.services import Directory
+from fiveways.methods.synchronous.settings import user_restricted
 from fiveways.platform.model import Application, Deployment
 from fiveways.security import scopes
 from fiveways.security.apikeys import ApiKeys
 from fiveways.security.certificates import ClientCertificates
 from fiveways.security.clients import RegisteredClient
 from fiveways.security.jwks import KeySources
+from fiveways.security.users.provider import IdentityProvider, PublishedMetadata
 
 
 def directory(deployment: Deployment) -> Directory:
@@ -24,6 +26,7 @@ def directory(deployment: Deployment) -> Directory:
         organisations={name: application.organisation for name, application in approved.items()},
         attributes={name: application.attributes for name, application in approved.items()},
         allowances={api: _allowances(api, approved, deployment) for api in deployment.apis},
+        providers=deployment.identity.providers,
     )
 
 
@@ -66,8 +69,13 @@ def clients(deployment: Deployment, base: Path, clock: Clock, sources: KeySource
                 application=name,
                 organisation=application.organisation,
                 client_id=application.client_id or name,
-                scopes=frozenset(scopes.application(api) for api in apis if "signed-jwt" in _contexts(deployment, api)),
+                scopes=frozenset(scope for api in apis for scope in _scopes(deployment, api)),
                 keys=application.key_source(deployment.identity.tokens, base, clock, sources),
+                secrets=application.client_secrets,
+                redirect_uris=application.redirect_uris,
+                pkce=application.pkce == "required",
+                known_as=application.known_as,
+                introspects=application.introspection == "all",
                 approved=application.approved,
                 subscribed=bool(apis),
             )
@@ -75,9 +83,19 @@ def clients(deployment: Deployment, base: Path, clock: Clock, sources: KeySource
     return registered
 
 
-def _contexts(deployment: Deployment, api: str) -> set[str]:
-    settings = deployment.apis[api]
-    return {context for contexts in (settings.security, *(o.security or () for o in settings.operations)) for context in contexts}
+def _scopes(deployment: Deployment, api: str) -> Iterator[str]:
+    """What an application that is subscribed to an API may have in its tokens."""
+    for security in deployment.apis[api].securities:
+        if "signed-jwt" in security:
+            yield scopes.application(api)
+        for wanted in user_restricted(security):
+            yield from deployment.identity.providers[wanted.provider].convention.scopes(api, wanted.assurance)
+
+
+def identity_providers(deployment: Deployment, known: PublishedMetadata, base: Path, clock: Clock) -> dict[str, IdentityProvider]:
+    """Who vouches for people, by name. KeyError, OSError or ValueError where a secret, key or certificate is of no use."""
+    providers = deployment.identity.providers
+    return {name: IdentityProvider(name, provider, known, base, clock) for name, provider in providers.items()}
 
 
 def _approved(deployment: Deployment) -> list[tuple[str, Application]]:

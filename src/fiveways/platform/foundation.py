@@ -19,6 +19,7 @@ from fiveways.methods.messaging.registry import Registry
 from fiveways.platform.model import Deployment
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.revoked import StoredRevocations
+from fiveways.security.users.records import Records
 from fiveways.store import leftovers
 from fiveways.store.bus import Bus, open_bus
 from fiveways.store.database import Database
@@ -39,6 +40,7 @@ class Foundation:
     revocations: StoredRevocations
     registry: Registry
     deliveries: Deliveries
+    people: Records
 
     @classmethod
     async def open(cls, deployment: Deployment, data: Path, base: Path, clock: Clock, node: str = "") -> Foundation:
@@ -61,7 +63,8 @@ class Foundation:
         registry = Registry(database, ledger.group, bus, clock)
         await registry.load()
         deliveries = Deliveries(ledger.group, payloads, bus, clock, node_name(node))
-        return cls(database, bus, ledger, keys, revocations, registry, deliveries)
+        people = Records(database, ledger.group, clock)
+        return cls(database, bus, ledger, keys, revocations, registry, deliveries, people)
 
     async def check(self) -> dict[str, str]:
         """How the store is, for `_status`."""

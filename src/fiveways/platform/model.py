@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -18,10 +18,10 @@ from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Perce
 from fiveways.ledger.audit.settings import AuditSettings
 from fiveways.methods.messaging.directory import MailboxId, MailboxSettings, MessagingSettings, WorkflowId, WorkflowSettings
 from fiveways.methods.synchronous.alerting import AlertSettings
-from fiveways.methods.synchronous.settings import ApiSettings
+from fiveways.methods.synchronous.settings import ApiSettings, Security, UserRestrictedContext
 from fiveways.platform.listeners import Listener
-from fiveways.security.providers import Provider
 from fiveways.security.settings import ApiKeyHash, Credentials, Tokens
+from fiveways.security.users.providers import Provider, UserRestricted
 from fiveways.store.settings import Store
 
 AttributeValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
@@ -175,6 +175,7 @@ def misfits(deployment: Deployment) -> Iterator[Mistake]:
             if api not in deployment.apis:
                 yield Mistake(("products", name, "apis", index), f"found {api!r}, expected one of apis:")
     yield from _shared_identities(deployment)
+    yield from _people(deployment)
     yield from _apis(deployment)
     yield from _mailboxes(deployment)
 
@@ -268,6 +269,45 @@ def _shared_identities(deployment: Deployment) -> Iterator[Mistake]:
         for index, key in enumerate(application.api_keys):
             if keys[key] > 1:
                 yield Mistake(("applications", name, "api_keys", index), "this key belongs to another application too")
+
+
+def _people(deployment: Deployment) -> Iterator[Mistake]:
+    """Identity providers that are not there, or do not say what is asked of them."""
+    providers = deployment.identity.providers
+    issuers: dict[str, str] = {}
+    for name, provider in providers.items():
+        if provider.issuer in issuers:
+            at = ("identity", "providers", name, "issuer")
+            yield Mistake(at, f"found {provider.issuer!r}, which is the issuer of {issuers[provider.issuer]} too")
+        issuers[provider.issuer] = name
+    for name, application in deployment.applications.items():
+        for known_at in application.known_as:
+            if known_at not in providers:
+                yield Mistake(("applications", name, "known_as"), f"found {known_at!r}, expected one of identity.providers:")
+        if application.redirect_uris and not application.client_secrets and application.jwks is None:
+            uris = ("applications", name, "redirect_uris")
+            yield Mistake(uris, "an application that people sign in to proves who it is: client_secrets:, or jwks:")
+    for name, api in deployment.apis.items():
+        for where, security in _securities(name, api):
+            for index, each in enumerate(security):
+                if isinstance(each, UserRestrictedContext):
+                    yield from _vouched((*where, index, "user_restricted"), each.user_restricted, providers)
+
+
+def _securities(name: str, api: ApiSettings) -> Iterator[tuple[Loc, Security]]:
+    yield ("apis", name, "security"), api.security
+    for index, operation in enumerate(api.operations):
+        if operation.security is not None:
+            yield ("apis", name, "operations", index, "security"), operation.security
+
+
+def _vouched(where: Loc, wanted: UserRestricted, providers: Mapping[str, Provider]) -> Iterator[Mistake]:
+    provider = providers.get(wanted.provider)
+    if provider is None:
+        yield Mistake((*where, "provider"), f"found {wanted.provider!r}, expected one of identity.providers:")
+    elif wanted.assurance not in provider.convention.levels:
+        levels = ", ".join(provider.convention.levels)
+        yield Mistake((*where, "assurance"), f"found {wanted.assurance!r}; a provider of kind {provider.kind} says {levels}")
 
 
 def _apis(deployment: Deployment) -> Iterator[Mistake]:

@@ -30,6 +30,7 @@ from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.methods.synchronous.services import Services
 from fiveways.platform import directory, mailboxes, routing
+from fiveways.platform.authorization import AuthorizationServers
 from fiveways.platform.certificates import certificate_files
 from fiveways.platform.deliveries import Dispatch
 from fiveways.platform.foundation import Foundation
@@ -40,12 +41,8 @@ from fiveways.platform.outcomes import Outcomes
 from fiveways.platform.tallies import Tallies
 from fiveways.platform.telemetry import tracing
 from fiveways.platform.webhook import teller
-from fiveways.security.assertion import AssertionVerifier
 from fiveways.security.authorization import AuthorizationServer
-from fiveways.security.clients import Clients
 from fiveways.security.expiry import Expiry
-from fiveways.security.grants import CLIENT_CREDENTIALS, ClientCredentials
-from fiveways.security.jwks import KeySources
 from fiveways.security.tokens import TokenIssuer, TokenVerifier
 from fiveways.types import Outcome
 
@@ -87,7 +84,7 @@ class Platform:
             find=self._webhook,
         )
         self._trials = Trials(clock)
-        self._key_sources: KeySources | None = None
+        self._server = AuthorizationServers(foundation, clock)
         self._unfinished: set[asyncio.Task[Outcome]] = set()
         self._running: Running | None = None
         self._jobs = Jobs([])
@@ -245,30 +242,8 @@ class Platform:
         if self._running is not None:
             alerts.go_on_from(self._running.alerts)
         outbound = self._dispatch.made(deployment.outbound, self.base)
-        return Running(deployment, compiled, self._authorization(deployment, verifier, issuer), alerts, outbound, messaging)
-
-    def _authorization(self, deployment: Deployment, verifier: TokenVerifier, issuer: TokenIssuer) -> AuthorizationServer:
-        tokens = deployment.identity.tokens
-        if self._key_sources is None:
-            self._key_sources = KeySources(self.clock, keep=tokens.jwks_cache, refetch_after=tokens.jwks_refetch)
-        assertions = AssertionVerifier(
-            Clients(directory.clients(deployment, self.base, self.clock, self._key_sources)),
-            self.ledger.replay,
-            self.clock,
-            leeway=tokens.leeway,
-            ahead=tokens.assertion_lifetime,
-            memory=tokens.assertion_memory,
-        )
-        return AuthorizationServer(
-            grants={CLIENT_CREDENTIALS: ClientCredentials(assertions, issuer)},
-            assertions=assertions,
-            keys=self.foundation.keys,
-            verifier=verifier,
-            revoke=self.foundation.revocations.revoke,
-            record=self._record_token,
-            clock=self.clock,
-            urls=tokens.urls,
-        )
+        authorization = self._server.authorization(deployment, self.base, verifier, issuer, self._record_token)
+        return Running(deployment, compiled, authorization, alerts, outbound, messaging)
 
     async def _record_token(self, kind: str, *, application: str, outcome: str, details: Mapping[str, Any]) -> None:
         await self._tell_audit(kind, application=application, outcome=outcome, details=details)
@@ -277,8 +252,15 @@ class Platform:
         self, kind: str, *, application: str = "", outcome: str = "", details: Mapping[str, Any] | None = None
     ) -> None:
         kept = dict(details or {})
-        message_id = str(kept.pop("message_id", "")) or new_id()
-        event = AuditEvent(at=micros(self.clock), kind=kind, id=message_id, application=application, outcome=outcome, details=kept)
+        event = AuditEvent(
+            at=micros(self.clock),
+            kind=kind,
+            id=str(kept.pop("message_id", "")) or new_id(),
+            application=application,
+            subject=str(kept.pop("subject", "")),
+            outcome=outcome,
+            details=kept,
+        )
         await self.ledger.audit.durable(event)
 
     async def _retire(self, old: Compiled, new: Compiled) -> None:
@@ -307,6 +289,7 @@ class Platform:
     async def _purge(self) -> None:
         await self.ledger.purge(self.clock.now())
         await self.foundation.revocations.purge(self.clock.now())
+        await self.foundation.people.purge()
         await self._dispatch.purge(self.deployment.outbound.keep)
 
     async def _look(self) -> None:

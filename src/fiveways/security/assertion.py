@@ -120,10 +120,7 @@ class AssertionVerifier:
         await self._check_signature(token, client)
         if not _meant_for(token.claims.get("aud"), audiences):
             raise Refused(r.AUD_INVALID, client.application)
-        if not client.approved:
-            raise Refused(r.NOT_APPROVED, client.application)
-        if not client.subscribed:
-            raise Refused(r.NOT_SUBSCRIBED, client.application)
+        client.refuse_unentitled()
         await self._use_up(token, client)
         return client
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from fiveways.errors import DeploymentError
+from fiveways.security import refusals as r
 from fiveways.security.jwks import KeySource
+from fiveways.security.refusals import Refused
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
     """An application as an OAuth client. `scopes` are those of the products it subscribes to, of whatever kind.
 
-    `keys` is None where it has registered no public keys; `approved` and `subscribed` are False where it may not have tokens
-    at all: it is suspended, or subscribes to nothing.
+    `keys` is None where it has registered no public keys; `secrets` are its client secrets as they are stored. `redirect_uris` is
+    where people may be sent back to it, `pkce` whether it must use that, and `known_as` its client ids at identity providers, by
+    their names; `introspects` whether it may ask about tokens that are not its own. `approved` and `subscribed` are False where it
+    may not have tokens at all: it is suspended, or subscribes to nothing.
     """
 
     application: str
@@ -22,8 +26,20 @@ class RegisteredClient:
     client_id: str
     scopes: frozenset[str]
     keys: KeySource | None
+    secrets: tuple[str, ...] = ()
+    redirect_uris: tuple[str, ...] = ()
+    pkce: bool = False
+    known_as: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    introspects: bool = False
     approved: bool = True
     subscribed: bool = True
+
+    def refuse_unentitled(self) -> None:
+        """Refused where it may not have tokens at all."""
+        if not self.approved:
+            raise Refused(r.NOT_APPROVED, self.application)
+        if not self.subscribed:
+            raise Refused(r.NOT_SUBSCRIBED, self.application)
 
 
 class Clients:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from fiveways.security import refusals as r
 from fiveways.security import scopes
@@ -22,11 +23,13 @@ CLIENT_CREDENTIALS = "client_credentials"
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A token for `client`; `members` join `access_token`, `expires_in` and `token_type` in the answer."""
+    """A token for `client`; `members` join `access_token`, `expires_in` and `token_type` in the answer, and `details` what the
+    audit keeps of it."""
 
     client: RegisteredClient
     issued: IssuedToken
     members: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 GrantHandler = Callable[[Mapping[str, str], Collection[str]], Awaitable[Granted]]
@@ -45,14 +48,14 @@ class ClientCredentials:
         granted = scopes.for_application(client.scopes)
         if not granted:
             raise Refused(r.NOT_CONFIGURED, client.application)
-        issued = self._issuer.issue(client.application, client.client_id, granted, lifetime=asked_lifetime(form))
+        issued = self._issuer.issue(client.application, client.client_id, granted, lifetime=asked(form, "_access_token_expiry_ms"))
         return Granted(client, issued, {"issued_at": str(int(issued.grant.issued * 1000))})
 
 
-def asked_lifetime(form: Mapping[str, str]) -> timedelta | None:
-    """How long the client asks for a token to live, in whole milliseconds; what is not a positive number is passed over, as
-    the platform does. The issuer sees to it that the lifetime is only ever shortened."""
-    asked = form.get("_access_token_expiry_ms", "")
-    if not (asked.isascii() and asked.isdigit() and len(asked) <= 15) or int(asked) == 0:
+def asked(form: Mapping[str, str], name: str) -> timedelta | None:
+    """How long the client asks for something to live, in whole milliseconds; what is not a positive number is passed over, as the
+    platform does. Whoever grants it sees to it that the lifetime is only ever shortened."""
+    said = form.get(name, "")
+    if not (said.isascii() and said.isdigit() and len(said) <= 15) or int(said) == 0:
         return None
-    return timedelta(milliseconds=int(asked))
+    return timedelta(milliseconds=int(said))

@@ -8,24 +8,20 @@ the client withdrew in that time is honoured meanwhile.
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 from joserfc.util import base64_to_int
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import PyreqwestError
 
 from fiveways.clock import Clock
 from fiveways.errors import FivewaysError
+from fiveways.security.fetch import Fetched, FetchError, may_fetch
 from fiveways.security.jwt import ALGORITHM
 
 MINIMUM_BITS = 2048
@@ -42,10 +38,10 @@ class JwksError(FivewaysError):
     """A key set could not be read; the message says why, and holds nothing of the set."""
 
 
-def read_jwks(document: Any) -> Keys:
-    """The RS512 verification keys of a JWK Set (RFC 7517 §5), by key id; JwksError where it is not one.
+def read_jwks(document: Any, algorithms: Collection[str] = (ALGORITHM,)) -> Keys:
+    """The keys of a JWK Set (RFC 7517 §5) that verify one of `algorithms`, by key id; JwksError where it is not a JWK Set.
 
-    Keys that could not verify RS512 (another type, `use` or `alg`) are passed over, as RFC 7517 §5 asks. A private key, an RSA
+    Keys that could not (another type, `use` or `alg`) are passed over, as RFC 7517 §5 asks. A private key, an RSA
     key of less than 2048 bits, one without `kid`, or a `kid` given twice is an error: each is a mistake to be told of.
     """
     members = document.get("keys") if isinstance(document, dict) else None
@@ -57,7 +53,9 @@ def read_jwks(document: Any) -> Keys:
     for position, member in enumerate(members):
         if not isinstance(member, dict):
             raise JwksError(f"keys[{position}] is not an object")
-        if member.get("kty") != "RSA" or member.get("use", "sig") != "sig" or member.get("alg", ALGORITHM) != ALGORITHM:
+        if member.get("kty") != "RSA" or member.get("use", "sig") != "sig":
+            continue
+        if member.get("alg") not in (None, *algorithms):
             continue
         kid = member.get("kid")
         if not isinstance(kid, str) or not kid:
@@ -131,7 +129,7 @@ class FileKeys:
 
 
 class FetchedKeys:
-    """Keys that a client publishes at a URL. `https`, or `http` to this machine alone; redirects are not followed."""
+    """Keys that are published at a URL. `https`, or `http` to this machine alone; redirects are not followed."""
 
     def __init__(
         self,
@@ -140,65 +138,35 @@ class FetchedKeys:
         *,
         keep: timedelta = timedelta(hours=1),
         refetch_after: timedelta = timedelta(seconds=30),
+        burst: int = 1,
         stale_for: timedelta = timedelta(days=1),
+        algorithms: Collection[str] = (ALGORITHM,),
         timeout: timedelta = timedelta(seconds=5),
         limit: int = MAXIMUM_BYTES,
+        roots: bytes | None = None,
     ) -> None:
         if not may_fetch(url):
             raise JwksError("a JWKS is fetched by https, or by http from a loopback address")
-        self._url = url
-        self._clock = clock
-        self._keep = keep.total_seconds()
-        self._refetch_after = refetch_after.total_seconds()
-        self._stale_for = stale_for.total_seconds()
-        self._timeout = timeout
-        self._limit = limit
-        self._keys: Keys | None = None
-        self._fetched = float("-inf")
-        self._tried = float("-inf")
-        self._fetching = asyncio.Lock()
+        self._published = Fetched(
+            url,
+            lambda document: read_jwks(document, algorithms),
+            clock,
+            keep=keep,
+            refetch_after=refetch_after,
+            burst=burst,
+            stale_for=stale_for,
+            timeout=timeout,
+            limit=limit,
+            roots=roots,
+        )
 
     async def find(self, kid: str) -> RSAKey | None:
         """The key with this id, or None; JwksError where there is no set that may still be used."""
-        if not self._serves(kid):
-            async with self._fetching:
-                if not self._serves(kid):
-                    await self._refresh()
-        if self._keys is None or self._age() > self._keep + self._stale_for:
-            raise JwksError("the JWKS endpoint cannot be reached")
-        return self._keys.get(kid)
-
-    def _age(self) -> float:
-        return self._clock.monotonic() - self._fetched
-
-    def _serves(self, kid: str) -> bool:
-        """Whether to answer from what is held: it is fresh and has the key, or a fetch was tried just now."""
-        if self._keys is not None and self._age() <= self._keep and kid in self._keys:
-            return True
-        return self._clock.monotonic() - self._tried < self._refetch_after
-
-    async def _refresh(self) -> None:
         try:
-            self._keys = read_jwks(json.loads(await self._fetch()))
-            self._fetched = self._clock.monotonic()
-        except (PyreqwestError, JwksError, ValueError, RecursionError):
-            pass  # what was fetched before serves on; find() says so where there is nothing
-        self._tried = self._clock.monotonic()  # only now: whoever came meanwhile waits for this fetch
-
-    async def _fetch(self) -> bytes:
-        builder = ClientBuilder().follow_redirects(False).timeout(self._timeout).default_cookie_store(False)
-        builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
-        async with builder.build() as client:
-            request = client.get(self._url).header("accept", "application/json").build_streamed()
-            async with request as response:
-                if response.status != 200:
-                    raise JwksError(f"the JWKS endpoint answered {response.status}")
-                body = bytearray()
-                while (chunk := await response.body_reader.read_chunk()) is not None:
-                    body += chunk
-                    if len(body) > self._limit:
-                        raise JwksError("the JWKS is too large")
-                return bytes(body)
+            keys = await self._published.get(lambda keys: kid in keys)
+        except FetchError as error:
+            raise JwksError("the JWKS endpoint cannot be reached") from error
+        return keys.get(kid)
 
 
 class KeySources:
@@ -223,26 +191,3 @@ class KeySources:
         if url not in self._urls:
             self._urls[url] = FetchedKeys(url, self._clock, keep=self._keep, refetch_after=self._refetch_after)
         return self._urls[url]
-
-
-def may_fetch(url: str) -> bool:
-    """Whether a JWKS may be fetched from `url`: over https, or http from a loopback address or `localhost`."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError:
-        return False
-    if parts.username is not None or not host:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` (a name, or an address without brackets) is this machine: localhost, 127.0.0.0/8 or ::1."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from joserfc.jwt import encode
 ALGORITHM = "RS512"
 
 _COMPACT = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-_RS512 = JWSRegistry(algorithms=[ALGORITHM]).get_alg(ALGORITHM)
+_ALGORITHMS = {name: JWSRegistry(algorithms=[name]).get_alg(name) for name in ("RS256", ALGORITHM)}
 
 
 class MalformedJwt(ValueError):
@@ -43,12 +44,13 @@ class Jwt:
         kid = self.header.get("kid")
         return kid if isinstance(kid, str) else ""
 
-    def is_signed_by(self, key: RSAKey) -> bool:
-        """Whether `key` made the signature, as RS512 (RFC 7518 §3.3) and nothing else."""
-        if self.header.get("alg") != ALGORITHM:
+    def is_signed_by(self, key: RSAKey, algorithms: Collection[str] = (ALGORITHM,)) -> bool:
+        """Whether `key` made the signature, as one of `algorithms` (of RS256 and RS512, RFC 7518 §3.3) and nothing else."""
+        algorithm = self.header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in algorithms:
             return False
         try:
-            return _RS512.verify(self.signing_input, self.signature, key)
+            return _ALGORITHMS[algorithm].verify(self.signing_input, self.signature, key)
         except JoseError:  # the key's own use, alg or key_ops forbid it
             return False
 

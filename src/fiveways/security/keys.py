@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from joserfc.jwk import RSAKey
 
@@ -44,6 +46,8 @@ class SigningKey:
     kid: str
     private: RSAKey = field(compare=False, repr=False)
     public: RSAKey = field(compare=False, repr=False)
+    sealing: bytes = field(compare=False, repr=False)
+    """A key of 256 bits, derived from the private one, for what only the platform itself is to read (`seal.py`)."""
 
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """`claims` as a compact JWS, RS512, whose header has this key's id and `typ`."""
@@ -117,6 +121,12 @@ class PlatformKeys:
         self.look()
         key = self._keys.get(kid)
         return key.public if key is not None else None
+
+    def sealing(self, kid: str) -> bytes | None:
+        """What was sealed under the key with this id is opened with it; None where that key is gone."""
+        self.look()
+        key = self._keys.get(kid)
+        return key.sealing if key is not None else None
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """What is published (RFC 7517 §5): the next key, the current one, and those that tokens may still be signed with."""
@@ -243,7 +253,9 @@ class PlatformKeys:
 
 def _signing_key(signs_from: int, private: rsa.RSAPrivateKey) -> SigningKey:
     public = RSAKey.import_key(private.public_key())
-    return SigningKey(signs_from, public.thumbprint(), RSAKey.import_key(private), public)
+    secret = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    sealing = HKDF(SHA256(), 32, salt=None, info=b"fiveways seal").derive(secret)
+    return SigningKey(signs_from, public.thumbprint(), RSAKey.import_key(private), public, sealing)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from fiveways.errors import FivewaysError
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 
 
 class Refusal(NamedTuple):
@@ -19,6 +21,10 @@ class Refusal(NamedTuple):
     status: int
     error: str
     description: str
+
+    def of(self, token: str) -> Refusal:
+        """The same of another JWT than the client assertion: 'subject_token'."""
+        return self._replace(description=self.description.replace("client_assertion", token))
 
 
 def _request(description: str, status: int = 400) -> Refusal:
@@ -64,6 +70,31 @@ KEY_UNREACHABLE = Refusal(403, "public_key error", "The JWKS endpoint, for your 
 KID_UNKNOWN = _request("Invalid 'kid' header in client_assertion JWT - no matching public key", 401)
 SIGNATURE_INVALID = Refusal(401, "public_key error", "JWT signature verification failed")
 
+# --- a person's ID token (RFC 8693 §2.1) -----------------------------------------------------------------------------------
+
+EXCHANGE_GRANT_TYPE = _request("grant_type is invalid")
+SUBJECT_TYPE = _request(f"missing or invalid subject_token_type - must be '{ID_TOKEN}'")
+SUBJECT_MISSING = _request("Missing subject_token")
+SUBJECT_AUD_MISSING = _request("Missing 'aud' claim in client_assertion JWT", 401)
+
+# --- combined access: the code, the secret, the refresh token -------------------------------------------------------------
+
+CLIENT_ID_MISSING = _request("client_id is missing", 401)
+CLIENT_ID_INVALID = _request("client_id is invalid", 401)
+CLIENT_SECRET_MISSING = _request("client_secret is missing", 401)
+CLIENT_INVALID = Refusal(401, "invalid_client", "client_id or client_secret is invalid")
+REDIRECT_URI_MISSING = _request("redirect_uri is missing")
+REDIRECT_URI_INVALID = _request("redirect_uri is invalid")
+STATE_MISSING = _request("state is missing")
+STATE_INVALID = _request("Invalid state parameter.")
+RESPONSE_TYPE_MISSING = _request("response_type is missing")
+RESPONSE_TYPE_INVALID = Refusal(400, "unsupported_response_type", "response_type is invalid")
+CODE_MISSING = _request("authorization_code is missing")
+CODE_INVALID = Refusal(400, "invalid_grant", "authorization_code is invalid")
+REFRESH_MISSING = _request("refresh_token is missing")
+REFRESH_INVALID = Refusal(401, "invalid_grant", "refresh_token is invalid")
+REFRESH_OVER = Refusal(401, "invalid_grant", "refresh token refresh period has expired")
+
 # --- the application ------------------------------------------------------------------------------------------------------
 
 NOT_APPROVED = Refusal(401, "access_denied", "The developer app associated with the API key is not approved or revoked")
@@ -98,6 +129,22 @@ BODY_TIMEOUT = _request("The request did not arrive in time", 408)
 BODY_MALFORMED = _request("The request is not application/x-www-form-urlencoded")
 PARAMETER_REPEATED = _request("A parameter is given more than once")
 TOKEN_MISSING = _request("token is missing")
+ID_ALG_INVALID = _request("Invalid 'alg' header in client_assertion JWT - unsupported JWT algorithm - must be 'RS256' or 'RS512'")
+ID_AUD_INVALID = _request("Invalid 'aud' claim in client_assertion JWT", 401)
+NONCE_INVALID = _request("Invalid 'nonce' claim in client_assertion JWT")
+REQUESTED_TYPE = _request(f"requested_token_type must be '{ACCESS_TOKEN}'")
+ACTOR_INVALID = _request("Invalid 'act' claim in client_assertion JWT - only NHS login tells who acts for a person")
+ACTOR_NHS_NUMBER = _request("Missing 'nhs_number' claim in client_assertion JWT - delegated access needs one of both people")
+PROVIDER_UNREACHABLE = Refusal(503, "temporarily_unavailable", "The identity provider cannot be reached: try again shortly")
+PROVIDER_FOREIGN = _request("The answer is not from the identity provider that was asked")
+CREDENTIALS_TWICE = _request("Client credentials are given in more than one way")
+CHALLENGE_MISSING = _request("code_challenge is missing")
+CHALLENGE_INVALID = _request("code_challenge is invalid - must be a SHA-256 in base64url, with code_challenge_method 'S256'")
+STATE_TOO_LONG = _request("state is too long - at most 1024 characters of printable ASCII")
+USERINFO_COMBINED = _request("The Userinfo endpoint is only supported for combined access with NHS CIS2")
+LOGOUT_INVALID = _request("Invalid logout_token")
+LOGOUT_UNKNOWN = _request("The session is not known here", 501)
+LOGOUT_FROM = Refusal(403, "access_denied", "Logouts are not taken from this address")
 TOKEN_FOREIGN = Refusal(400, "invalid_grant", "The token was not issued to this client")
 UNAVAILABLE = Refusal(503, "temporarily_unavailable", "The authorization server cannot do this now: try again shortly")
 

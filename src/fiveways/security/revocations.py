@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One token (`jti`), or every token of `application` issued before `issued_before` (seconds since the epoch, `jti` '').
+    """One token, or all of one person's session (`jti`: its id), or every token of `application` issued before `issued_before`
+    (seconds since the epoch, `jti` '').
 
     After `until` (seconds since the epoch) nothing that it covers can still be valid, and it may be forgotten.
     """
@@ -51,7 +52,7 @@ class Revocations:
 
     def cover(self, grant: Grant) -> bool:
         """Whether `grant` is revoked."""
-        if grant.jti in self._tokens:
+        if grant.jti in self._tokens or (grant.session and grant.session in self._tokens):
             return True
         cut = self._applications.get(grant.application)
         return cut is not None and grant.issued < cut[0]

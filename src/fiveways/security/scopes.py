@@ -41,14 +41,18 @@ def for_application(scopes: Iterable[str]) -> frozenset[str]:
     return frozenset(scope for scope in scopes if scope.startswith(f"{_PREFIX}app:level3:"))
 
 
-def for_cis2_user(scopes: Iterable[str], assurance: int) -> frozenset[str]:
-    """Of an application's scopes, those for a worker whom CIS2 authenticated at assurance level 1, 2 or 3."""
-    return _of(scopes, "user-nhs-cis2", f"aal{assurance}")
-
-
-def for_login_user(scopes: Iterable[str], proofing: str) -> frozenset[str]:
-    """Of an application's scopes, those for a citizen whose identity NHS login proved to `proofing` ('P0', 'P5', 'P9')."""
-    return _of(scopes, "user-nhs-login", proofing[:2])
+def for_user(scopes: Iterable[str], who: str, level: str) -> frozenset[str]:
+    """Of an application's scopes, those for a person whom the providers of `who` know at exactly this `level`: 'user-nhs-cis2' and
+    'aal3', 'user-nhs-login' and 'P9'."""
+    kept = set()
+    for text in scopes:
+        try:
+            scope = Scope.parse(text)
+        except ValueError:
+            continue
+        if scope.who == who and scope.level == level:
+            kept.add(text)
+    return frozenset(kept)
 
 
 def join(scopes: Iterable[str]) -> str:
@@ -59,15 +63,3 @@ def join(scopes: Iterable[str]) -> str:
 def split(scope: str) -> frozenset[str]:
     """The scopes in a token's `scope`."""
     return frozenset(scope.split())
-
-
-def _of(scopes: Iterable[str], who: str, level: str) -> frozenset[str]:
-    kept = set()
-    for text in scopes:
-        try:
-            scope = Scope.parse(text)
-        except ValueError:
-            continue
-        if scope.who == who and scope.level == level:
-            kept.add(text)
-    return frozenset(kept)

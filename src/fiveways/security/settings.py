@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from pydantic import AfterValidator, Field, TypeAdapter, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from fiveways.clock import Clock
 from fiveways.deployment.settings import Duration, HttpUrl, Settings, Unsayable
-from fiveways.security.jwks import FixedKeys, JwksError, KeySource, KeySources, may_fetch, read_jwks
+from fiveways.security.fetch import may_fetch
+from fiveways.security.jwks import FixedKeys, JwksError, KeySource, KeySources, read_jwks
 
 
 def _at_least_a_second(value: timedelta) -> timedelta:
@@ -114,6 +116,22 @@ JwksLocation = Annotated[
 _jwks_location: TypeAdapter[str] = TypeAdapter(JwksLocation)
 
 
+def _redirect_uri(value: str) -> str:
+    parts = urlsplit(value)
+    private_use = "." in parts.scheme and not parts.netloc  # an app's own scheme (RFC 8252 §7.1): uk.nhs.app:/signed-in
+    if "#" in value or not (may_fetch(value) or private_use):
+        raise ValueError("expected https://…, http:// to this machine, or an app's own scheme (uk.nhs.app:/…), without a fragment")
+    return value
+
+
+RedirectUri = Annotated[
+    str,
+    AfterValidator(_redirect_uri),
+    Field(pattern=r"^[!-~]{1,512}$", examples=["https://ward.northshire.test/signed-in"]),
+]
+"""Where people are sent back to an application: compared letter by letter."""
+
+
 def _key_hash(value: str) -> str:
     if re.fullmatch(r"sha256:[0-9a-f]{64}", value) is None:
         raise Unsayable("expected sha256: and 64 hexadecimal digits, as `fiveways key new` prints them; never the key itself")
@@ -171,6 +189,23 @@ class Credentials(Settings):
 
     certificates: tuple[ClientCertificate, ...] = ()
     """Its client certificates."""
+
+    client_secrets: tuple[ApiKeyHash, ...] = ()
+    """Its OAuth client secrets, hashed, as `fiveways key new` prints them; two while one replaces the other. For
+    combined access, and to renew the tokens of people."""
+
+    redirect_uris: tuple[RedirectUri, ...] = ()
+    """Where people who have signed in may be sent back to it, letter by letter."""
+
+    pkce: Literal["optional", "required"] = "optional"
+    """Whether its authorization requests must carry a `code_challenge` (RFC 7636; S256 only)."""
+
+    known_as: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Its client ids at identity providers, by their names: for whom ID tokens that it exchanges must be made. Default: its
+    client id here."""
+
+    introspection: Literal["own", "all"] = "own"
+    """Whose tokens it may ask about (`/oauth2/introspect`): its own, or, for a back end that is told tokens, everybody's."""
 
     @field_validator("jwks", mode="wrap")
     @classmethod

@@ -17,10 +17,13 @@ from fiveways.errors import AccessDenied
 from fiveways.security import jwt, scopes
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.revocations import Revocations
+from fiveways.security.seal import Seal
+from fiveways.security.users.person import Person, decode, encode
 
 TYPE = "at+jwt"
 LIMIT = 8192
-"""Bytes of an access token; ours have about 1,100 with a handful of scopes."""
+"""Bytes of an access token; ours have about 1,100 with a handful of scopes, and 500 more with a person."""
+_SEALED = "person in an access token"
 
 
 class InvalidToken(AccessDenied):
@@ -76,8 +79,7 @@ class RevokedToken(InvalidToken):
 class Grant:
     """What an access token says. Times are in seconds since the epoch; `context` and `level` are as in types.Consumer.
 
-    `subject` is the person on whose behalf the application acts and `issuer` who vouched for that person; both are '' where the
-    application acts for itself.
+    `person` is on whose behalf the application acts, and `session` the id of their sign-in; None and '' where it acts for itself.
     """
 
     application: str
@@ -88,8 +90,8 @@ class Grant:
     expires: float
     issued: float
     jti: str
-    subject: str = ""
-    issuer: str = ""
+    person: Person | None = None
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class TokenIssuer:
         self._clock = clock
         self._issuer = issuer
         self._audience = audience
+        self._seal = Seal(keys)
         self.lifetime = lifetime
 
     def issue(
@@ -120,13 +123,12 @@ class TokenIssuer:
         client_id: str,
         granted: frozenset[str],
         *,
-        level: str = "level3",
-        context: str = "signed-jwt",
-        subject: str = "",
-        issuer: str = "",
+        person: Person | None = None,
+        session: str = "",
         lifetime: timedelta | None = None,
     ) -> IssuedToken:
-        """A token for `application` that carries the scopes `granted`. `lifetime` may shorten the usual one, never lengthen it.
+        """A token for `application` that carries the scopes `granted`, by itself or on behalf of a `person` in their `session`.
+        `lifetime` may shorten the usual one, never lengthen it.
 
         `exp` is a whole second, rounded down; so what the client is told is a second less than the lifetime (599 for ten
         minutes, as on the NHS platform).
@@ -137,29 +139,29 @@ class TokenIssuer:
             application=application,
             client_id=client_id,
             scopes=granted,
-            level=level,
-            context=context,
+            level="level3" if person is None else person.assurance,
+            context="signed-jwt" if person is None else "user-restricted",
             expires=float(int(issued + seconds)),
             issued=issued,
             jti=new_id(),
-            subject=subject,
-            issuer=issuer,
+            person=person,
+            session=session,
         )
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
-            "sub": subject or client_id,
+            "sub": client_id if person is None else person.subject,
             "client_id": client_id,
             "app": application,
             "scope": scopes.join(granted),
-            "level": level,
-            "context": context,
+            "level": grant.level,
+            "context": grant.context,
             "iat": issued,
             "exp": int(grant.expires),
             "jti": grant.jti,
         }
-        if subject:
-            claims["idp"] = issuer
+        if person is not None:
+            claims |= {"sid": session, "person": self._seal.seal(encode(person), _SEALED)}
         return IssuedToken(self._keys.current.sign(claims, typ=TYPE), grant, max(int(seconds) - 1, 0))
 
 
@@ -174,6 +176,7 @@ class TokenVerifier:
         self._issuer = issuer
         self._audience = audience
         self._remembered = remembered
+        self._seal = Seal(keys)
         self._grants: dict[bytes, Grant] = {}
         self._generation = keys.generation
         self._looked = 0.0
@@ -224,7 +227,6 @@ class TokenVerifier:
         if claims.get("iss") != self._issuer or claims.get("aud") != self._audience:
             raise WrongAudience
         try:
-            subject, idp = str(claims["sub"]), str(claims.get("idp", ""))
             return Grant(
                 application=str(claims["app"]),
                 client_id=str(claims["client_id"]),
@@ -234,11 +236,17 @@ class TokenVerifier:
                 expires=float(claims["exp"]),
                 issued=float(claims["iat"]),
                 jti=str(claims["jti"]),
-                subject=subject if idp else "",
-                issuer=idp,
+                person=self._person(claims["person"]) if "person" in claims else None,
+                session=str(claims.get("sid", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MalformedToken from error
+
+    def _person(self, sealed: str) -> Person:
+        opened = self._seal.open(sealed, _SEALED)
+        if opened is None:
+            raise MalformedToken
+        return decode(opened)
 
 
 def bearer_of(authorization: bytes | None) -> bytes:

@@ -26,6 +26,7 @@ from starlette.routing import Mount
 from fiveways.clock import SystemClock
 from fiveways.errors import StoreError
 from fiveways.security.assertion import AssertionVerifier
+from fiveways.security.authentication import Authentication
 from fiveways.security.authorization import AuthorizationServer
 from fiveways.security.clients import Clients, RegisteredClient
 from fiveways.security.grants import CLIENT_CREDENTIALS, ClientCredentials
@@ -154,7 +155,7 @@ def running(client_key: RSAKey, strange_key: RSAKey) -> Iterator[Platform]:
 
         app = AuthorizationServer(
             grants={CLIENT_CREDENTIALS: ClientCredentials(assertions, issuer)},
-            assertions=assertions,
+            authentication=Authentication(clients, assertions),
             keys=keys,
             verifier=verifier,
             revoke=revoke,

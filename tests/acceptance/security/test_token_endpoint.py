@@ -293,7 +293,7 @@ def test_a_body_over_the_limit_is_refused(platform: Platform) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fiveways.security.authorization.BODY_TIMEOUT", 0.1)
+    monkeypatch.setattr("fiveways.security.forms.BODY_TIMEOUT", 0.1)
     host, port = platform.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:
         client.sendall(

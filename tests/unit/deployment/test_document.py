@@ -157,7 +157,7 @@ def test_several_mistakes_are_said_at_once_in_the_order_of_the_file() -> None:
     [
         "status: {keys: [hunter2-hunter2]}",
         "applications: {a: {organisation: RXN, api_keys: [hunter2-hunter2]}}",
-        "identity: {providers: {p: {issuer: 'http://a', kind: nhs-cis2, client: {id: a, secret: hunter2-hunter2}}}}",
+        "identity: {providers: {p: {issuer: 'https://a', kind: nhs-cis2, client: {id: a, secret: hunter2-hunter2}}}}",
         "programme: {alerts: {webhook: {url: 'http://a', secret: hunter2-hunter2}}}",
         "store: {url: 'postgresql://u:hunter2-hunter2@h/x'}",
     ],

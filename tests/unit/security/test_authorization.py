@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fiveways.clock import ManualClock
 from fiveways.security.assertion import AssertionVerifier
+from fiveways.security.authentication import Authentication
 from fiveways.security.authorization import MESSAGE_ID, AuthorizationServer
 from fiveways.security.clients import Clients, RegisteredClient
-from fiveways.security.grants import CLIENT_CREDENTIALS, ClientCredentials, asked_lifetime
+from fiveways.security.grants import CLIENT_CREDENTIALS, ClientCredentials, asked
 from fiveways.security.jwks import FixedKeys, read_jwks
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.refusals import JWT_BEARER
@@ -49,7 +50,7 @@ def make(keys: PlatformKeys, clock: ManualClock, rsa_key: RSAKey) -> Any:
         issuer = TokenIssuer(keys, clock, issuer="i", audience="a", lifetime=timedelta(minutes=10))
         return AuthorizationServer(
             grants={CLIENT_CREDENTIALS: ClientCredentials(assertions, issuer)},
-            assertions=assertions,
+            authentication=Authentication(clients, assertions),
             keys=keys,
             verifier=TokenVerifier(keys, Revocations(), issuer="i", audience="a"),
             revoke=agree.revoke,
@@ -116,8 +117,8 @@ async def test_a_host_that_is_not_plainly_this_machine_names_nothing(make: Any, 
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("said", "expected"),
     [("", None), ("0", None), ("-1", None), ("1.5", None), ("²", None), ("9" * 16, None), ("250", timedelta(milliseconds=250))],
 )
-def test_a_lifetime_that_is_no_number_is_passed_over(asked: str, expected: timedelta | None) -> None:
-    assert asked_lifetime({"_access_token_expiry_ms": asked}) == expected
+def test_a_lifetime_that_is_no_number_is_passed_over(said: str, expected: timedelta | None) -> None:
+    assert asked({"_access_token_expiry_ms": said}, "_access_token_expiry_ms") == expected

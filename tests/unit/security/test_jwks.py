@@ -19,7 +19,8 @@ from joserfc.jwk import ECKey, RSAKey
 from tests.listening import listening
 
 from fiveways.clock import ManualClock
-from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys, JwksError, is_loopback, may_fetch, read_jwks
+from fiveways.security.fetch import is_loopback, may_fetch
+from fiveways.security.jwks import FetchedKeys, FileKeys, FixedKeys, JwksError, read_jwks
 
 
 def public(key: RSAKey, **members: Any) -> dict[str, Any]:

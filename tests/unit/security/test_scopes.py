@@ -38,10 +38,10 @@ def test_other_text_is_no_scope(text: str) -> None:
 
 def test_each_way_of_access_keeps_its_own() -> None:
     assert scopes.for_application(ALL) == {APP}
-    assert scopes.for_cis2_user(ALL, 3) == {CIS2_AAL3}
-    assert scopes.for_cis2_user(ALL, 2) == frozenset()
-    assert scopes.for_login_user(ALL, "P9") == {LOGIN_P9}
-    assert scopes.for_login_user(ALL, "P5") == {LOGIN_P5}
+    assert scopes.for_user(ALL, "user-nhs-cis2", "aal3") == {CIS2_AAL3}
+    assert scopes.for_user(ALL, "user-nhs-cis2", "aal2") == frozenset()
+    assert scopes.for_user(ALL, "user-nhs-login", "P9") == {LOGIN_P9}
+    assert scopes.for_user(ALL, "user-nhs-login", "P5") == {LOGIN_P5}
 
 
 @given(st.frozensets(st.sampled_from([APP, CIS2_AAL3, LOGIN_P9])))

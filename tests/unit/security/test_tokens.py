@@ -31,6 +31,7 @@ from fiveways.security.tokens import (
     WrongAudience,
     bearer_of,
 )
+from fiveways.security.users.person import Person
 
 TEN_MINUTES = timedelta(minutes=10)
 SCOPES = frozenset({"urn:nhsd:apim:app:level3:patients", "urn:nhsd:apim:app:level3:summary"})
@@ -61,7 +62,7 @@ def test_what_was_issued_is_granted(issuer: TokenIssuer, verifier: TokenVerifier
         assert verifier.verify(issued.token.encode(), clock.time()) == issued.grant
     assert issued.grant.scopes == SCOPES
     assert (issued.grant.level, issued.grant.context) == ("level3", "signed-jwt")
-    assert (issued.grant.subject, issued.grant.issuer) == ("", "")
+    assert (issued.grant.person, issued.grant.session) == (None, "")
     assert issued.token not in repr(issued)
 
 
@@ -85,9 +86,31 @@ def test_a_lifetime_is_only_ever_shortened(issuer: TokenIssuer, clock: ManualClo
 
 
 def test_a_person_is_carried_with_who_vouched_for_them(issuer: TokenIssuer, verifier: TokenVerifier, clock: ManualClock) -> None:
-    issued = issue(issuer, subject="555021935107", issuer="https://cis2.test", level="aal3", context="user-restricted")
+    person = Person("555021935107", "https://cis2.test", "cis2", "aal3", roles={"093895563513": "RXN"}, nhs_number="9000000009")
+    issued = issue(issuer, person=person, session="session-1")
     grant = verifier.verify(issued.token.encode(), clock.time())
-    assert (grant.subject, grant.issuer, grant.level) == ("555021935107", "https://cis2.test", "aal3")
+    assert (grant.person, grant.session, grant.level, grant.context) == (person, "session-1", "aal3", "user-restricted")
+
+
+def test_what_is_personal_cannot_be_read_in_a_token(issuer: TokenIssuer) -> None:
+    """Whoever holds it, or finds it in a log, sees the subject and nothing else of the person."""
+    person = Person("555021935107", "https://cis2.test", "cis2", "aal3", roles={"093895563513": "RXN"}, nhs_number="9000000009")
+    claims = jwt.parse(issue(issuer, person=person, session="s").token.encode(), limit=8192).claims
+    assert claims["sub"] == "555021935107"
+    assert not any(secret in json.dumps(claims) for secret in ("093895563513", "9000000009"))
+
+
+def test_all_tokens_of_a_session_are_revoked_at_once(
+    issuer: TokenIssuer, verifier: TokenVerifier, revocations: Revocations, clock: ManualClock
+) -> None:
+    person = Person("555021935107", "https://cis2.test", "cis2", "aal3")
+    one, two, other = (issue(issuer, person=person, session=session).token.encode() for session in ("a", "a", "b"))
+    verifier.verify(one, clock.time())
+    revocations.apply(Revocation("ward-tablet", clock.time() + 600, jti="a"))
+    for token in (one, two):
+        with pytest.raises(RevokedToken):
+            verifier.verify(token, clock.time())
+    verifier.verify(other, clock.time())
 
 
 def test_a_token_expires_though_it_is_remembered(issuer: TokenIssuer, verifier: TokenVerifier, clock: ManualClock) -> None:

@@ -1,7 +1,8 @@
 """From the `apis:` of a deployment to a gateway that runs: every operation's policies, in their order, fixed here and once.
 
     tracing → audit → faults                                             around everything, refusals included
-    → request id → identity → entitlement → rate → de-duplication        who may, how often, and only once
+    → request id → identity → entitlement → rate → behalf                who may, how often, and for whom
+    → de-duplication                                                     and only once
     → promise                                                            what is answered before it is done
     → retry → guard (concurrency, breaker) → your own → the back end     what happens when it is in trouble
 
@@ -24,6 +25,7 @@ from fiveways.methods.synchronous.gateway import Gateway
 from fiveways.methods.synchronous.lasting import Lasting
 from fiveways.methods.synchronous.patterns import Patterns
 from fiveways.methods.synchronous.policies.audit import Audit
+from fiveways.methods.synchronous.policies.behalf import OnBehalf, Vouched
 from fiveways.methods.synchronous.policies.breaker import Breaker
 from fiveways.methods.synchronous.policies.concurrency import Concurrency
 from fiveways.methods.synchronous.policies.correlation import mirror, require_guid
@@ -40,7 +42,7 @@ from fiveways.methods.synchronous.promise.keeping import queue
 from fiveways.methods.synchronous.promise.settings import PromiseSettings
 from fiveways.methods.synchronous.rendering import Render, as_operation_outcome, as_problem
 from fiveways.methods.synchronous.services import Directory, Services
-from fiveways.methods.synchronous.settings import ApiSettings, Operation, SecurityContext
+from fiveways.methods.synchronous.settings import ApiSettings, Operation, Security, SecurityContext, names, user_restricted
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.security import scopes
 from fiveways.types import Handler, Interaction, Observer, Outcome, Policy, wrap
@@ -211,8 +213,9 @@ class _Compiler:
         allowances = self._directory.allowances.get(name, {})
         asked: list[Named | None] = [
             ("request-id", require_guid) if settings.request_id == "required" else None,
-            ("identity", self._identity(security)),
+            ("identity", self._identity(names(security))),
             *self._entitled(name, security, allowances),
+            self._behalf(security),
             self._deduplication(name, settings, operation),
             self._promise(name, settings),
         ]
@@ -232,14 +235,27 @@ class _Compiler:
         )
 
     def _identity(self, security: tuple[SecurityContext, ...]) -> Identity:
-        known = [self._services.contexts[context] for context in security]
-        return Identity(known, contexts.challenge(security), contexts.wanted(security))
+        known = dict.fromkeys(self._services.contexts[context] for context in security)
+        return Identity(list(known), contexts.challenge(security), contexts.wanted(security))
 
-    def _entitled(self, name: str, security: tuple[SecurityContext, ...], allowances: Mapping[str, Allowance]) -> tuple[Named, ...]:
+    def _entitled(self, name: str, security: Security, allowances: Mapping[str, Allowance]) -> tuple[Named, ...]:
         if security == ("open",):
             return ()
-        entitlement = Entitlement(name, allowances, [scopes.application(name)], anonymous="open" in security)
+        wanted = {scopes.application(name)} if "signed-jwt" in security else set()
+        for person in user_restricted(security):
+            wanted |= self._directory.providers[person.provider].convention.scopes(name, person.assurance)
+        entitlement = Entitlement(name, allowances, wanted, anonymous="open" in security)
         return ("entitlement", entitlement), ("rate", Rate(name, allowances, self._services.ledger.rates))
+
+    def _behalf(self, security: Security) -> Named | None:
+        people = user_restricted(security)
+        if not people:
+            return None
+        issuers = {}
+        for person in people:
+            provider = self._directory.providers[person.provider]
+            issuers[provider.issuer] = Vouched("none" if provider.kind == "nhs-login" else person.role)
+        return "behalf", OnBehalf(issuers)
 
     def _deduplication(self, name: str, settings: ApiSettings, operation: Operation | None) -> Named | None:
         if operation is None or operation.deduplicate is None:

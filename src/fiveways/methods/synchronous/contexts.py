@@ -1,11 +1,9 @@
-"""The security contexts of the gateway, built from what `security/` knows: each looks at a request and says who calls.
-
-User-restricted access joins here: a grant with a subject is a person's, and nothing else on the way changes.
-"""
+"""The security contexts of the gateway, built from what `security/` knows: each looks at a request and says who calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from fiveways.clock import Clock
@@ -17,13 +15,19 @@ from fiveways.security.certificates import ClientCertificates
 from fiveways.security.tokens import Grant, TokenVerifier, bearer_of
 from fiveways.types import Consumer, Interaction
 
-CHALLENGE: Final = {"signed-jwt": "Bearer", "api-key": 'ApiKey header="apikey"', "client-certificate": "Certificate"}
+CHALLENGE: Final = {
+    "signed-jwt": "Bearer",
+    "user-restricted": "Bearer",
+    "api-key": 'ApiKey header="apikey"',
+    "client-certificate": "Certificate",
+}
 _WORDS: Final = {
     "signed-jwt": "an access token (Authorization: Bearer …)",
+    "user-restricted": "an access token for a person who has signed in (Authorization: Bearer …)",
     "api-key": "an API key (header apikey)",
     "client-certificate": "a client certificate",
 }
-CREDENTIALS: Final = {"signed-jwt": b"authorization", "api-key": b"apikey"}
+CREDENTIALS: Final = {"signed-jwt": b"authorization", "user-restricted": b"authorization", "api-key": b"apikey"}
 """The header field that carries the credentials of a context; it ends at the gateway."""
 
 
@@ -81,7 +85,7 @@ def client_certificate(certificates: ClientCertificates, organisations: Mapping[
 
 def challenge(contexts: tuple[SecurityContext, ...]) -> str:
     """What WWW-Authenticate says to a request without credentials."""
-    return ", ".join(CHALLENGE[context] for context in contexts if context in CHALLENGE)
+    return ", ".join(dict.fromkeys(CHALLENGE[context] for context in contexts if context in CHALLENGE))
 
 
 def wanted(contexts: tuple[SecurityContext, ...]) -> str:
@@ -90,4 +94,23 @@ def wanted(contexts: tuple[SecurityContext, ...]) -> str:
 
 
 def _consumer(grant: Grant, organisation: str) -> Consumer:
-    return Consumer(grant.application, organisation, grant.context, grant.level, grant.scopes, grant.subject, grant.issuer)
+    person = grant.person
+    consumer = Consumer(grant.application, organisation, grant.context, grant.level, grant.scopes, grant.jti)
+    if person is None:
+        return consumer
+    told = [(b"nhsd-identity-uuid", person.subject.encode()), (b"nhsd-identity-idp", person.issuer.encode())]
+    facts = {"idp": person.provider, "assurance": person.assurance, "session": grant.session}
+    if person.nhs_number:
+        told.append((b"nhsd-nhslogin-user", f"{person.assurance}:{person.nhs_number}".encode()))
+    if person.actor:
+        told.append((b"nhsd-nhslogin-actor", f"{person.assurance}:{person.actor_nhs_number}".encode()))
+        facts["actor"] = person.actor
+    return replace(
+        consumer,
+        subject=person.subject,
+        issuer=person.issuer,
+        roles=person.roles,
+        organisations=person.organisations,
+        told=told,
+        facts=facts,
+    )

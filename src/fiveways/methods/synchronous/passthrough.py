@@ -99,9 +99,8 @@ class PassThrough:
         else:
             headers.append((b"x-request-id", ids.request_id))
             headers.append((b"x-correlation-id", ids.correlation_id))
-        if consumer.subject:
-            headers.append((b"nhsd-identity-uuid", consumer.subject.encode()))
-            headers.append((b"nhsd-identity-idp", consumer.issuer.encode()))
+        if consumer.told:
+            headers.extend(consumer.told)
         for name in self._forward:
             if name in fields:
                 headers.append((name, fields[name]))

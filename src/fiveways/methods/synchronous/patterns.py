@@ -13,7 +13,7 @@ from fiveways.methods.synchronous.middleware import Middleware, Place
 from fiveways.methods.synchronous.orchestration import Orchestration
 from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
 from fiveways.methods.synchronous.services import Directory, Services
-from fiveways.methods.synchronous.settings import ApiSettings
+from fiveways.methods.synchronous.settings import ApiSettings, names
 from fiveways.methods.synchronous.syncwrap import SyncWrap, SyncWrapSettings
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.methods.synchronous.wrapper import Present, Wrapper, credentials
@@ -45,7 +45,7 @@ class Patterns:
         return through
 
     def _through(self, settings: ApiSettings, upstream: Upstream) -> PassThrough:
-        everywhere = {*settings.security, *(context for operation in settings.operations for context in operation.security or ())}
+        everywhere = {context for security in settings.securities for context in names(security)}
         own = {contexts.CREDENTIALS[context] for context in everywhere if context in contexts.CREDENTIALS}
         attributes = [
             Attribute(

@@ -33,19 +33,19 @@ _TREATMENT: Final[dict[bytes, int]] = {
             b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip",
             b"x-forwarded-prefix", b"x-forwarded-server",
             b"nhsd-request-id", b"nhsd-correlation-id", b"nhsd-identity-uuid", b"nhsd-identity-idp", b"nhsd-asid",
-            b"nhsd-nhslogin-user", b"nhsd-application", b"nhsd-application-id", b"nhse-pds-custom-attributes",
-            b"nhse-pds-privileged-access",
+            b"nhsd-nhslogin-user", b"nhsd-nhslogin-actor", b"nhsd-application", b"nhsd-application-id",
+            b"nhse-pds-custom-attributes", b"nhse-pds-privileged-access",
         ),
         _DROP,
     ),
     **dict.fromkeys(
         (
             b"host", b"connection", b"content-length", b"transfer-encoding", b"authorization", b"apikey", b"x-request-id",
-            b"x-correlation-id", b"expect",
+            b"x-correlation-id", b"expect", b"nhsd-session-urid",
         ),
         _READ,
     ),
-    **dict.fromkeys((b"traceparent", b"idempotency-key", b"content-type"), _READ_AND_PASS),
+    **dict.fromkeys((b"traceparent", b"idempotency-key", b"content-type", b"nhsd-end-user-organisation-ods"), _READ_AND_PASS),
 }  # fmt: skip
 
 
@@ -57,6 +57,9 @@ def spellings(name: bytes) -> set[bytes]:
 
 
 _TREATMENT.update({spelling: _DROP for name, how in tuple(_TREATMENT.items()) if how == _DROP for spelling in spellings(name)})
+_OF_PEOPLE: Final = (b"nhsd-session-urid", b"nhsd-end-user-organisation-ods")
+"""What a client says of a person, and is checked before a back end is told: in this spelling only."""
+_TREATMENT.update({spelling: _DROP for name in _OF_PEOPLE for spelling in spellings(name) if spelling != name})
 
 INTERNAL: Final = frozenset(name for name, how in _TREATMENT.items() if how == _DROP)
 """Names of fields that never come through from a client."""

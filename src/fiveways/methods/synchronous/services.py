@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -18,6 +18,7 @@ from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.methods.synchronous.policies.rate import Allowance
 from fiveways.methods.synchronous.promise.outcome import Tell
 from fiveways.methods.synchronous.settings import SecurityContext
+from fiveways.security.users.providers import Provider
 from fiveways.types import Outcome, Policy
 
 
@@ -26,12 +27,13 @@ class Directory:
     """What the gateway must know of applications. All by name.
 
     `organisations` gives each application's organisation, `attributes` what is known of it, and `allowances` for each API the
-    applications subscribed to it with what they may take.
+    applications subscribed to it with what they may take. `providers` are those who vouch for people.
     """
 
     organisations: Mapping[str, str]
     attributes: Mapping[str, Mapping[str, str]]
     allowances: Mapping[str, Mapping[str, Allowance]]
+    providers: Mapping[str, Provider] = field(default_factory=dict)
 
 
 @dataclass(slots=True, frozen=True)

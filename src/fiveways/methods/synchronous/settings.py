@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from fiveways.deployment.debt import Debt
 from fiveways.deployment.need import Need
@@ -19,8 +19,43 @@ from fiveways.methods.synchronous.promise.settings import PromiseSettings
 from fiveways.methods.synchronous.syncwrap import SyncWrapSettings
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.wrapper import Present
+from fiveways.security.users.providers import UserRestricted
 
-SecurityContext = Literal["open", "api-key", "signed-jwt", "client-certificate"]
+SecurityContext = Literal["open", "api-key", "signed-jwt", "client-certificate", "user-restricted"]
+"""The security contexts by name."""
+
+
+class UserRestrictedContext(Settings):
+    """A security context with something to say: `user_restricted: {provider: cis2, assurance: aal3}`."""
+
+    user_restricted: UserRestricted
+    """An application acts on behalf of a person who has signed in."""
+
+
+def _form(value: Any) -> str:
+    return "tagged-person" if isinstance(value, dict | UserRestrictedContext) else "tagged-name"
+
+
+Security = tuple[
+    Annotated[
+        Annotated[Literal["open", "api-key", "signed-jwt", "client-certificate"], Tag("tagged-name")]
+        | Annotated[UserRestrictedContext, Tag("tagged-person")],
+        Discriminator(_form),
+    ],
+    ...,
+]
+"""The security contexts that an API takes."""
+
+
+def names(security: Security) -> tuple[SecurityContext, ...]:
+    """Security contexts by name, each once."""
+    return tuple(dict.fromkeys("user-restricted" if isinstance(each, UserRestrictedContext) else each for each in security))
+
+
+def user_restricted(security: Security) -> tuple[UserRestricted, ...]:
+    """Those that want a person."""
+    return tuple(each.user_restricted for each in security if isinstance(each, UserRestrictedContext))
+
 
 BasePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)+$", examples=["/demographics/FHIR/R4"])]
 """A path of plain segments: /demographics/FHIR/R4."""
@@ -59,7 +94,7 @@ class Operation(Settings):
     """Whether a repeat has no further consequence. Left out: what the method says (RFC 9110 §9.2.2)."""
     deduplicate: Deduplicate | None = None
     """How repeats are recognised, where it is not idempotent (S27)."""
-    security: tuple[SecurityContext, ...] | None = Field(default=None, min_length=1)
+    security: Security | None = Field(default=None, min_length=1)
     """Its security contexts, where they differ from the API's."""
 
     @field_validator("match")
@@ -152,7 +187,7 @@ class ApiSettings(Settings):
     """What a middleware façade is told: whatever its class wants."""
     model: DataModel | None = None
     """The data model it exchanges (S41)."""
-    security: tuple[SecurityContext, ...] = Field(min_length=1)
+    security: Security = Field(min_length=1)
     """The security contexts it takes; the first for which a request presents something decides (S36)."""
     operations: tuple[Operation, ...] = ()
     """Operations where something differs."""
@@ -184,6 +219,11 @@ class ApiSettings(Settings):
         return waits + (self.target.timeout.total if self.target is not None else self.within)
 
     @property
+    def securities(self) -> tuple[Security, ...]:
+        """The security contexts of the API, and of each operation that has its own."""
+        return self.security, *(operation.security for operation in self.operations if operation.security is not None)
+
+    @property
     def hides_debt(self) -> bool:
         """Whether its pattern hides something old, so that a debt plan is needed (S62, S70)."""
         return self.pattern in ("wrapper", "middleware")
@@ -210,7 +250,7 @@ class ApiSettings(Settings):
 
     @model_validator(mode="after")
     def _open_means_open(self) -> Self:
-        for contexts in (self.security, *(operation.security for operation in self.operations)):
-            if contexts is not None and "open" in contexts[:-1]:
+        for contexts in self.securities:
+            if "open" in contexts[:-1]:
                 raise ValueError("open lets everyone in, so it must be the last of several security contexts")
         return self

@@ -98,7 +98,10 @@ def test_what_is_kept_of_a_request_comes_back_without_its_credentials(below: byt
         (b"expect", b"x"),
     ]
     asked = request("PUT", target, [*fields, *secret], Correlation(b"60e0b220-8136-4ca5-ae46-1d97ef59d068", b"conversation"))
-    asked.consumer = Consumer("ward", "RXN", "signed-jwt", "level3", frozenset(("a", "b")), "someone", "issuer")
+    asked.consumer = Consumer(
+        "ward", "RXN", "user-restricted", "aal3", frozenset(("a", "b")), subject="someone", issuer="issuer",
+        told=[(b"nhsd-identity-uuid", b"someone")], facts={"idp": "cis2"},
+    )  # fmt: skip
     kept = envelope.decode(envelope.encode(Envelope.of(asked, b"f")))
     made = kept.interaction("updates", b"/a", target.decode("latin-1") + "?q=1", "key", None, None, 1.0)
     assert (made.method, made.path, made.below, made.query) == ("PUT", b"/a" + target, target, b"q=1")

@@ -27,6 +27,6 @@ class Entitlement:
             if self._anonymous and not consumer.application:
                 return handler(interaction)
             raise Forbidden(f"Application {consumer.application} is not subscribed to a product that contains {self._api}")
-        if consumer.context == "signed-jwt" and self._scopes.isdisjoint(consumer.scopes):
+        if consumer.token and self._scopes.isdisjoint(consumer.scopes):
             raise Forbidden(f"The access token has no scope for {self._api}; request a new one")
         return handler(interaction)

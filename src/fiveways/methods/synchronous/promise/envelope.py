@@ -6,6 +6,7 @@ Its credentials are not kept: they were for the gateway, and have expired by the
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 
@@ -34,6 +35,8 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
     http_version: str
     scheme: str
     client: str
+    told: list[tuple[bytes, bytes]] = []
+    facts: dict[str, Any] = {}
 
     @classmethod
     def of(cls, interaction: Interaction, fingerprint: bytes) -> Envelope:
@@ -45,6 +48,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
             ids.request_id, ids.correlation_id if ids.correlation_given else None,
             consumer.application, consumer.organisation, consumer.context, consumer.level, sorted(consumer.scopes),
             consumer.subject, consumer.issuer, scope["http_version"], scope["scheme"], scope["client"][0],
+            consumer.told, dict(consumer.facts),
         )  # fmt: skip
 
     def interaction(
@@ -61,8 +65,17 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
             new_id(), self.method, base + below, query, headers, {b"host": self.host}, body, length, ids, started, scope
         )
         made.below, made.api = below, api
+        made.facts.update(self.facts)
         made.consumer = Consumer(
-            self.application, self.organisation, self.context, self.level, frozenset(self.scopes), self.subject, self.issuer
+            self.application,
+            self.organisation,
+            self.context,
+            self.level,
+            frozenset(self.scopes),
+            subject=self.subject,
+            issuer=self.issuer,
+            told=self.told,
+            facts=self.facts,
         )
         return made
 
