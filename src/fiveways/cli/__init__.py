@@ -25,6 +25,7 @@ from fiveways.cli import (
     sandbox,
     schema,
     serve,
+    session,
     token,
     trace,
     workflow,
@@ -64,6 +65,7 @@ cli.add_typer(key.commands, name="key")
 mailboxes.add_to(mailbox.commands)
 cli.add_typer(mailbox.commands, name="mailbox")
 cli.add_typer(promise.commands, name="promise")
+cli.add_typer(session.commands, name="session")
 cli.add_typer(token.commands, name="token")
 cli.add_typer(workflow.commands, name="workflow")
 

@@ -185,6 +185,7 @@ class Platform:
         verifier = TokenVerifier(
             self.foundation.keys, self.foundation.revocations.memory, issuer=tokens.issuer, audience=tokens.audience
         )
+        bearer = contexts.bearer(verifier, who.organisations, self.clock)
         services = Services(
             clock=self.clock,
             ledger=self.ledger,
@@ -192,7 +193,8 @@ class Platform:
             tell=Outcomes(lambda: self.running.messaging),
             contexts={
                 "open": open_access,
-                "signed-jwt": contexts.bearer(verifier, who.organisations, self.clock),
+                "signed-jwt": bearer,
+                "user-restricted": bearer,
                 "api-key": contexts.api_key(directory.api_keys(deployment), who.organisations),
                 "client-certificate": contexts.client_certificate(directory.client_certificates(deployment), who.organisations),
             },

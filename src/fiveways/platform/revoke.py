@@ -20,6 +20,7 @@ from fiveways.errors import FivewaysError
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.platform.desk import account, desk
 from fiveways.platform.model import Deployment
+from fiveways.platform.sessions import SessionDesk
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.revocations import Revocation
 from fiveways.security.revoked import StoredRevocations
@@ -45,8 +46,8 @@ async def revoke_token(file: Path, data: Path, bearer: bytes, node: str = "", cl
 
 
 async def revoke_application(file: Path, data: Path, application: str, node: str = "", clock: Clock | None = None) -> datetime:
-    """Revoke all access tokens that `application` was issued up to the moment that is returned. FivewaysError where the deployment
-    has no such application.
+    """Revoke all access tokens that `application` was issued up to the moment that is returned, and end its sessions of people, so
+    that it does not renew them. FivewaysError where the deployment has no such application.
 
     Where several nodes may share the store, it is a moment ahead by as much as their clocks may differ (`identity.tokens.leeway`):
     a token issued by a node whose clock is fast bears a time to come.
@@ -61,6 +62,7 @@ async def revoke_application(file: Path, data: Path, application: str, node: str
         revocation = Revocation.of_all(application, desk.clock.time() + ahead)
         moment = datetime.fromtimestamp(revocation.issued_before, UTC)
         await desk.revoke(revocation, {"issued_before": moment.isoformat()})
+        await desk.sessions.end_all(await desk.sessions.list(application=application), "all tokens of the application are revoked")
         return moment
 
 
@@ -71,6 +73,7 @@ class _Desk:
     deployment: Deployment
     revocations: StoredRevocations
     audit: AuditLog
+    sessions: SessionDesk
     clock: Clock
 
     async def revoke(self, revocation: Revocation, details: Mapping[str, Any]) -> None:
@@ -93,4 +96,4 @@ async def _desk(file: Path, data: Path, node: str, clock: Clock) -> AsyncIterato
     async with desk(file, data, node, clock) as opened:
         revocations = StoredRevocations(opened.database, opened.group, clock)
         await revocations.load()
-        yield _Desk(opened.deployment, revocations, opened.audit, clock)
+        yield _Desk(opened.deployment, revocations, opened.audit, SessionDesk(opened, clock), clock)

@@ -20,6 +20,7 @@ from fiveways.security.grants import GrantHandler
 from fiveways.security.refusals import Refused
 from fiveways.security.seal import Seal
 from fiveways.security.tokens import TokenIssuer, TokenVerifier, bearer_of
+from fiveways.security.users.ending import Ending
 from fiveways.security.users.grants import (
     AUTHORIZATION_CODE,
     REFRESH_TOKEN,
@@ -60,7 +61,8 @@ class UserAccess:
             details = {"subject": session.subject, "idp": session.provider, "session": session.id}
             await record("session.ended", application=session.application, outcome=reason, details=details)
 
-        self.sessions = Sessions(records, issuer, seal, clock, providers=providers, revoke=revoke, told=told)
+        end = Ending(records, revoke, told, clock)
+        self.sessions = Sessions(records, issuer, seal, clock, providers=providers, end=end)
         self._clock = clock
         self._verifier = verifier
         id_tokens = IdTokens(providers.values(), clock, leeway)

@@ -26,8 +26,9 @@ from fiveways.security.users.providers import Provider
 ALGORITHMS: Final = ("RS256", "RS512")
 """How ID tokens are signed."""
 _KEEP: Final = timedelta(days=1)
-_BURST: Final = 5
-"""A provider that has just changed its keys is asked again at once, so often in half a minute and no more."""
+_BURST: Final = 10
+_IN: Final = timedelta(seconds=10)
+"""A provider that has just changed its keys is asked again at once, so often in so long and no more."""
 
 
 class ProviderError(FivewaysError):
@@ -55,7 +56,9 @@ class Published:
         self._issuer = issuer
         self._clock = clock
         self._roots = roots
-        self._metadata = Fetched(url, self._read, clock, keep=_KEEP, burst=_BURST, stale_for=7 * _KEEP, roots=roots)
+        self._metadata = Fetched(
+            url, self._read, clock, keep=_KEEP, refetch_after=_IN, burst=_BURST, stale_for=7 * _KEEP, roots=roots
+        )
         self._keys: dict[str, FetchedKeys] = {}
 
     async def metadata(self) -> Metadata:
@@ -70,7 +73,9 @@ class Published:
         url = (await self.metadata()).jwks_uri
         keys = self._keys.get(url)
         if keys is None:
-            made = FetchedKeys(url, self._clock, keep=_KEEP, burst=_BURST, algorithms=ALGORITHMS, roots=self._roots)
+            made = FetchedKeys(
+                url, self._clock, keep=_KEEP, algorithms=ALGORITHMS, roots=self._roots, refetch_after=_IN, burst=_BURST
+            )
             keys = self._keys.setdefault(url, made)
         try:
             return await keys.find(kid)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from hmac import compare_digest
@@ -23,10 +23,9 @@ from fiveways.security import refusals as r
 from fiveways.security.clients import RegisteredClient
 from fiveways.security.grants import Granted, asked
 from fiveways.security.refusals import Refused
-from fiveways.security.revocations import Revocation
 from fiveways.security.seal import Seal
-from fiveways.security.settings import LONGEST_LIFETIME
 from fiveways.security.tokens import Grant, TokenIssuer
+from fiveways.security.users.ending import Ending
 from fiveways.security.users.person import Person, decode, encode
 from fiveways.security.users.provider import IdentityProvider
 from fiveways.security.users.records import Records, Session, digest
@@ -36,10 +35,6 @@ CODE_LIFETIME = timedelta(seconds=300)
 """How long an application may take to redeem a code."""
 _PERSON = "person of a session"
 _USERINFO = "userinfo of a session"
-
-Told = Callable[[Session, str], Awaitable[None]]
-"""Is told of a session that was ended, and why, for the audit."""
-Revoke = Callable[[Revocation], Awaitable[None]]
 
 
 class Sessions:
@@ -53,16 +48,14 @@ class Sessions:
         clock: Clock,
         *,
         providers: Mapping[str, IdentityProvider],
-        revoke: Revoke,
-        told: Told,
+        end: Ending,
     ) -> None:
         self.records = records
+        self.end = end
         self._issuer = issuer
         self._seal = seal
         self._clock = clock
         self._providers = providers
-        self._revoke = revoke
-        self._told = told
 
     async def open(self, client: RegisteredClient, person: Person, form: Mapping[str, str]) -> Granted:
         """Begin a session with the ID token of a person: separate access."""
@@ -74,7 +67,7 @@ class Sessions:
         until = self._until(now, ends, form)
         session = replace(session, family=digest(family), refresh=digest(secret), refresh_until=until)
         await self.records.add(session)
-        granted = self._granted(client, person, session, scopes, form, f"{family}.{secret}")
+        granted = self._granted(client, person, session, scopes, form, f"{family}.{secret}", now)
         return replace(granted, members={"issued_token_type": r.ACCESS_TOKEN, **granted.members})
 
     async def offer(
@@ -116,7 +109,7 @@ class Sessions:
             await self.end(session, Reason.CODE_REUSED)
             raise Refused(r.CODE_INVALID, client.application)
         session = replace(session, refresh_until=until)
-        return self._granted(client, person, session, scopes, form, f"{family}.{secret}")
+        return self._granted(client, person, session, scopes, form, f"{family}.{secret}", now)
 
     async def renew(self, client: RegisteredClient, form: Mapping[str, str]) -> Granted:
         """New tokens for a refresh token, which is used up by it."""
@@ -142,15 +135,7 @@ class Sessions:
             await self.end(session, Reason.REFRESH_REUSED)
             raise Refused(r.REFRESH_INVALID, client.application)
         session = replace(session, refresh_until=until, refreshes=session.refreshes + 1)
-        return self._granted(client, person, session, scopes, form, f"{family}.{secret}")
-
-    async def end(self, session: Session, reason: str) -> None:
-        """End a session, and revoke what it gave. The tokens go first: should it be broken off there, renewing gives none that
-        are not revoked too."""
-        until = self._clock.time() + LONGEST_LIFETIME.total_seconds()
-        await self._revoke(Revocation(session.application, until, jti=session.id))
-        if await self.records.end(session.id, reason):
-            await self._told(session, reason)
+        return self._granted(client, person, session, scopes, form, f"{family}.{secret}", now)
 
     async def of_refresh_token(self, token: str) -> Session | None:
         """The session that a refresh token renews now; None where it is none, or not one that would be taken."""
@@ -214,12 +199,13 @@ class Sessions:
         scopes: frozenset[str],
         form: Mapping[str, str],
         refresh_token: str,
+        now: int,
     ) -> Granted:
         lifetime = asked(form, "_access_token_expiry_ms")
         issued = self._issuer.issue(
             client.application, client.client_id, scopes, person=person, session=session.id, lifetime=lifetime
         )
-        left = max((session.refresh_until - micros(self._clock)) // 1_000_000 - 1, 0)
+        left = max((session.refresh_until - now) // 1_000_000 - 1, 0)  # as access tokens: a second less than it is
         members = {
             "refresh_token": refresh_token,
             "refresh_token_expires_in": str(left),

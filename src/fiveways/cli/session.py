@@ -1,0 +1,117 @@
+"""`fiveways session`: who is signed in, through which application; and an end to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from fiveways.cli.entries import AsJson, print_json, print_table
+from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
+from fiveways.clock import moment_of
+from fiveways.errors import FivewaysError
+from fiveways.platform.sessions import SessionDesk, session_desk
+from fiveways.security.users.records import Session
+
+console = Console(highlight=False, soft_wrap=True)
+commands = typer.Typer(help="People who are signed in: sessions on whose behalf applications act.", no_args_is_help=True)
+
+Application = Annotated[str, typer.Option("--application", metavar="NAME", help="Only of this application.")]
+Provider = Annotated[str, typer.Option("--provider", metavar="NAME", help="Only of people whom this provider vouches for.")]
+Subject = Annotated[str, typer.Option("--subject", metavar="ID", help="Only of this person, as their provider calls them.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: the audit keeps it, and your account.")]
+DEFAULT = Path("deployment.yaml")
+_Found = TypeVar("_Found")
+
+
+@commands.command("list")
+def list_(
+    deployment: DeploymentFile = DEFAULT,
+    application: Application = "",
+    provider: Provider = "",
+    subject: Subject = "",
+    as_json: AsJson = False,
+    data: DataFolder = None,
+    node: NodeName = "",
+) -> None:
+    """List the sessions that last, oldest first. Of each person no more is shown than what their provider calls them."""
+    found = _at(deployment, data, node, lambda desk: desk.list(**_wanted(application, provider, subject)))
+    shown = [_shown(session) for session in found]
+    if as_json:
+        print_json(shown)
+    elif not shown:
+        console.print("nobody is signed in")
+    else:
+        print_table(list(shown[0]), [list(map(str, each.values())) for each in shown])
+
+
+@commands.command("end")
+def end(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The session's id.", show_default=False)],  # noqa: A002
+    reason: Reason,
+    deployment: DeploymentFile = DEFAULT,
+    data: DataFolder = None,
+    node: NodeName = "",
+) -> None:
+    """End a session: its tokens are refused within a second, and it cannot be renewed."""
+    session = _at(deployment, data, node, lambda desk: desk.end(id, reason))
+    console.print(f"ended: {session.id}, of {session.subject} in {session.application}", markup=False)
+
+
+@commands.command("end-all")
+def end_all(
+    reason: Reason,
+    deployment: DeploymentFile = DEFAULT,
+    application: Application = "",
+    provider: Provider = "",
+    subject: Subject = "",
+    data: DataFolder = None,
+    node: NodeName = "",
+) -> None:
+    """End all sessions of a person, an application or a provider."""
+    wanted = _wanted(application, provider, subject)
+    if not wanted:
+        raise FivewaysError("say whose: --application, --provider or --subject")
+
+    async def all_of_them(desk: SessionDesk) -> int:
+        return await desk.end_all(await desk.list(**wanted), reason)
+
+    console.print(f"ended: {_at(deployment, data, node, all_of_them)} sessions")
+
+
+def _at(deployment: Path, data: Path | None, node: str, work: Callable[[SessionDesk], Awaitable[_Found]]) -> _Found:
+    file = deployment_file(deployment)
+
+    async def done() -> _Found:
+        async with session_desk(file, data_folder(data, file), node) as desk:
+            return await work(desk)
+
+    return asyncio.run(done())
+
+
+def _wanted(application: str, provider: str, subject: str) -> dict[str, str]:
+    given = {"application": application, "provider": provider, "subject": subject}
+    return {name: value for name, value in given.items() if value}
+
+
+def _shown(session: Session) -> dict[str, str | int]:
+    return {
+        "id": session.id,
+        "application": session.application,
+        "subject": session.subject,
+        "provider": session.provider,
+        "assurance": session.assurance,
+        "access": session.access,
+        "state": session.state,
+        "started": _moment(session.started_at),
+        "ends": _moment(session.ends_at),
+        "refreshes": session.refreshes,
+    }
+
+
+def _moment(at: int) -> str:
+    return f"{moment_of(at):%Y-%m-%dT%H:%M:%SZ}"
