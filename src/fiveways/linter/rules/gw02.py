@@ -37,7 +37,7 @@ rule = Rule(
     id="GW02",
     severity="warning",
     anti_pattern="A route outside every security context: open is for what anybody may know.",
-    best_practice="Name a security context: signed-jwt, client-certificate or api-key.",
+    best_practice="Name a security context: signed-jwt, user_restricted, client-certificate or api-key.",
     statements=("S36",),
     find=find,
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fiveways.clock import Clock
+from fiveways.security.authorization import Revoke
 from fiveways.security.revocations import Revocation
 from fiveways.security.settings import LONGEST_LIFETIME
 from fiveways.security.users.records import Records, Session
 
-Revoke = Callable[[Revocation], Awaitable[None]]
-"""Takes tokens back, durably, before it returns; StoreError where it cannot."""
 Told = Callable[[Session, str], Awaitable[None]]
 """Is told of a session that was ended, and why, for the audit."""
 

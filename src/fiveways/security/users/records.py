@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, bindparam, delete, insert, select, update
 
-from fiveways.clock import Clock, micros
+from fiveways.clock import Clock, micros, micros_in
 from fiveways.security.users.states import TRANSITIONS, State
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
@@ -46,6 +47,7 @@ user_sessions = Table(
     Index(None, "ends_at"),
 )
 _c = user_sessions.c
+_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +158,10 @@ class Records:
         return [Session(**row._mapping) for row in rows]  # noqa: SLF001
 
     async def purge(self) -> int:
-        """Delete sessions that have run out; how many. Ended ones are kept till then: their codes and tokens may come again."""
+        """Delete sessions that ran out a day ago; how many. Till then it is known that their codes and tokens are used up."""
+        before = micros(self._clock) - micros_in(_KEPT)
         async with self._database.write() as connection:
-            result = await connection.execute(delete(user_sessions).where(_c.ends_at < micros(self._clock)))
+            result = await connection.execute(delete(user_sessions).where(_c.ends_at < before))
         return result.rowcount
 
     async def _one(self, condition: Any) -> Session | None:
