@@ -5,9 +5,10 @@
 Every proxy is pinned to the first core; the back end and the load generator share the second. Fiveways is measured as the demo
 ships it, its deployment file unedited: `patients` with every policy on (bearer token, entitlement, quota, correlation, metrics,
 audit on disk), and `hello-world`'s open operation. A second platform publishes the same `patients` behind façades: as a wrapper,
-which presents a key to the back end; as a sync-wrap that is answered at once; and by an orchestration of one call. The run fails
-unless the audits on disk have exactly as many events as there were requests (of an orchestration two: its own, and its call's).
-Rounds are interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
+which presents a key to the back end; as a sync-wrap that is answered at once; and by an orchestration of one call. There it also
+is an API that people use: called with a token for a health worker, in a role that is checked, and with the application's own.
+The run fails unless the audits on disk have exactly as many events as there were requests (of an orchestration two: its own, and
+its call's). Rounds are interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import Text, cast, func, select
 
+from bench.issuer import ROLE, Issuer
 from bench.peers import peers
 from bench.processes import Program, machine
 from fiveways.clock import SystemClock
-from fiveways.demo.stage import back_end, prepare, request_token
+from fiveways.demo.stage import back_end, prepare, request_token, token_form
 from fiveways.ledger.audit.tables import audit_events
 from fiveways.platform.foundation import open_database
 from fiveways.platform.model import load
@@ -48,6 +50,7 @@ PROXY_CORE, OTHER_CORE = 0, 1
 PATIENT = "/demographics/FHIR/R4/Patient/9990000018"
 OPEN = "/hello-world/hello/world"
 FACADES = {"fiveways-wrapper": "/wrapper", "fiveways-sync-wrap": "/sync-wrap", "fiveways-orchestration": "/orchestration"}
+APPLICATION, PERSON = "fiveways-application-restricted", "fiveways-user-restricted"
 
 console = Console()
 
@@ -92,8 +95,9 @@ def _load(port: int, connections: int, seconds: float, request: bytes, status: i
     return figures
 
 
-def _request(path: str, port: int, token: str = "") -> bytes:
+def _request(path: str, port: int, token: str = "", role: str = "") -> bytes:
     authorization = f"authorization: Bearer {token}\r\n" if token else ""
+    authorization += f"nhsd-session-urid: {role}\r\n" if role else ""
     return (
         f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\naccept: application/fhir+json\r\nuser-agent: bench\r\n"
         f"x-request-id: 60e0b220-8136-4ca5-ae46-1d97ef59d068\r\n{authorization}\r\n"
@@ -116,9 +120,11 @@ def main() -> None:
             stack, [sys.executable, "-m", "fiveways", "serve", str(file), "--log-level", "error"], PROXY_CORE, gateway_port
         )
         ports = {name: free_port() for name in ("facades", "caddy", "envoy", "nginx", "haproxy")}
+        issuer = Issuer()
+        stack.callback(issuer.stop)
         serve = [
             "serve",
-            str(_behind_facades(folder / "facades", backend_port)),
+            str(_behind_facades(folder / "facades", backend_port, issuer)),
             "--http",
             f"127.0.0.1:{ports['facades']}",
             "--log-level",
@@ -134,6 +140,13 @@ def main() -> None:
             request = _request(f"{at}/Patient/9990000018", ports["facades"], token)
             events = 2 if at == "/orchestration" else 1
             subjects.append(Subject(name, facades, ports["facades"], request, folder / "facades", events))
+        form = token_form(f"http://127.0.0.1:{ports['facades']}", folder / "facades" / "keys", "ward-system")
+        person = issuer.token(f"http://127.0.0.1:{ports['facades']}", "ward-system", form)
+        for name, request in (
+            (APPLICATION, _request("/people/Patient/9990000018", ports["facades"], token)),
+            (PERSON, _request("/people/Patient/9990000018", ports["facades"], person, ROLE)),
+        ):
+            subjects.append(Subject(name, facades, ports["facades"], request, folder / "facades"))
         for peer in peers(folder, ports, backend_port):
             process = started(stack, list(peer.command), PROXY_CORE, ports[peer.name], peer.environment)
             subjects.append(
@@ -149,8 +162,8 @@ def main() -> None:
     _write(subjects, arguments, made.total(), resident)
 
 
-def _behind_facades(folder: Path, backend_port: int) -> Path:
-    """The demo's deployment, with `patients` published behind façades too, of the same back end."""
+def _behind_facades(folder: Path, backend_port: int, issuer: Issuer) -> Path:
+    """The demo's deployment, with `patients` published behind façades and for people too, of the same back end."""
     file = prepare(folder)
     (folder / "back-end-key").write_text("key-of-the-gateway")
     (folder / "bench_plan.py").write_text(
@@ -167,7 +180,9 @@ def _behind_facades(folder: Path, backend_port: int) -> Path:
         "wrapper": {"pattern": "wrapper", "present": present, "debt": debt},
         "sync-wrap": {"pattern": "sync-wrap"},
         "orchestration": {"pattern": "orchestration", "plan": "bench_plan:one", "uses": ["patients"]},
+        "people": {"security": [{"user_restricted": {"provider": "bench", "assurance": "aal3"}}, "signed-jwt"]},
     }
+    said.setdefault("identity", {}).setdefault("providers", {})["bench"] = {"issuer": issuer.url, "kind": "nhs-cis2"}
     for name, more in behind.items():
         same = {key: value for key, value in patients.items() if name != "orchestration" or key not in ("target", "health")}
         said["apis"][name] = {**same, **more, "at": f"/{name}"}
@@ -231,6 +246,7 @@ def _write(subjects: list[Subject], arguments: argparse.Namespace, made: int, re
         "cpu_us_per_request": cpu,
         "ratio_to_caddy": {name: round(figure / cpu["caddy"], 2) for name, figure in cpu.items()},
         "ratio_to_pass_through": {name: round(cpu[name] / cpu["fiveways-all-policies"], 2) for name in FACADES},
+        "ratio_of_a_person_to_an_application": round(cpu[PERSON] / cpu[APPLICATION], 2),
         "requests_per_second": {subject.name: round(subject.median("per_second")) for subject in subjects},
         "latency_p50_ms": {subject.name: round(subject.median("p50_ms"), 2) for subject in subjects},
         "latency_p99_ms": {subject.name: round(subject.median("p99_ms"), 2) for subject in subjects},

@@ -230,6 +230,12 @@ def test_a_forged_logout_signs_nobody_out(people: People, forge: Any) -> None:
     assert people.call(token, "/optional").status_code == 200
 
 
+def test_logouts_come_from_where_the_deployment_says(people: People) -> None:
+    report = people.login.logout_token()
+    answer = people.http.post("/oauth2/backchannel_logout", data={"logout_token": report})
+    assert (answer.status_code, answer.json()["error"]) == (403, "access_denied")
+
+
 def test_a_logout_that_is_sent_again_ends_nothing_new(people: People) -> None:
     people.exchange(people.cis2.id_token(people.cis2.claims(sid="again")))
     report = people.cis2.logout_token(sid="again", iat=int(time.time()) - 2)
