@@ -176,7 +176,9 @@ class Platform:
         """What serves `deployment`; DeploymentError where a file or a value that it refers to is no good."""
         try:
             return self._compiled(deployment, previous)
-        except (KeyError, ValueError, OSError) as error:
+        except KeyError as missing:  # a Reference that names it
+            raise DeploymentError(f"{self.file}: the environment has no {missing.args[0]}") from missing
+        except (ValueError, OSError) as error:
             raise DeploymentError(f"{self.file}: {error}") from error
 
     def _compiled(self, deployment: Deployment, previous: Compiled | None) -> Running:

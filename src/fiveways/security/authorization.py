@@ -92,7 +92,7 @@ class AuthorizationServer:
         endpoints: Mapping[str, tuple[str, Endpoint]] | None = None,
         refresh_tokens: RefreshTokens | None = None,
     ) -> None:
-        """`endpoints`: further ones, by their paths, with their methods; `refresh_tokens`: where there are any."""
+        """`endpoints`: further ones, by their paths, with their methods as Allow lists them; `refresh_tokens`: where there are any."""
         self._grants = grants
         self._authentication = authentication
         self._refresh_tokens = refresh_tokens
@@ -135,7 +135,8 @@ class AuthorizationServer:
         method, endpoint = self._endpoints.get(path, ("", None))
         if endpoint is None:
             return _refuse(r.NOT_FOUND, message_id)
-        if request.method != method and not (method == "GET" and request.method == "HEAD"):
+        allowed = method.split(", ")
+        if request.method not in allowed and not ("GET" in allowed and request.method == "HEAD"):
             return Response(status_code=405, headers={"Allow": method}, media_type="text/plain")
         request.scope[MESSAGE_ID] = message_id
         try:

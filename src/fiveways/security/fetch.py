@@ -34,6 +34,10 @@ class FetchError(FivewaysError):
     """There is no answer of use; the message says why, and holds nothing of what was sent or answered but its status."""
 
 
+class Unreachable(FetchError):
+    """There is no answer at all, or one that says that it is not there now (502 to 504)."""
+
+
 async def fetch(
     url: str,
     *,
@@ -63,7 +67,8 @@ async def fetch(
                 request = request.header("authorization", authorization)
             async with request.build_streamed() as response:
                 if response.status != 200:
-                    raise FetchError(f"{_shown(url)} answered {response.status}")
+                    kind = Unreachable if response.status in (502, 503, 504) else FetchError
+                    raise kind(f"{_shown(url)} answered {response.status}")
                 body = bytearray()
                 while (chunk := await response.body_reader.read_chunk()) is not None:
                     body += chunk
@@ -71,7 +76,7 @@ async def fetch(
                         raise FetchError(f"the answer of {_shown(url)} is too large")
         return json.loads(body)
     except PyreqwestError as error:
-        raise FetchError(f"{_shown(url)} cannot be reached") from error
+        raise Unreachable(f"{_shown(url)} cannot be reached") from error
     except (ValueError, RecursionError) as error:
         raise FetchError(f"the answer of {_shown(url)} is not JSON") from error
 
@@ -109,18 +114,21 @@ class Fetched(Generic[Content]):
         self._roots = roots
         self._content: Content | None = None
         self._fetched = float("-inf")
+        self._failed = False
         self._tried: deque[float] = deque([float("-inf")] * burst, maxlen=burst)
         self._fetching = asyncio.Lock()
 
     async def get(self, enough: Callable[[Content], bool] = lambda _: True) -> Content:
-        """What is published; fetched again where what is held is not `enough`. FetchError where there is nothing to be used."""
+        """What is published; fetched again where what is held is not `enough`. Unreachable where there is nothing to be used, or what
+        is held is not enough and could not be fetched."""
         if not self._serves(enough):
             async with self._fetching:
                 if not self._serves(enough):
                     await self._refresh()
-        if self._content is None or self._age() > self._keep + self._stale_for:
-            raise FetchError(f"{_shown(self.url)} cannot be had")
-        return self._content
+        content = self._content
+        if content is None or self._age() > self._keep + self._stale_for or (self._failed and not enough(content)):
+            raise Unreachable(f"{_shown(self.url)} cannot be had")
+        return content
 
     def _age(self) -> float:
         return self._clock.monotonic() - self._fetched
@@ -135,7 +143,9 @@ class Fetched(Generic[Content]):
         try:
             self._content = self._read(await fetch(self.url, timeout=self._timeout, limit=self._limit, roots=self._roots))
             self._fetched = self._clock.monotonic()
+            self._failed = False
         except FivewaysError as error:  # what was fetched before serves on; get() says so where there is nothing
+            self._failed = True
             _log.warning("what another server publishes could not be fetched", extra={"reason": str(error)})
         self._tried.append(self._clock.monotonic())  # only now: whoever came meanwhile waits for this fetch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -13,13 +14,15 @@ from fiveways.security.refusals import Refused
 BODY_LIMIT = 64 * 1024
 BODY_TIMEOUT = 10.0
 FIELDS_LIMIT = 50
+_FORM = re.compile(r"application/x-www-form-urlencoded(; ?charset=(utf-8|\"utf-8\"))?", re.IGNORECASE)
+"""The platform takes the type by itself only; clients that cannot help naming the one character set it can have are taken too."""
 
 
 async def form_of(request: Request) -> dict[str, str]:
     """The parameters of a form (RFC 6749 Appendix B); one without a value counts as left out, one given twice is refused
     (RFC 6749 §3.2)."""
     types = request.headers.getlist("content-type")
-    if len(types) != 1 or types[0].strip().lower() != "application/x-www-form-urlencoded":
+    if len(types) != 1 or _FORM.fullmatch(types[0].strip()) is None:
         raise Refused(r.CONTENT_TYPE)
     try:
         async with asyncio.timeout(BODY_TIMEOUT):

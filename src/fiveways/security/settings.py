@@ -202,7 +202,7 @@ class Credentials(Settings):
 
     known_as: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Its client ids at identity providers, by their names: for whom ID tokens that it exchanges must be made. Default: its
-    client id here."""
+    client id here, or that of Fiveways there."""
 
     introspection: Literal["own", "all"] = "own"
     """Whose tokens it may ask about (`/oauth2/introspect`): its own, or, for a back end that is told tokens, everybody's."""

@@ -163,6 +163,12 @@ def test_an_application_is_known_to_a_provider_as_the_deployment_says(people: Pe
     assert people.ask(people.form(people.cis2.id_token(people.cis2.claims(aud="second")), "second")).status_code == 401
 
 
+def test_where_it_says_nothing_tokens_made_for_fiveways_will_do(people: People) -> None:
+    assert people.exchange(people.cis2.id_token(people.cis2.claims(aud="fiveways")))["access_token"]
+    made_for_us = people.cis2.id_token(people.cis2.claims(aud="fiveways"))
+    assert people.ask(people.form(made_for_us, "second")).status_code == 401
+
+
 def test_a_key_that_has_just_changed_is_fetched_at_once(people: People) -> None:
     assert people.exchange()["access_token"]
     people.cis2.rotate()

@@ -1,20 +1,18 @@
-// A consumer of ours that is somebody else's: openid-client, unchanged. One command, its arguments as JSON, one line of JSON back.
-//
-//   node consumer.mjs COMMAND '{"issuer": …, "client_id": …, …}'
+// A consumer of ours that is somebody else's: openid-client, unchanged. For each line that it reads, ["COMMAND", {arguments}], it
+// does what that says and answers with a line of JSON. It ends when its standard input does, and remembers nothing.
 //
 // Of every command: `issuer`, `client_id`, and either `metadata` (the server's, as of RFC 8414) or `discovery`: "oidc" or "oauth2",
 // which asks the issuer for it. `client_secret` or `key` (a private JWK with `kid` and `alg`) authenticate it; `client` is what
 // else it is registered with; `assertion` ({header, payload}) goes over what openid-client would sign.
 // What was refused comes back as {"error": …, "error_description": …, "status": …}.
 
+import { createInterface } from 'node:readline';
+
 import * as openid from 'openid-client';
 
-const [command, said] = process.argv.slice(2);
-const given = JSON.parse(said);
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
-async function authentication() {
-  const { key, client_secret: secret, auth_method: method, assertion = {} } = given;
+async function authentication({ key, client_secret: secret, auth_method: method, assertion = {} }) {
   if (key !== undefined) {
     const hash = `SHA-${key.alg.slice(2)}`;
     const imported = await crypto.subtle.importKey('jwk', key, { name: 'RSASSA-PKCS1-v1_5', hash }, false, ['sign']);
@@ -29,19 +27,19 @@ async function authentication() {
   return method === 'client_secret_post' ? openid.ClientSecretPost(secret) : openid.ClientSecretBasic(secret);
 }
 
-async function configured() {
+async function configured(given) {
   const { issuer, client_id: id, client, metadata, discovery } = given;
   if (metadata !== undefined) {
-    const configuration = new openid.Configuration({ issuer, ...metadata }, id, client, await authentication());
+    const configuration = new openid.Configuration({ issuer, ...metadata }, id, client, await authentication(given));
     openid.allowInsecureRequests(configuration);
     return configuration;
   }
   const options = { algorithm: discovery, execute: [openid.allowInsecureRequests] };
-  return openid.discovery(new URL(issuer), id, client, await authentication(), options);
+  return openid.discovery(new URL(issuer), id, client, await authentication(given), options);
 }
 
 const COMMANDS = {
-  async 'authorize-url'(configuration) {
+  async 'authorize-url'(configuration, given) {
     const verifier = openid.randomPKCECodeVerifier();
     const [state, nonce] = [openid.randomState(), openid.randomNonce()];
     const url = openid.buildAuthorizationUrl(configuration, {
@@ -56,7 +54,7 @@ const COMMANDS = {
     return { url: url.href, code_verifier: verifier, state, nonce };
   },
 
-  async exchange(configuration) {
+  async exchange(configuration, given) {
     const tokens = await openid.authorizationCodeGrant(configuration, new URL(given.url), {
       pkceCodeVerifier: given.code_verifier,
       expectedState: given.state,
@@ -66,22 +64,25 @@ const COMMANDS = {
     return { ...tokens, claims: tokens.claims() };
   },
 
-  refresh: (configuration) => openid.refreshTokenGrant(configuration, given.refresh_token, given.parameters),
+  refresh: (configuration, given) => openid.refreshTokenGrant(configuration, given.refresh_token, given.parameters),
 
-  userinfo: (configuration) => openid.fetchUserInfo(configuration, given.access_token, given.sub ?? openid.skipSubjectCheck),
+  userinfo: (configuration, given) => openid.fetchUserInfo(configuration, given.access_token, given.sub ?? openid.skipSubjectCheck),
 
-  'token-exchange': (configuration) => (
+  'token-exchange': (configuration, given) => (
     openid.genericGrantRequest(configuration, given.grant_type ?? EXCHANGE, given.parameters)
   ),
 
-  'end-session-url': async (configuration) => ({ url: openid.buildEndSessionUrl(configuration, given.parameters).href }),
+  'end-session-url': async (configuration, given) => ({ url: openid.buildEndSessionUrl(configuration, given.parameters).href }),
 };
 
-let found;
-try {
-  found = await COMMANDS[command](await configured());
-} catch (error) {
-  const { error: name, code, error_description: description, status, message, cause } = error;
-  found = { error: name ?? code ?? error.name, error_description: description ?? message, status, cause: cause?.message };
+for await (const line of createInterface({ input: process.stdin })) {
+  const [command, given] = JSON.parse(line);
+  let found;
+  try {
+    found = await COMMANDS[command](await configured(given), given);
+  } catch (error) {
+    const { error: name, code, error_description: description, status, message, cause } = error;
+    found = { error: name ?? code ?? error.name, error_description: description ?? message, status, cause: cause?.message };
+  }
+  process.stdout.write(`${JSON.stringify(found)}\n`);
 }
-process.stdout.write(`${JSON.stringify(found)}\n`);

@@ -20,13 +20,10 @@ import pytest
 from joserfc.jwk import KeySet, RSAKey
 from joserfc.jwt import decode
 from playwright.sync_api import Browser, Page
-from tests.acceptance.sign_in.conftest import PATIENTS, WORKERS, OpenidClient, Providers, sign_in
+from tests.acceptance.sign_in.conftest import PATIENTS, REDIRECT, WORKERS, OpenidClient, Providers, registered, sign_in, signed_in
 
 from fiveways.demo.signing_in import IdentityProvider, IdentityProviderError
 
-REDIRECT = "https://application.invalid/callback"
-"""Nothing listens there, and nothing ever will."""
-SECRET = "a secret of the application in these tests"
 ACR = {"acr_values": "AAL3_ANY"}
 
 
@@ -52,27 +49,9 @@ def listening() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
         thread.join()
 
 
-def registered(provider: IdentityProvider, name: str, **metadata: Any) -> dict[str, Any]:
-    """A client that the provider knows from now on; what openid-client needs to be it."""
-    secret = {"client_secret": SECRET} if "jwks" not in metadata else {}
-    provider.add_client({"client_id": name, "redirect_uris": [REDIRECT], **secret, **metadata})
-    alg = {"id_token_signed_response_alg": "RS256" if provider.kind == "nhs-cis2" else "RS512"}
-    return {"issuer": provider.issuer, "discovery": "oidc", "client_id": name, "client": alg, **secret}
-
-
 def keys(provider: IdentityProvider) -> KeySet:
     """What the provider says that it signs with."""
     return KeySet.import_key_set(httpx.get(f"{provider.issuer}/jwks").json())
-
-
-def signed_in(openid_client: OpenidClient, page: Page, who: dict[str, Any], login: str, **asked: Any) -> dict[str, Any]:
-    """The tokens of a person who signed in, `nonce` with them."""
-    begun = openid_client("authorize-url", redirect_uri=REDIRECT, **who, **asked)
-    url = sign_in(page, begun.pop("url"), login)
-    assert url.startswith(REDIRECT), url
-    tokens = openid_client("exchange", url=url, **begun, **who)
-    assert "error" not in tokens, tokens
-    return tokens | {"nonce": begun["nonce"], "url": url}
 
 
 def test_cis2_says_who_works_where(cis2: IdentityProvider, openid_client: OpenidClient, page: Page) -> None:

@@ -81,7 +81,7 @@ class UserAccess:
             "/authorize": ("GET", sign_in.authorize),
             "/callback": ("GET", sign_in.callback),
             **{f"/callback/{name}": ("GET", sign_in.callback) for name in known_at},
-            "/userinfo": ("GET", self._userinfo),
+            "/userinfo": ("GET, POST", self._userinfo),
             "/backchannel_logout": ("POST", BackChannelLogout(known_at.values(), self.sessions, clock, leeway)),
         }
 

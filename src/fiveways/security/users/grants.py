@@ -49,8 +49,9 @@ class TokenExchange:
 
     async def _person(self, token: str, client: RegisteredClient) -> Person:
         def audiences(provider: IdentityProvider) -> Collection[str]:
-            """How the application is known to a provider: as the deployment says, or by the name it has here too."""
-            return client.known_as.get(provider.name, (client.client_id,))
+            """For whom the provider makes ID tokens that this application may exchange: whom the deployment says, or itself by the
+            name it has here too, or Fiveways, as which nobody else can get any."""
+            return client.known_as.get(provider.name) or tuple(filter(None, (client.client_id, provider.client_id)))
 
         verified = await self._id_tokens.verify(token, audiences)
         person = read(verified.provider.name, verified.provider.convention, verified.claims)

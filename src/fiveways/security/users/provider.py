@@ -17,7 +17,7 @@ from fiveways.clock import Clock
 from fiveways.correlation import new_id
 from fiveways.errors import FivewaysError
 from fiveways.security import jwt
-from fiveways.security.fetch import Fetched, FetchError, fetch, may_fetch
+from fiveways.security.fetch import Fetched, FetchError, Unreachable, fetch, may_fetch
 from fiveways.security.jwks import FetchedKeys, JwksError
 from fiveways.security.refusals import JWT_BEARER
 from fiveways.security.users.conventions import Convention
@@ -33,6 +33,10 @@ _IN: Final = timedelta(seconds=10)
 
 class ProviderError(FivewaysError):
     """The provider cannot be reached, or its answer is of no use; the message holds no credentials."""
+
+
+class ProviderAway(ProviderError):
+    """The provider cannot be reached now."""
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -66,7 +70,7 @@ class Published:
         try:
             return await self._metadata.get()
         except FetchError as error:
-            raise ProviderError(str(error)) from error
+            raise ProviderAway(str(error)) from error
 
     async def key(self, kid: str) -> RSAKey | None:
         """The key with this id, fetched anew where it is not known; ProviderError where keys cannot be had."""
@@ -80,7 +84,7 @@ class Published:
         try:
             return await keys.find(kid)
         except JwksError as error:
-            raise ProviderError(str(error)) from error
+            raise ProviderAway(str(error)) from error
 
     def _read(self, document: Any) -> Metadata:
         try:
@@ -174,7 +178,7 @@ class IdentityProvider:
         try:
             said = await fetch(url, form=form, authorization=authorization, roots=self._roots)
         except FetchError as error:
-            raise ProviderError(str(error)) from error
+            raise (ProviderAway if isinstance(error, Unreachable) else ProviderError)(str(error)) from error
         if not isinstance(said, dict):
             raise ProviderError(f"{self.name} does not answer with a JSON object")
         return said

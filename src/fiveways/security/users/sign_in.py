@@ -31,7 +31,7 @@ from fiveways.security.seal import Seal
 from fiveways.security.users.asking import PATIENCE, Asked, ask, question, request_checks
 from fiveways.security.users.id_tokens import IdTokens
 from fiveways.security.users.person import Person, read
-from fiveways.security.users.provider import IdentityProvider, ProviderError
+from fiveways.security.users.provider import IdentityProvider, ProviderAway, ProviderError
 from fiveways.security.users.sessions import Sessions, told_of
 
 _PURPOSE: Final = "somebody signs in"
@@ -187,11 +187,13 @@ class SignIn:
                 raise back(r.TURNED_AWAY._replace(error=error) if error in _PASSED_ON else r.NOT_VOUCHED, error)
             person, userinfo = await self._person(said["code"], asked, provider)
         except ProviderError as error:
-            raise back(r.NOT_VOUCHED, str(error)) from error
+            away = isinstance(error, ProviderAway)
+            raise back(r.PROVIDER_UNREACHABLE if away else r.NOT_VOUCHED, str(error)) from error
         except Refused as refused:
             if refused.refusal is r.PROVIDER_FOREIGN:
                 raise Refused(refused.refusal, client.application) from refused
-            raise back(r.NOT_VOUCHED, refused.refusal.description) from refused
+            away = refused.refusal is r.PROVIDER_UNREACHABLE
+            raise back(refused.refusal if away else r.NOT_VOUCHED, refused.refusal.description) from refused
         kept = userinfo if provider.settings.kind == "nhs-cis2" else {}  # /userinfo tells of health workers only
         code = await self._sessions.offer(client, person, kept, asked.redirect_uri, asked.challenge)
         await self._record(
