@@ -92,7 +92,8 @@ class AuthorizationServer:
         endpoints: Mapping[str, tuple[str, Endpoint]] | None = None,
         refresh_tokens: RefreshTokens | None = None,
     ) -> None:
-        """`endpoints`: further ones, by their paths, with their methods as Allow lists them; `refresh_tokens`: where there are any."""
+        """`endpoints`: further ones, by their paths, with their methods as Allow lists them; `refresh_tokens`: where there are
+        any."""
         self._grants = grants
         self._authentication = authentication
         self._refresh_tokens = refresh_tokens

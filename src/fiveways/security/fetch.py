@@ -119,8 +119,8 @@ class Fetched(Generic[Content]):
         self._fetching = asyncio.Lock()
 
     async def get(self, enough: Callable[[Content], bool] = lambda _: True) -> Content:
-        """What is published; fetched again where what is held is not `enough`. Unreachable where there is nothing to be used, or what
-        is held is not enough and could not be fetched."""
+        """What is published; fetched again where what is held is not `enough`. Unreachable where there is nothing to be used, or
+        what is held is not enough and cannot be fetched now."""
         if not self._serves(enough):
             async with self._fetching:
                 if not self._serves(enough):
