@@ -10,8 +10,8 @@ _AROUND = ("correlation", "tracing", "metrics", "audit", "faults")
 """The policies that stand around everything, refusals included; the others may end a request before it reaches the back end."""
 
 _REFUSES = {
-    "request-id": "400", "identity": "401", "entitlement": "403", "rate": "429", "de-duplication": "409, 422",
-    "concurrency": "503", "breaker": "503",
+    "request-id": "400", "identity": "401", "entitlement": "403", "rate": "429", "behalf": "400, 403",
+    "de-duplication": "409, 422", "concurrency": "503", "breaker": "503",
 }  # fmt: skip
 
 

@@ -30,8 +30,9 @@ from fiveways.platform.http1 import connection
 from fiveways.platform.http1.listener import Http1Listener
 from fiveways.platform.platform import Platform
 from fiveways.platform.tallies import Tallies
-from fiveways.security import authorization, refusals
+from fiveways.security import forms, refusals
 from fiveways.security.refusals import Refusal
+from fiveways.security.users import states as session_states
 
 POLICIES = {
     "correlation": "correlation:mirror",
@@ -43,6 +44,7 @@ POLICIES = {
     "identity": "identity:Identity",
     "entitlement": "entitlement:Entitlement",
     "rate": "rate:Rate",
+    "behalf": "behalf:OnBehalf",
     "de-duplication": "deduplication:Deduplication",
     "retry": "retry:Retry",
     "concurrency": "concurrency:Concurrency",
@@ -55,12 +57,13 @@ GUARDS = {"guard": ("concurrency", "breaker")}
 
 EVERYTHING_ON = """
 telemetry: {otlp: http://127.0.0.1:4318/v1/traces, sample: 0%}
+identity: {providers: {cis2: {issuer: http://127.0.0.1:9, kind: nhs-cis2}}}
 apis:
   everything:
     pattern: pass-through
     at: /everything
     target: {url: http://127.0.0.1:9}
-    security: [signed-jwt]
+    security: [{user_restricted: {provider: cis2, assurance: aal3}}, signed-jwt]
     request_id: required
     resilience: {retries: {attempts: 2}}
     operations:
@@ -182,8 +185,8 @@ def _limits(_: Path) -> str:
         ("Connections of a plain listener, or one with client certificates", f"{connection.CONNECTIONS_LIMIT:,}", "cut"),
         ("Requests waiting on one connection (pipelining)", str(connection.PIPELINED), "nothing more is read"),
         ("A piece of a streamed answer taken by the consumer", f"{gateway.SEND_PATIENCE:g} s", "connection closed"),
-        ("Body of a request to the token endpoint", size(authorization.BODY_LIMIT), "413"),
-        ("Its arrival", f"{authorization.BODY_TIMEOUT:g} s", "408"),
+        ("Body of a request to the token endpoint", size(forms.BODY_LIMIT), "413"),
+        ("Its arrival", f"{forms.BODY_TIMEOUT:g} s", "408"),
     ]
     return table(("What", "Limit", "Past it"), rows)
 
@@ -217,6 +220,14 @@ def _delivery_life(_: Path) -> str:
     return table(("A delivery that is", "may", "and is then"), rows)
 
 
+def _session_life(_: Path) -> str:
+    rows = [
+        (source.value if source is not None else "–", event, state.value)
+        for (source, event), state in session_states.TRANSITIONS.items()
+    ]
+    return table(("A session that is", "may", "and is then"), rows)
+
+
 def _sequence(name: str, _: Path) -> str:
     return sequence(*SEQUENCES[name])
 
@@ -226,6 +237,41 @@ SEQUENCES: dict[str, tuple[tuple[str, ...], list[tuple[int, int, str]], str]] = 
         ("consumer", "gateway", "back end"),
         [(0, 1, "GET, Bearer token"), (1, 2, "GET, who calls"), (2, 1, "200"), (1, 0, "200, unchanged")],
         "A simple pass-through: one request in, one call out, nothing mediated.",
+    ),
+    "combined-access": (
+        ("person", "application", "Fiveways", "identity provider"),
+        [
+            (0, 1, "sign in"),
+            (1, 0, "go to /authorize"),
+            (0, 2, "/oauth2/authorize, state, challenge"),
+            (2, 0, "go to your provider"),
+            (0, 3, "signs in there, and nowhere else"),
+            (3, 0, "go to /callback, with a code"),
+            (0, 2, "/oauth2/callback, the provider's code"),
+            (2, 3, "the code, and proof"),
+            (3, 2, "ID token, userinfo"),
+            (2, 0, "go back, with Fiveways' code"),
+            (0, 1, "code, state, iss"),
+            (1, 2, "the code, and proof"),
+            (2, 1, "access, refresh"),
+        ],
+        "Combined access: Fiveways signs people in. What must be known when they come back is in a sealed cookie of their browser.",
+    ),
+    "separate-access": (
+        ("person", "application", "Fiveways", "identity provider"),
+        [
+            (0, 1, "sign in"),
+            (1, 0, "go to your provider"),
+            (0, 3, "signs in there, and nowhere else"),
+            (3, 0, "go back, with a code"),
+            (0, 1, "code, state"),
+            (1, 3, "the code, and proof"),
+            (3, 1, "ID token, userinfo"),
+            (1, 2, "ID token, and proof"),
+            (2, 3, "keys, once a day"),
+            (2, 1, "access, refresh"),
+        ],
+        "Separate access: the application signs people in, and shows Fiveways their ID tokens.",
     ),
     "middleware": (
         ("consumer", "gateway", "façade", "back end"),
@@ -308,6 +354,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "decisions": _decisions,
     "message-life": _message_life,
     "delivery-life": _delivery_life,
+    "session-life": _session_life,
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),

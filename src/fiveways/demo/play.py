@@ -30,7 +30,8 @@ def story_names() -> list[str]:
 async def play(folder: Path, names: list[str], *, once: bool, console: Console) -> bool:
     """Play the stories named (all, if none); stay up afterwards unless `once`. Whether every step came out as expected.
 
-    A story that cannot be played here is left out; the run says so, and has not come out as expected.
+    A story that cannot be played here is left out, and the run says so. It has not come out as expected then, unless it takes what
+    Fiveways does not bring along, and nobody asked for it by name.
     """
     known = story_names()
     unknown = [name for name in names if name not in known]
@@ -45,11 +46,11 @@ async def play(folder: Path, names: list[str], *, once: bool, console: Console) 
                 console.print(f"not as expected: {failure}", style="bold red", markup=False)
         elif stage.steps:
             console.print(f"{stage.steps} steps, each as expected.", style="bold green")
-        for story in stage.left_out:
-            console.print(f"left out: {story}", style="bold yellow", soft_wrap=True, markup=False)
+        for name, why in stage.left_out.items():
+            console.print(f"left out: {name}: {why}", style="bold yellow", soft_wrap=True, markup=False)
         if not once:
             await _stay(stage)
-        return not stage.failed and not stage.left_out
+        return not stage.failed and all(why.outside and name not in names for name, why in stage.left_out.items())
 
 
 async def _play_one(stage: Stage, name: str) -> None:
@@ -58,9 +59,9 @@ async def _play_one(stage: Stage, name: str) -> None:
     except ModuleNotFoundError as missing:
         if missing.name not in _EXTRAS:
             raise
-        stage.leave_out(name, f"it needs {missing.name}: pip install 'fiveways[{_EXTRAS[missing.name]}]'")
-    except LeftOut as reason:
-        stage.leave_out(name, str(reason))
+        stage.leave_out(name, LeftOut(f"it needs {missing.name}: pip install 'fiveways[{_EXTRAS[missing.name]}]'"))
+    except LeftOut as why:
+        stage.leave_out(name, why)
     except Exception as error:  # the other stories can be played all the same
         stage.console.print_exception()
         stage.failed.append(f"{name} broke off: {type(error).__name__}: {error}")

@@ -40,15 +40,24 @@ from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
 HERE = Path(__file__).parent
-_PORTS = (8080, 8090, 8091, 8092, 8093)
-"""What the deployment file names: the gateway's, its back end's, and those of the older systems."""
-_SECRETS = ("shared-key", "RXN-OUT", "A81001-IN")
-"""What the deployment file takes out of files: the key that mailboxes share, and the password of each."""
+_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095)
+"""What the deployment file names: the gateway's, its back end's, those of the older systems, of the identity provider, and of an
+application that people sign in to."""
+_SECRETS = ("shared-key", "RXN-OUT", "A81001-IN", "cis2")
+"""What the deployment file takes out of files: the key that mailboxes share, the password of each, and the one by which the
+identity provider knows Fiveways."""
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class LeftOut(Exception):
-    """A story cannot be played here; the reason says what it would take."""
+    """A story cannot be played here; the reason says what it would take.
+
+    `outside`: it takes what does not come with Fiveways (Node.js, a browser), so that a machine without it is in order.
+    """
+
+    def __init__(self, reason: str, *, outside: bool = False) -> None:
+        super().__init__(reason)
+        self.outside = outside
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,7 +89,7 @@ def prepare(folder: Path) -> Path:
         for port in _PORTS:
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{_free(port)}")
         file.write_text(text)
-    for application in ("ward-system", "surgery-trial", "visitor"):
+    for application in ("ward-system", "surgery-trial", "visitor", "ward-tablet"):
         make_key(folder / "keys", application)
     for name in _SECRETS:
         make_secret(folder / "secrets" / name)
@@ -118,8 +127,11 @@ def make_secret(file: Path) -> None:
         file.write_text(secrets.token_urlsafe(18))
 
 
-def token_form(url: str, keys: Path, application: str) -> bytes:
-    """The form that asks `url` for an access token: a client assertion signed with the application's private key."""
+def token_form(url: str, keys: Path, application: str, **said: str) -> bytes:
+    """The form that asks `url` for an access token: a client assertion signed with the application's private key.
+
+    `said`: a grant of another type than client_credentials, and what it takes.
+    """
     key = RSAKey.import_key((keys / f"{application}.pem").read_bytes())
     claims = {
         "iss": application,
@@ -129,9 +141,8 @@ def token_form(url: str, keys: Path, application: str) -> bytes:
         "exp": int(time.time()) + 240,
     }
     assertion = jwt.encode({"alg": "RS512", "typ": "JWT", "kid": f"{application}-1"}, claims, key, algorithms=["RS512"])
-    return urlencode(
-        {"grant_type": "client_credentials", "client_assertion_type": ASSERTION, "client_assertion": assertion}
-    ).encode()
+    proof = {"client_assertion_type": ASSERTION, "client_assertion": assertion}
+    return urlencode({"grant_type": "client_credentials", **proof, **said}).encode()
 
 
 def request_token(url: str, keys: Path, application: str) -> str:
@@ -155,7 +166,7 @@ class Stage:
         self.console = console
         self.backend = Backend()
         self.failed: list[str] = []
-        self.left_out: list[str] = []
+        self.left_out: dict[str, LeftOut] = {}
         self.next: list[str] = []
         """What to try afterwards: lines for a shell, from the stories that were played."""
         self.steps = 0
@@ -189,7 +200,7 @@ class Stage:
         return "fiveways" if shutil.which("fiveways") else str(Path(sys.argv[0]).absolute())
 
     def secret(self, name: str) -> str:
-        """A mailbox's password, or `shared-key`."""
+        """A mailbox's password, `shared-key`, or the secret by which an identity provider knows Fiveways."""
         return (self.folder / "secrets" / name).read_text()
 
     # --- what a consumer does ----------------------------------------------------------------------------------------------
@@ -202,10 +213,10 @@ class Stage:
         response = await request.build().send()
         return Answer(response.status, dict(response.headers), bytes(await response.bytes()))
 
-    async def token(self, application: str) -> Answer:
-        """Ask for an access token by signed JWT."""
+    async def token(self, application: str, **said: str) -> Answer:
+        """Ask for an access token by signed JWT; `said` as in `token_form`."""
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        return await self.call("POST", "/oauth2/token", headers, token_form(self.url, self.folder / "keys", application))
+        return await self.call("POST", "/oauth2/token", headers, token_form(self.url, self.folder / "keys", application, **said))
 
     # --- what the audience sees --------------------------------------------------------------------------------------------
 
@@ -246,11 +257,11 @@ class Stage:
         mark = "[green]✓[/]" if ok else "[bold red]✗ NOT AS EXPECTED[/]"
         self.console.print(f"   {mark} {because}", soft_wrap=True)
 
-    def leave_out(self, story: str, reason: str) -> None:
+    def leave_out(self, story: str, why: LeftOut) -> None:
         """A story is not played, and the run says so."""
-        self.left_out.append(f"{story}: {reason}")
+        self.left_out[story] = why
         self.console.rule(f"[bold]{story}: left out")
-        self.console.print(reason, style="yellow", soft_wrap=True, markup=False)
+        self.console.print(str(why), style="yellow", soft_wrap=True, markup=False)
 
     async def settle(self) -> None:
         """Wait until what happened so far is in the audit."""

@@ -137,9 +137,9 @@ def test_the_table_of_policies_is_the_order_that_runs(docs: dict[str, ModuleType
     order = re.findall(r"\*\*([\w-]+)\*\*", page)
     assert sorted(order) == sorted(docs["generate"].POLICIES)
     assert page.count("`policies/") == len(order)
-    inner = ("request-id", "identity", "entitlement", "rate", "de-duplication", "retry", "concurrency", "breaker")
-    assert tuple(order[-8:]) == inner
-    assert order[-9] == "faults"
+    inner = ("request-id", "identity", "entitlement", "rate", "behalf", "de-duplication", "retry", "concurrency", "breaker")
+    assert tuple(order[-9:]) == inner
+    assert order[-10] == "faults"
 
 
 def test_refusals_are_in_the_security_page_to_the_letter(docs: dict[str, ModuleType]) -> None:
