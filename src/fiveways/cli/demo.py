@@ -17,7 +17,12 @@ from fiveways.platform import logs
 def command(
     story: Annotated[list[str] | None, typer.Option("--story", help="Play only this story (repeatable).")] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="End after the stories; exit code 0 only if all were played, and went as expected.")
+        bool,
+        typer.Option(
+            "--once",
+            help="End after the stories; exit code 0 only if all went as expected. A story that needs what is not "
+            "here (Node.js, a browser) is left out, which counts where it was asked for by name.",
+        ),
     ] = False,
     folder: Annotated[
         Path | None, typer.Option("--folder", help="Keep the demo's deployment and data here. Default: a temporary folder.")

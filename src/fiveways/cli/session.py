@@ -80,7 +80,8 @@ def end_all(
     async def all_of_them(desk: SessionDesk) -> int:
         return await desk.end_all(await desk.list(**wanted), reason)
 
-    console.print(f"ended: {_at(deployment, data, node, all_of_them)} sessions")
+    ended = _at(deployment, data, node, all_of_them)
+    console.print(f"ended: {ended} session{'s' if ended != 1 else ''}")
 
 
 def _at(deployment: Path, data: Path | None, node: str, work: Callable[[SessionDesk], Awaitable[_Found]]) -> _Found:

@@ -261,6 +261,8 @@ class Platform:
             kind=kind,
             id=str(kept.pop("message_id", "")) or new_id(),
             application=application,
+            request_id=str(kept.pop("request_id", "")),
+            correlation_id=str(kept.pop("correlation_id", "")),
             subject=str(kept.pop("subject", "")),
             outcome=outcome,
             details=kept,

@@ -42,6 +42,8 @@ from fiveways.security.tokens import ExpiredToken, InvalidToken, RevokedToken, T
 PATH = "/oauth2"
 MESSAGE_ID = "fiveways.message_id"
 """Where an ASGI scope carries the interaction's id; it is the `message_id` of a refusal. One is made where there is none."""
+IDS = "fiveways.ids"
+"""Where it carries the ids of the request as the audit keeps them: `request_id` and `correlation_id`."""
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -143,7 +145,7 @@ class AuthorizationServer:
         try:
             return await endpoint(request, self._bases(request))
         except Refused as refused:
-            return await self._refused(refused, message_id)
+            return await self._refused(refused, request)
         except StoreError:
             return _refuse(r.UNAVAILABLE, message_id, {"Retry-After": "5"})
         except ClientDisconnect:
@@ -152,14 +154,14 @@ class AuthorizationServer:
             _log.exception("authorization server failed", extra={"message_id": message_id})
             return _refuse(r.UNKNOWN, message_id)
 
-    async def _refused(self, refused: Refused, message_id: str) -> Response:
-        refusal = refused.refusal
+    async def _refused(self, refused: Refused, request: Request) -> Response:
+        refusal, message_id = refused.refusal, request.scope[MESSAGE_ID]
         try:
             await self._record(
                 "token.refused",
                 application=refused.application,
                 outcome=refusal.error,
-                details={"message_id": message_id, "status": refusal.status, "reason": refusal.description},
+                details={**ids_of(request), "status": refusal.status, "reason": refusal.description},
             )
         except StoreError:
             return _refuse(r.UNAVAILABLE, message_id, {"Retry-After": "5"})
@@ -180,7 +182,7 @@ class AuthorizationServer:
             application=granted.client.application,
             outcome="issued",
             details={
-                "message_id": request.scope[MESSAGE_ID],
+                **ids_of(request),
                 "grant_type": grant_type,
                 "jti": issued.grant.jti,
                 "level": issued.grant.level,
@@ -246,7 +248,7 @@ class AuthorizationServer:
         return said
 
     async def _revoked(self, request: Request, application: str, outcome: str, jti: str) -> None:
-        details = {"message_id": request.scope[MESSAGE_ID], "jti": jti}
+        details = {**ids_of(request), "jti": jti}
         await self._record("token.revoked", application=application, outcome=outcome, details=details)
 
     async def _jwks(self, request: Request, bases: tuple[str, ...]) -> Response:
@@ -298,6 +300,11 @@ class AuthorizationServer:
         except ValueError:
             return ()
         return (f"{request.scope['scheme']}://{host}{PATH}",) if is_loopback(name) else ()
+
+
+def ids_of(request: Request) -> dict[str, str]:
+    """The ids of a request, for a record of what came of it."""
+    return {"message_id": request.scope[MESSAGE_ID], **request.scope.get(IDS, {})}
 
 
 async def _form(request: Request) -> Mapping[str, str]:

@@ -89,6 +89,17 @@ def test_what_is_wrong_is_told_where_people_go_back_to(people: People, change: A
     assert said.get("state") == (None if change.get("state") is ... else change.get("state", "their state"))
 
 
+def test_what_was_refused_is_found_by_the_request(people: People) -> None:
+    """The application is shown no message id where it is told by a redirect: its own, or the one that it was sent back, will do."""
+    request_id = "80e0b220-8136-4ca5-ae46-1d97ef59d068"
+    with people.served.client(headers={"X-Request-ID": request_id, "X-Correlation-ID": "conversation-9"}) as browser:
+        answer = people.authorize(browser, state=...)
+    assert answer.headers["x-request-id"] == request_id
+    event = people.served.event(request_id=request_id)
+    assert (event["kind"], event["correlation_id"]) == ("sign_in.refused", "conversation-9")
+    assert "sign_in.refused" in people.served.run("trace", request_id, "deployment.yaml").stdout
+
+
 def test_a_parameter_given_twice_is_refused(people: People) -> None:
     answer = people.http.get(f"/oauth2/authorize?client_id=ward&client_id=ward&redirect_uri={BACK}&response_type=code&state=s")
     assert answer.status_code == 400

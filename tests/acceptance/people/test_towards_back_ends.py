@@ -44,7 +44,10 @@ def test_every_decision_is_in_the_audit(people: People) -> None:
 
 
 def test_a_role_is_required(people: People) -> None:
-    answer = people.call(worker(people))
+    request_id = "70e0b220-8136-4ca5-ae46-1d97ef59d068"
+    answer = people.call(worker(people), **{"X-Request-ID": request_id})
+    refused = people.served.event(request_id=request_id)
+    assert (refused["status"], refused["details"]["assurance"], refused["details"]["idp"]) == (400, "aal3", "cis2")
     assert answer.status_code == 400
     assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "MISSING_VALUE"
     assert answer.json()["issue"][0]["diagnostics"] == "Missing value in header 'NHSD-Session-URID'"

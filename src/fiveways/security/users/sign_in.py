@@ -23,7 +23,7 @@ from starlette.responses import RedirectResponse, Response
 from fiveways.clock import Clock
 from fiveways.security import refusals as r
 from fiveways.security.assertion import ReplayGuard
-from fiveways.security.authorization import MESSAGE_ID, PATH, Record
+from fiveways.security.authorization import PATH, Record, ids_of
 from fiveways.security.clients import Clients, RegisteredClient
 from fiveways.security.forms import query_of
 from fiveways.security.refusals import Refusal, Refused
@@ -200,7 +200,7 @@ class SignIn:
             "session.offered",
             application=client.application,
             outcome="offered",
-            details={"message_id": request.scope[MESSAGE_ID], **told_of(person)},
+            details={**ids_of(request), **told_of(person)},
         )
         answer = {"code": code, "state": asked.client_state, "iss": base}
         return RedirectResponse(_joined(asked.redirect_uri, answer), 302, _NOT_KEPT)
@@ -219,7 +219,7 @@ class SignIn:
 
     async def _back(self, back: _Back, request: Request, base: str) -> Response:
         details = {
-            "message_id": request.scope[MESSAGE_ID],
+            **ids_of(request),
             "status": 302,
             "reason": back.refusal.description,
             **({"why": back.why[:200]} if back.why else {}),

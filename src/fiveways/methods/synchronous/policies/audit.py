@@ -103,6 +103,8 @@ class Audit:
         about = NHS_NUMBER.search(interaction.below) or (NHS_NUMBER.search(interaction.query) if interaction.query else None)
         if about is not None:
             facts["patient"] = self._pseudonyms.of(about[0])
+        if consumer.facts:
+            facts = {**consumer.facts, **facts}
         request_id = correlation_id = ids.request_id.decode() if ids.guid else self._pseudonyms.in_id(ids.request_id)
         if ids.correlation_id is not ids.request_id:
             correlation_id = self._pseudonyms.in_id(ids.correlation_id)

@@ -56,7 +56,6 @@ class OnBehalf:
         if organisation is not None:
             interaction.headers = [field for field in interaction.headers if field[0] != _ORGANISATION]
         interaction.consumer = known
-        interaction.facts.update(known.facts)
         return handler(interaction)
 
     def _checked(self, consumer: Consumer, role: bytes | None, organisation: bytes | None) -> Consumer:

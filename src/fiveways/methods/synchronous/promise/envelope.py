@@ -65,7 +65,6 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True):
             new_id(), self.method, base + below, query, headers, {b"host": self.host}, body, length, ids, started, scope
         )
         made.below, made.api = below, api
-        made.facts.update(self.facts)
         made.consumer = Consumer(
             self.application,
             self.organisation,
