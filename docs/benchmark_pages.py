@@ -13,7 +13,9 @@ _GATEWAY_GOALS = {"fiveways-all-policies": 1.0, "fiveways-open": 0.7}
 """CPU per request, as a multiple of bare Caddy's in the same run, that each is to stay within."""
 
 _FACADE_GOAL = 1.2
-"""CPU per request of a wrapper, as a multiple of pass-through's with the same policies in the same run."""
+"""CPU per request of a wrapper, as a multiple of pass-through's on the same platform, with the same policies in the same run."""
+_PERSON_GOAL = 1.0
+"""CPU per request with a token for a person, as a multiple of one with the application's own, of the same API."""
 _PROMISE_GOAL = 20.0
 """Promises accepted a second, as a multiple of what an engine takes that commits each message to PostgreSQL singly."""
 
@@ -21,6 +23,8 @@ _NAMES = {
     "fiveways-all-policies": "Fiveways, every policy on", "fiveways-open": "Fiveways, open access",
     "fiveways-wrapper": "Fiveways, as a wrapper", "fiveways-sync-wrap": "Fiveways, as a sync-wrap",
     "fiveways-orchestration": "Fiveways, an orchestration of one call",
+    "fiveways-application-restricted": "Fiveways, pass-through beside façades, an application's token",
+    "fiveways-user-restricted": "Fiveways, the same with a person's token, in a role",
     "fiveways-promise": "Fiveways, promises", "engine-on-postgresql": "An engine, each message committed singly",
     "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
 }  # fmt: skip
@@ -68,6 +72,10 @@ def gateway_benchmark(docs: Path) -> str:
             goals.append(
                 f"- {_NAMES.get(name, name)}: {ratio:.2f} times pass-through's CPU a request in this run; there is no goal."
             )
+    person = result.get("ratio_of_a_person_to_an_application")
+    if person is not None:
+        goal = "A person's token: the goal is no more than the CPU of a request with the application's own"
+        goals.append(_verdict(goal, person, _PERSON_GOAL, most=True))
     return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
 
 
