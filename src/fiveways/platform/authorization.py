@@ -46,7 +46,7 @@ class AuthorizationServers:
             memory=tokens.assertion_memory,
         )
         people = UserAccess(
-            directory.identity_providers(deployment, self._providers, base, self._clock),
+            directory.identity_providers(deployment, self._providers, foundation.keys, base, self._clock),
             clients=clients,
             assertions=assertions,
             records=foundation.people,

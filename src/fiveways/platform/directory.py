@@ -16,6 +16,7 @@ from fiveways.security.apikeys import ApiKeys
 from fiveways.security.certificates import ClientCertificates
 from fiveways.security.clients import RegisteredClient
 from fiveways.security.jwks import KeySources
+from fiveways.security.keys import PlatformKeys
 from fiveways.security.users.provider import IdentityProvider, PublishedMetadata
 
 
@@ -92,10 +93,12 @@ def _scopes(deployment: Deployment, api: str) -> Iterator[str]:
             yield from deployment.identity.providers[wanted.provider].convention.scopes(api, wanted.assurance)
 
 
-def identity_providers(deployment: Deployment, known: PublishedMetadata, base: Path, clock: Clock) -> dict[str, IdentityProvider]:
+def identity_providers(
+    deployment: Deployment, known: PublishedMetadata, keys: PlatformKeys, base: Path, clock: Clock
+) -> dict[str, IdentityProvider]:
     """Who vouches for people, by name. KeyError, OSError or ValueError where a secret, key or certificate is of no use."""
     providers = deployment.identity.providers
-    return {name: IdentityProvider(name, provider, known, base, clock) for name, provider in providers.items()}
+    return {name: IdentityProvider(name, provider, known, keys, base, clock) for name, provider in providers.items()}
 
 
 def _approved(deployment: Deployment) -> list[tuple[str, Application]]:

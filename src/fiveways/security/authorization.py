@@ -161,7 +161,7 @@ class AuthorizationServer:
                 "token.refused",
                 application=refused.application,
                 outcome=refusal.error,
-                details={**ids_of(request), "status": refusal.status, "reason": refusal.description},
+                details={**refused.details, **ids_of(request), "status": refusal.status, "reason": refusal.description},
             )
         except StoreError:
             return _refuse(r.UNAVAILABLE, message_id, {"Retry-After": "5"})

@@ -6,7 +6,8 @@ leaves a case to a generic answer, ours says what is wrong in the same style; th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from fiveways.errors import FivewaysError
 
@@ -154,10 +155,12 @@ UNAVAILABLE = Refusal(503, "temporarily_unavailable", "The authorization server 
 class Refused(FivewaysError):
     """A request to the authorization server is refused.
 
-    `application` is the application it is known, or claimed, to come from: '' where no registered one was named.
+    `application` is the application it is known, or claimed, to come from: '' where no registered one was named. `details` are for
+    the audit: of whom it was known who they are.
     """
 
-    def __init__(self, refusal: Refusal, application: str = "") -> None:
+    def __init__(self, refusal: Refusal, application: str = "", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(refusal.description)
         self.refusal = refusal
         self.application = application
+        self.details = dict(details or {})

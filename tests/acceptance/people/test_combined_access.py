@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from joserfc.jwk import KeySet
+from joserfc.jwt import decode
 from tests.acceptance.people.conftest import BACK, CHALLENGE, ROLE, SECRETS, VERIFIER, People, query
 
 # --- authorize ----------------------------------------------------------------------------------------------------------------
@@ -206,6 +208,19 @@ def test_where_it_is_required_nothing_goes_without(people: People) -> None:
     asked = {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
     code = people.code("second", asked=asked)
     assert people.ask(people.code_form(code, "second", code_verifier=VERIFIER)).status_code == 200
+
+
+def test_the_platform_proves_who_it_is_by_a_key_that_it_publishes(people: People, serve: Any) -> None:
+    text = people.served.file.read_text().replace(", secret: env:CIS2_SECRET}}", "}}")
+    with serve(text, environment={"CIS2_SECRET": "x"}) as served, served.client() as browser:
+        back = people.callback(browser, people.authorize(browser))
+        keys = KeySet.import_key_set(browser.get("/oauth2/jwks").json())
+    assert "code" in query(back.headers["location"])
+    sent = people.cis2.redeemed[-1]
+    assert sent["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    assertion = decode(sent["client_assertion"], keys, algorithms=["RS512"])
+    assert (assertion.claims["iss"], assertion.claims["sub"]) == ("fiveways", "fiveways")
+    assert assertion.claims["aud"] == f"{people.cis2.url}/token"
 
 
 def test_userinfo_is_what_the_provider_told(people: People) -> None:

@@ -129,6 +129,8 @@ def test_a_citizen_has_a_number_and_no_role(people: People) -> None:
 def test_too_little_assurance_is_refused_before_any_token(people: People) -> None:
     token = people.login.id_token(people.login.claims(identity_proofing_level="P5"))
     assert people.ask(people.form(token)).json()["error"] == "unauthorized_client"
+    refused = people.served.events(kind="token.refused")[-1]
+    assert (refused["subject"], refused["details"]["assurance"], refused["application"]) == ("555021935107", "P5", "ward")
 
 
 def test_more_assurance_than_an_api_wants_will_do(people: People) -> None:

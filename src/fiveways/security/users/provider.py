@@ -19,6 +19,7 @@ from fiveways.errors import FivewaysError
 from fiveways.security import jwt
 from fiveways.security.fetch import Fetched, FetchError, Unreachable, fetch, may_fetch
 from fiveways.security.jwks import FetchedKeys, JwksError
+from fiveways.security.keys import PlatformKeys
 from fiveways.security.refusals import JWT_BEARER
 from fiveways.security.users.conventions import Convention
 from fiveways.security.users.providers import Provider
@@ -117,13 +118,17 @@ class PublishedMetadata:
 class IdentityProvider:
     """A provider of the deployment file."""
 
-    def __init__(self, name: str, settings: Provider, known: PublishedMetadata, base: Path, clock: Clock) -> None:
-        """`base`: the deployment file's folder. KeyError, OSError or ValueError where a secret, key or certificate is of no use."""
+    def __init__(
+        self, name: str, settings: Provider, known: PublishedMetadata, keys: PlatformKeys, base: Path, clock: Clock
+    ) -> None:
+        """`keys` are the platform's own; `base`: the deployment file's folder. KeyError, OSError or ValueError where a secret, key
+        or certificate is of no use."""
         self.name = name
         self.settings = settings
         self.issuer: str = settings.issuer
         self.convention: Convention = settings.convention
         self._clock = clock
+        self._keys = keys
         self._roots = settings.ca.resolve(base) if settings.ca is not None else None
         self._published = known.of(settings.issuer, self._roots)
         self.metadata = self._published.metadata
@@ -147,8 +152,8 @@ class IdentityProvider:
         metadata = await self.metadata()
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
         authorization = ""
-        if self._key is not None:
-            assertion = self._assertion(self._key, metadata.token_endpoint)
+        if not self._secret:
+            assertion = self._assertion(metadata.token_endpoint)
             form |= {"client_id": self.client_id, "client_assertion_type": JWT_BEARER, "client_assertion": assertion}
         elif "client_secret_basic" in metadata.token_endpoint_auth_methods_supported:
             pair = f"{quote(self.client_id, '')}:{quote(self._secret, '')}"  # RFC 6749 §2.3.1
@@ -167,10 +172,10 @@ class IdentityProvider:
             raise ProviderError(f"the userinfo of {self.name} is about another person")
         return said
 
-    def _assertion(self, key: RSAKey, audience: str) -> str:
+    def _assertion(self, audience: str) -> str:
         now, kid = int(self._clock.time()), self.settings.client.kid if self.settings.client is not None else ""
         claims = {"iss": self.client_id, "sub": self.client_id, "aud": audience, "jti": new_id(), "iat": now, "exp": now + 300}
-        return jwt.sign(claims, key, kid=kid or "", typ="JWT")
+        return jwt.sign(claims, self._key, kid=kid or "", typ="JWT") if self._key else self._keys.current.sign(claims, typ="JWT")
 
     async def _ask(self, url: str, *, form: Mapping[str, str] | None = None, authorization: str = "") -> Mapping[str, Any]:
         if not url:

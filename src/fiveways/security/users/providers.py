@@ -20,8 +20,9 @@ def _fetchable(value: str) -> str:
 
 
 class ProviderClient(Settings):
-    """How Fiveways is known to the provider: it signs people in itself (combined access), and proves who it is by a secret or,
-    as NHS login asks, by a key (private_key_jwt)."""
+    """How Fiveways is known to the provider: it signs people in itself (combined access), and proves who it is by a secret or a
+    key (private_key_jwt). Where neither is given it is the platform's own key, which `/oauth2/jwks` publishes and which changes by
+    itself: for providers that take the URL of a key set."""
 
     id: str = Field(min_length=1, max_length=255)
     """Its client id there."""
@@ -34,8 +35,8 @@ class ProviderClient(Settings):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.secret is None) == (self.key is None) or (self.key is None) != (self.kid is None):
-            raise ValueError("expected either secret, or key and kid")
+        if (self.secret is not None and self.key is not None) or (self.key is None) != (self.kid is None):
+            raise ValueError("expected either secret, or key and kid, or neither")
         return self
 
 

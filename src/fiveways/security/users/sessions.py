@@ -176,7 +176,7 @@ class Sessions:
     def _scopes(self, client: RegisteredClient, person: Person) -> frozenset[str]:
         scopes = self._providers[person.provider].convention.granted(client.scopes, person.assurance)
         if not scopes:
-            raise Refused(r.NOT_CONFIGURED, client.application)
+            raise Refused(r.NOT_CONFIGURED, client.application, told_of(person))
         return scopes
 
     @staticmethod
