@@ -60,13 +60,14 @@ def parse(text: str, zone: tzinfo) -> Moment:
 
 
 def written(fhir: str, zone: tzinfo) -> str:
-    """A FHIR date or dateTime as DTM: times in `zone`, which they say. ValueError where it is none."""
+    """A FHIR date or dateTime as DTM: a time in the zone that it says, or else in `zone`. ValueError where it is none."""
     if "T" not in fhir:
         digits = fhir.replace("-", "")
         if re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", fhir) is None:
             raise ValueError("expected a FHIR date")
         return digits
-    at = datetime.fromisoformat(fhir).astimezone(zone)
+    at = datetime.fromisoformat(fhir)
+    at = at if at.tzinfo is not None else at.replace(tzinfo=zone)
     fraction = f".{at.microsecond // 1000:03}" if at.microsecond else ""
     return f"{at:%Y%m%d%H%M%S}{fraction}{at:%z}"
 
