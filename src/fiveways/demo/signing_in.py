@@ -27,7 +27,8 @@ Kind = Literal["nhs-cis2", "nhs-login"]
 _NODE = (20, 12)
 """The oldest Node.js that the pinned packages run on."""
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_PATIENCE = 30
+_PATIENCE = 120
+"""Seconds: a machine that is at its limits takes its time to load the packages."""
 
 
 class IdentityProviderError(FivewaysError):
@@ -190,9 +191,11 @@ class IdentityProvider:
     def _ready(self) -> Any:
         assert self._process.stdout is not None
         readable, _, _ = select.select([self._process.stdout], [], [], _PATIENCE)
-        line = self._process.stdout.readline() if readable else ""
+        if not readable:
+            raise IdentityProviderError(f"the identity provider did not start within {_PATIENCE} s: {self.log}")
+        line = self._process.stdout.readline()
         if not line:
-            raise IdentityProviderError(f"the identity provider did not start: {self.log}")
+            raise IdentityProviderError(f"the identity provider ended with status {self._process.wait(5)}: {self.log}")
         return json.loads(line)
 
     def __enter__(self) -> Self:

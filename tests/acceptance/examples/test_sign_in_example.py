@@ -149,7 +149,7 @@ def test_a_session_ends_for_the_operator_and_for_who_signs_out_at_the_provider(e
     board = example.urls["board"]
     with browser() as somebody:
         assert said(sign_in(somebody, f"{board}/sign-in"))[0] == 200
-        assert "1 sessions" in example.fiveways("session", "end-all", "--provider", "cis2", "--reason", "trying it out")
+        assert "1 session\n" in example.fiveways("session", "end-all", "--provider", "cis2", "--reason", "trying it out")
         until(lambda: "session has ended" in somebody.get(board).text, 5, lambda: "it goes on")
         assert said(somebody.get(f"{board}/sign-in"))[0] == 200  # CIS2 knows her: no name is asked for
         out = somebody.get(f"{example.urls['cis2']}/openid/session/end")
