@@ -28,6 +28,7 @@ from fiveways.cli import (
     session,
     token,
     trace,
+    transform,
     workflow,
 )
 from fiveways.errors import FivewaysError
@@ -57,7 +58,7 @@ def _options(
     pass
 
 
-for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, trace, reload):
+for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, trace, transform, reload):
     cli.command(name=command.__name__.rpartition(".")[2])(command.command)
 cli.add_typer(audit.commands, name="audit")
 cli.add_typer(delivery.commands, name="delivery")

@@ -13,7 +13,8 @@ from fiveways.hl7v2 import charsets
 from fiveways.hl7v2.message import Message, Segment
 from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.v2.segment import Coverage
-from fiveways.methods.synchronous.transformation.v2.segments import NK1, PID, SEGMENTS
+from fiveways.methods.synchronous.transformation.v2.segments import SEGMENTS
+from fiveways.methods.synchronous.transformation.v2.segments.patient import NK1, PID
 from fiveways.methods.synchronous.transformation.v2.table import Context
 
 GIVEN = Path(__file__).parents[6] / "shared" / "data" / "hl7v2"

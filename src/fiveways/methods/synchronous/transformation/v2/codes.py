@@ -52,6 +52,8 @@ TELECOM_SYSTEM = Codes(
         "SAT": "other", "TDD": "other", "TTY": "other",
     },
 )  # fmt: skip
+CLASS = Codes("0004", {"E": "EMER", "I": "IMP", "O": "AMB", "P": "PRENC"})
+"""Those patient classes that are an encounter class (v3-ActCode); others stay what they are."""
 CODING_SYSTEMS: Mapping[str, str] = {
     "LN": "http://loinc.org",
     "SCT": "http://snomed.info/sct",

@@ -22,8 +22,8 @@ NHS_AUTHORITIES = frozenset(("NHS", "NHSNO", "NHSNMBR", "2.16.840.1.113883.2.1.4
 """How senders name the authority that gives NHS numbers."""
 
 
-def _read_authority(part: Part, into: Resource, context: Context) -> None:
-    name, universal, kind = (part.get(4, number) for number in (1, 2, 3))
+def _read_authority(part: Part, into: Resource, context: Context, component: int = 4) -> None:
+    name, universal, kind = (part.get(component, number) for number in (1, 2, 3))
     if not name and not universal:
         return
     known = context.authorities.get(name) or context.authorities.get(universal)
@@ -41,22 +41,22 @@ def _read_authority(part: Part, into: Resource, context: Context) -> None:
         into["assigner"] = {"display": name}
 
 
-def _write_authority(resource: Resource, part: Part, context: Context) -> None:
+def _write_authority(resource: Resource, part: Part, context: Context, component: int = 4) -> None:
     system, name = resource.get("system", ""), element.get(resource, "assigner.display") or ""
     declared = next((each for each, uri in context.authorities.items() if uri == system), "")
     if system == NHS_NUMBER:
-        part.set(declared or "NHS", 4)
+        part.set(declared or "NHS", component)
         return
     if name or declared:
-        part.set(name or declared, 4)
+        part.set(name or declared, component)
     for prefix, kind in (("urn:oid:", "ISO"), ("urn:uuid:", "UUID")):
         if system.startswith(prefix):
-            part.set(system.removeprefix(prefix), 4, 2)
-            part.set(kind, 4, 3)
+            part.set(system.removeprefix(prefix), component, 2)
+            part.set(kind, component, 3)
             return
     if system and not declared:
-        part.set(system, 4, 2)
-        part.set("URI", 4, 3)
+        part.set(system, component, 2)
+        part.set("URI", component, 3)
 
 
 CX = Table(
@@ -250,5 +250,95 @@ CWE = Table(
     ),
 )
 
-DATA_TYPES = {table.name: table for table in (CX, XPN, XAD, XTN, CWE)}
+_NAME_OF = ((2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 6), (10, 7), (19, 12), (20, 13), (21, 14))
+"""Where in an XCN each component of an XPN is."""
+
+
+def _read_practitioner(part: Part, into: Resource, context: Context) -> None:
+    identifier: Resource = {"value": part.get(1)} if part.get(1) else {}
+    _read_authority(part, identifier, context, 9)
+    if code := part.get(13):
+        element.put(identifier, "type.coding[0]", {"system": f"{SYSTEM}0203", "code": code})
+    if "value" in identifier:
+        into["identifier"] = [identifier]
+    name = Part()
+    for here, there in _NAME_OF:
+        if text := part.get(here):
+            name.set(text, there)
+    if said := XPN.read(name, context):
+        into["name"] = [said]
+
+
+def _write_practitioner(resource: Resource, part: Part, context: Context) -> None:
+    for identifier in (resource.get("identifier") or ())[:1]:
+        part.set(identifier.get("value", ""), 1)
+        _write_authority(identifier, part, context, 9)
+        part.set(element.get(identifier, "type.coding[0].code") or "", 13)
+    for said in (resource.get("name") or ())[:1]:
+        name = Part()
+        XPN.write(said, name, context)
+        written = Part(name.text)
+        for here, there in _NAME_OF:
+            if text := written.get(there):
+                part.set(text, here)
+
+
+XCN = Table(
+    "XCN",
+    "Practitioner",
+    (
+        Own(
+            (1, 2, 3, 4, 5, 6, 7, 9, 10, 13, 19, 20, 21),
+            "An identifier, as CX has it, and a name, as XPN has it.",
+            _read_practitioner,
+            _write_practitioner,
+        ),
+    ),
+)
+
+PHYSICAL_TYPE = "http://terminology.hl7.org/CodeSystem/location-physical-type"
+LEVELS = ((3, "bd"), (2, "ro"), (1, "wa"), (8, "lvl"), (7, "bu"), (4, "si"))
+"""What a PL names, from the smallest to the largest, as FHIR's physical types: bed, room, ward, level, building, site."""
+
+
+def _read_place(part: Part, into: Resource, context: Context) -> None:
+    at = into
+    for component, kind in LEVELS:
+        name = part.get(component)
+        if not name:
+            continue
+        if "name" in at:
+            at["partOf"] = at = {}
+        at["name"] = name
+        at["physicalType"] = {"coding": [{"system": PHYSICAL_TYPE, "code": kind}]}
+    if description := part.get(9):
+        into["description"] = description
+
+
+def _write_place(resource: Resource, part: Part, context: Context) -> None:
+    components = {kind: component for component, kind in LEVELS}
+    at: Resource | None = resource
+    while at:
+        component = components.get(element.get(at, "physicalType.coding[0].code") or "")
+        if component is not None and at.get("name"):
+            part.set(at["name"], component)
+        at = at.get("partOf")
+    if resource.get("description"):
+        part.set(resource["description"], 9)
+
+
+PL = Table(
+    "PL",
+    "Location",
+    (
+        Own(
+            (1, 2, 3, 4, 7, 8, 9),
+            "A place in a place: bed, room, ward, level, building, site, each part of the next that is named.",
+            _read_place,
+            _write_place,
+        ),
+    ),
+)
+
+DATA_TYPES = {table.name: table for table in (CX, XPN, XAD, XTN, CWE, XCN, PL)}
 """The data types by their names in HL7 v2. CE and CNE are read as CWE, of which they are the beginning."""

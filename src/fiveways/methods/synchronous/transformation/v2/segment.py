@@ -6,7 +6,7 @@ lost (S57).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,9 @@ from fiveways.hl7v2.message import Segment
 from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.v2.part import Part
 from fiveways.methods.synchronous.transformation.v2.table import TEXT, Context, Kind, Resource, Table
+
+NUMBERS_ITSELF = "it counts the segments of its kind"
+"""Why a set id is ignored."""
 
 
 @dataclass(slots=True)
@@ -24,6 +27,14 @@ class Coverage:
     mapped: int = 0
     unmapped: list[str] = field(default_factory=list)
     wrong: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """How a value and the resource that it belongs to come together, where a path cannot say it; and how they are parted again."""
+
+    put: Callable[[Resource, Resource], None]
+    members: Callable[[Resource], Iterator[Resource]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,7 @@ class FieldRow:
     said: Table | Kind = TEXT
     many: bool = False
     fixed: dict[str, str] = field(default_factory=dict)
+    seam: Seam | None = None
 
     def belongs(self, member: Any) -> bool:
         """Whether a member of the list comes from this field."""
@@ -119,7 +131,9 @@ def _put(row: FieldRow, into: Resource, said: Any) -> None:
     for path, value in row.fixed.items():
         if element.get(said, path) is None:
             element.put(said, path, value)
-    if row.many:
+    if row.seam is not None:
+        row.seam.put(into, said)
+    elif row.many:
         _list(into, row.path).append(said)
     else:
         element.put(into, row.path, said)
@@ -127,6 +141,9 @@ def _put(row: FieldRow, into: Resource, said: Any) -> None:
 
 def _members(row: FieldRow, resource: Resource, taken: set[int]) -> Iterator[Any]:
     """The values of a resource that a row writes back: of a list that several rows add to, each member once."""
+    if row.seam is not None:
+        yield from row.seam.members(resource)
+        return
     found = element.get(resource, row.path)
     if not row.many:
         if found is not None or not isinstance(row.said, Table):

@@ -1,13 +1,11 @@
-"""Segments of HL7 v2 as FHIR R4 has them (v2-to-FHIR segment maps), as far as both can say it."""
+"""Who it is about: PID, and NK1 for those who are to be told."""
 
 from __future__ import annotations
 
 from fiveways.methods.synchronous.transformation.v2.codes import SEX
 from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, XAD, XPN, XTN
-from fiveways.methods.synchronous.transformation.v2.segment import FieldRow, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, SegmentTable
 from fiveways.methods.synchronous.transformation.v2.table import DAY, MOMENT, Coded
-
-_NUMBERS_ITSELF = "it counts the segments of its kind"
 
 PID = SegmentTable(
     "PID",
@@ -24,7 +22,7 @@ PID = SegmentTable(
         FieldRow(16, "maritalStatus", CWE),
         FieldRow(29, "deceasedDateTime", MOMENT),
     ),
-    ignored={1: _NUMBERS_ITSELF},
+    ignored={1: NUMBERS_ITSELF},
 )
 
 NK1 = SegmentTable(
@@ -41,8 +39,5 @@ NK1 = SegmentTable(
         FieldRow(9, "period.end", MOMENT),
         FieldRow(15, "gender", Coded(SEX)),
     ),
-    ignored={1: _NUMBERS_ITSELF},
+    ignored={1: NUMBERS_ITSELF},
 )
-
-SEGMENTS = {table.name: table for table in (PID, NK1)}
-"""The tables by the names of their segments."""
