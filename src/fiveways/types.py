@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
 
 if TYPE_CHECKING:
     from fiveways.correlation import Correlation
@@ -46,6 +47,19 @@ class Consumer:
 ANONYMOUS: Final = Consumer()
 
 
+class Known(NamedTuple):
+    """What a repeat is recognised by: `key`, unique for its consumer and API, and `fingerprint`, a hash that is the same for a
+    repeat and another for whatever else comes under the same key."""
+
+    key: str
+    fingerprint: bytes
+
+    @property
+    def name(self) -> str:
+        """A GUID for the key: always the same."""
+        return str(uuid5(NAMESPACE_OID, self.key))
+
+
 class Interaction:
     """One exchange, from its first byte to its last.
 
@@ -57,12 +71,13 @@ class Interaction:
     answer whatever it will be. `api` and `name` say which declared API and which of its interactions this is ('Patient.read');
     `facts` collects what policies want the audit to remember (no bodies, no credentials, no patient identifiers). A handler that
     writes may `attest` the status it is about to answer: the event of it is then durable in the very commit of the write, which
-    takes what `attest` returns (`GroupWriter.transact(…, settled=…)`); `attested` is that status.
+    takes what `attest` returns (`GroupWriter.transact(…, settled=…)`); `attested` is that status. `known` is what a repeat of it is
+    recognised by, where its content says so and not its request id.
     """
 
     __slots__ = (
         "api", "attest", "attested", "below", "body", "calls", "consumer", "correlation", "facts", "fields", "headers", "id",
-        "length", "method", "name", "path", "query", "route", "scope", "started", "telling",
+        "known", "length", "method", "name", "path", "query", "route", "scope", "started", "telling",
     )  # fmt: skip
 
     def __init__(
@@ -100,6 +115,7 @@ class Interaction:
         self.facts: dict[str, Any] = {}
         self.attest: Attest | None = None
         self.attested = 0
+        self.known: Known | None = None
 
 
 Attest = Callable[[Interaction, int], Callable[[bool], None]]

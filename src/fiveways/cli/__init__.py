@@ -58,7 +58,7 @@ def _options(
     pass
 
 
-for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, trace, transform, reload):
+for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, trace, reload):
     cli.command(name=command.__name__.rpartition(".")[2])(command.command)
 cli.add_typer(audit.commands, name="audit")
 cli.add_typer(delivery.commands, name="delivery")
@@ -68,6 +68,7 @@ cli.add_typer(mailbox.commands, name="mailbox")
 cli.add_typer(promise.commands, name="promise")
 cli.add_typer(session.commands, name="session")
 cli.add_typer(token.commands, name="token")
+cli.add_typer(transform.commands, name="transform")
 cli.add_typer(workflow.commands, name="workflow")
 
 

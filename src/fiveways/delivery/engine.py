@@ -31,11 +31,13 @@ def topic(queue: str) -> str:
 
 
 class Promise(NamedTuple):
-    """A delivery that is still to be committed: its id, what writes it, and the payload that was put for it, if it is large."""
+    """A delivery that is still to be committed: its id, what writes it, the payload that was put for it, if it is large, and the
+    time that it is promised at (microseconds since the Unix epoch)."""
 
     id: str
     steps: tuple[Step, ...]
     payload: str | None
+    at: int
 
 
 class Depth(NamedTuple):
@@ -98,20 +100,21 @@ class Deliveries:
         first = (condition, {**row, **(parameters or {})})
         if new:
             row |= {"b_by": self.node, "b_not_before": due}
-            return Promise(name, (first, (records.begin_new_life, row), (records.queue_up_new, row)), ref)
+            return Promise(name, (first, (records.begin_new_life, row), (records.queue_up_new, row)), ref, now)
         life = records.begin_life, {"b_id": name, "b_by": self.node}
         steps = (first, life, (records.queue_up, {"b_id": name, "b_not_before": due}))
-        return Promise(name, steps, ref)
+        return Promise(name, steps, ref, now)
 
     async def drop(self, promise: Promise) -> None:
         """Remove what was put for a promise that was not committed."""
         if promise.payload is not None:
             await self.payloads.delete(promise.payload)
 
-    async def envelope(self, id: str) -> bytes | None:  # noqa: A002
-        """The envelope of a delivery; None where there is no such delivery any more."""
-        rows = (await self.group.submit(records.find_envelope, {"b_id": id}, synced=False)).rows
-        return rows[0][0] if rows else None
+    async def promised(self, id: str) -> tuple[bytes | None, int] | None:  # noqa: A002
+        """The envelope of a delivery, and when it was promised (microseconds since the Unix epoch); None where there is no such
+        delivery any more."""
+        rows = (await self.group.submit(records.find_promised, {"b_id": id}, synced=False)).rows
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def wake(self, queue: str) -> None:
         """Tell workers, after the commit, that there is something to do; if this is lost, they find it by polling."""

@@ -352,7 +352,7 @@ find_waiting = (
 )
 """What is still to be delivered, of the queues asked for, in order; when it is looked at, and why it was not delivered yet."""
 find_delivery = select(deliveries).where(_this)
-find_envelope = select(deliveries.c.envelope).where(_this)
+find_promised = select(deliveries.c.envelope, deliveries.c.at).where(_this)
 find_events = select(delivery_events).where(_event.delivery == _id).order_by(_event.number)
 find_ended = (
     select(deliveries.c.id, deliveries.c.payload)

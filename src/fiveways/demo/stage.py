@@ -40,9 +40,9 @@ from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
 HERE = Path(__file__).parent
-_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095)
-"""What the deployment file names: the gateway's, its back end's, those of the older systems, of the identity provider, and of an
-application that people sign in to."""
+_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097)
+"""What the deployment file names: the gateway's, its back end's, those of the older systems, of the identity provider, of an
+application that people sign in to, of the HL7 v2 feed, and of the old system that it comes from."""
 _SECRETS = ("shared-key", "RXN-OUT", "A81001-IN", "cis2")
 """What the deployment file takes out of files: the key that mailboxes share, the password of each, and the one by which the
 identity provider knows Fiveways."""

@@ -78,7 +78,8 @@ def answer(message: Message, code: Code, at: datetime, control_id: str, *faults:
     made = Message.new(message.delimiters)
     header, asked = made.segments[0], message.segments[0]
     for number, from_number in ((3, 5), (4, 6), (5, 3), (6, 4), (11, 11), (12, 12), (18, 18)):
-        header.set_field(number, asked.field(from_number))
+        if same := asked.field(from_number):
+            header.set_field(number, same)
     if not header.field(12):
         header.set(VERSION, 12)
     header.set(f"{at:%Y%m%d%H%M%S}.{at.microsecond // 1000:03}{at:%z}", 7)
@@ -95,6 +96,14 @@ def answer(message: Message, code: Code, at: datetime, control_id: str, *faults:
     for fault in faults:
         _add(made, fault)
     return made
+
+
+def status(acknowledgement: Message) -> int:
+    """What an acknowledgement comes to, as an HTTP status: 200 where the message was taken, 503 for an error that will pass (the
+    record is locked, an internal error), 422 for any other."""
+    if acknowledgement.get("MSA-1") in (Code.ACCEPT, Code.COMMIT_ACCEPT):
+        return 200
+    return 503 if acknowledgement.get("ERR-3.1") in (RECORD_LOCKED, INTERNAL) else 422
 
 
 def _add(made: Message, fault: Fault) -> None:

@@ -50,7 +50,7 @@ class Deframer:
             if not self._inside and not self._begin():
                 return messages
             end = self._held.find(END, max(self._looked - 1, 0))
-            begun = self._held.find(START, 0, end if end >= 0 else len(self._held))
+            begun = self._held.find(START, self._looked, end if end >= 0 else len(self._held))
             if begun >= 0:
                 raise BadFrame("a frame begins inside another: the one before has no end")
             if (end if end >= 0 else len(self._held)) > self._limit:

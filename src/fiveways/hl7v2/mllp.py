@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from traceback import extract_tb
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -36,11 +36,11 @@ _CLOSING: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end. `identity`: what the listener's `identify` reads in the client's certificate, or ''."""
+    """Who is at the other end. `identity`: what the listener's `identify` reads in the client's certificate; None without."""
 
     host: str
     port: int
-    identity: str = ""
+    identity: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class MllpListener:
         listening: socket.socket | None = None,
         shared: bool = False,
         tls: ssl.SSLContext | None = None,
-        identify: Callable[[bytes], str] | None = None,
+        identify: Callable[[bytes], Any] | None = None,
         limits: Limits | None = None,
     ) -> None:
         """`host` and `port` (0: any that is free) are listened on, or `listening`, a socket that is bound and then belongs to the
@@ -296,12 +296,12 @@ class MllpListener:
             )
             await _close(writer)
 
-    def _identity(self, transport: asyncio.BaseTransport) -> str:
+    def _identity(self, transport: asyncio.BaseTransport) -> Any:
         if self._tls is None or self._identify is None:
-            return ""
+            return None
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         try:
-            return self._identify(certificate) if certificate else ""
+            return self._identify(certificate) if certificate else None
         except ValueError as error:
             raise _Broken("its certificate cannot be read") from error
 

@@ -43,14 +43,17 @@ class MllpClient:
         connect_timeout: float = 10.0,
         answer_timeout: float = 30.0,
         limit: int = LIMIT,
+        server_name: str | None = None,
     ) -> None:
         """`connect_timeout`: seconds for a connection, TLS included; `answer_timeout`: from a message's first byte going out to its
-        answer's last coming in; `limit`: bytes of an answer. `tls` has the client's certificate, where one is to be shown."""
+        answer's last coming in; `limit`: bytes of an answer. `tls` has the client's certificate, where one is to be shown;
+        `server_name` is the name to verify, where it is not the host."""
         self._address = host, port
         self._tls = tls
         self._connect_timeout = connect_timeout
         self._answer_timeout = answer_timeout
         self._limit = limit
+        self._server_name = server_name
         self._lock = asyncio.Lock()
         self._link: _Link | None = None
         self._closed = False
@@ -92,6 +95,7 @@ class MllpClient:
                     lambda: _Link(self._limit),
                     *self._address,
                     ssl=self._tls,
+                    server_hostname=self._server_name if self._tls is not None else None,
                     ssl_handshake_timeout=self._connect_timeout if self._tls is not None else None,
                     ssl_shutdown_timeout=_CLOSING if self._tls is not None else None,
                 )

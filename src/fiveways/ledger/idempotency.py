@@ -17,8 +17,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, bindparam, delete, null, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    null,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from fiveways.clock import Clock, micros, micros_in, micros_of, moment_of
 from fiveways.correlation import new_id
@@ -49,22 +65,31 @@ _c = duplicates.c
 _identity = (_c.consumer == bindparam("b_consumer"), _c.api == bindparam("b_api"), _c.key == bindparam("b_key"))
 _new = insert(duplicates)
 _values = _new.excluded
-_claim = _new.values(
-    {name: bindparam(f"v_{name}") for name in ("consumer", "api", "key", "owner", "lease", "expires")}
-).on_conflict_do_update(
-    index_elements=[_c.consumer, _c.api, _c.key],
-    set_={
-        "owner": _values.owner,
-        "lease": _values.lease,
-        "expires": _values.expires,
-        "fingerprint": null(),
-        "status": null(),
-        "headers": null(),
-        "body": null(),
-        "payload": null(),
-    },
-    where=_c.expires <= bindparam("b_now"),
-)
+
+
+def _claiming(where: ColumnElement[bool]) -> Insert:
+    """Claims an id that is new, or `where` it may be claimed anew."""
+    return _new.values(
+        {name: bindparam(f"v_{name}") for name in ("consumer", "api", "key", "owner", "lease", "expires")}
+    ).on_conflict_do_update(
+        index_elements=[_c.consumer, _c.api, _c.key],
+        set_={
+            "owner": _values.owner,
+            "lease": _values.lease,
+            "expires": _values.expires,
+            "fingerprint": null(),
+            "status": null(),
+            "headers": null(),
+            "body": null(),
+            "payload": null(),
+        },
+        where=where,
+    )
+
+
+_expired = _c.expires <= bindparam("b_now")
+_claim = _claiming(_expired)
+_claim_again = _claiming(or_(_expired, and_(_c.status.is_(None), _c.lease <= bindparam("b_now"))))
 _renew = (
     update(duplicates).where(*_identity, _c.owner == bindparam("b_owner"), _c.status.is_(None)).values(lease=bindparam("v_lease"))
 )
@@ -142,11 +167,14 @@ class Duplicates:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
-    async def begin(self, consumer: str, api: str, key: str, lease: timedelta, keep: timedelta = timedelta(days=1)) -> Beginning:
+    async def begin(
+        self, consumer: str, api: str, key: str, lease: timedelta, keep: timedelta = timedelta(days=1), *, again: bool = False
+    ) -> Beginning:
         """Claim an id, durably, or say what it was used for.
 
-        `lease` is longer than the request can take; `keep` is for how long an unknown outcome is remembered. Raises
-        StoreError, and then the request must not be carried out.
+        `lease` is longer than the request can take, or renewed; `keep` is for how long an unknown outcome is remembered. `again`:
+        what is not known may be carried out again, so that the outcome is never Unknown. Raises StoreError, and then the request
+        must not be carried out.
         """
         claim = Claim(consumer, api, key, new_id())
         while True:
@@ -160,7 +188,7 @@ class Duplicates:
                 "v_expires": now + micros_in(max(lease, keep)),
                 "b_now": now,
             }
-            if (await self._group.submit(_claim, row)).rowcount == 1:
+            if (await self._group.submit(_claim_again if again else _claim, row)).rowcount == 1:
                 return Fresh(claim)
             found = await self._find(consumer, api, key, now)
             if found is not None:

@@ -17,7 +17,7 @@ def certificate_files(deployment: Deployment, base: Path) -> dict[str, Path]:
             found[f"listener {name}, client authorities"] = listener.client_certificates.ca
     for name, api in deployment.apis.items():
         oauth2 = api.present.oauth2 if api.present is not None else None
-        for what, at in ((f"API {name}", api.target), (f"API {name}, token endpoint", oauth2)):
+        for what, at in ((f"API {name}", api.target or api.mllp), (f"API {name}, token endpoint", oauth2)):
             if at is not None and at.tls is not None:
                 found[what] = at.tls.certificate
                 found[f"{what}, authority"] = at.tls.ca

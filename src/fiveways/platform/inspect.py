@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from fiveways.clock import SystemClock
@@ -9,6 +11,7 @@ from fiveways.errors import FivewaysError
 from fiveways.ledger.audit import AuditEvent
 from fiveways.ledger.audit import trace as timeline
 from fiveways.ledger.audit import verify as verification
+from fiveways.methods.synchronous.transformation.counts import Row, found
 from fiveways.platform.foundation import open_database
 from fiveways.platform.model import Deployment, load
 from fiveways.store.database import Database
@@ -28,6 +31,15 @@ async def trace(file: Path, data: Path, correlation: str) -> list[AuditEvent]:
     database = existing_database(load(file)[0], file, data)
     try:
         return await timeline.trace(database, correlation)
+    finally:
+        await database.close()
+
+
+async def transformed(file: Path, data: Path, since: date, api: str) -> Sequence[Row]:
+    """What became of values that were transformed from a day on."""
+    database = existing_database(load(file)[0], file, data)
+    try:
+        return await found(database, since, api)
     finally:
         await database.close()
 

@@ -10,13 +10,14 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import structlog
 from pydantic import AfterValidator, Field, model_validator
 
-from fiveways.deployment.settings import Reference, Settings
+from fiveways.deployment.settings import Duration, Name, Reference, Settings, Size
 from fiveways.platform.http1.listener import DRAIN_PATIENCE, Http1Listener, TlsFiles
 
 if TYPE_CHECKING:
@@ -51,12 +52,22 @@ class ClientCertificates(Settings):
 
 
 class Listener(Settings):
-    """A socket. It serves plain HTTP or, with a certificate, HTTPS."""
+    """A socket. It serves plain HTTP or, with a certificate, HTTPS; or it takes HL7 v2 over MLLP for an API."""
 
     http: HostPort | None = None
     """Plain HTTP/1.1 and HTTP/2 (prior knowledge) at this address. For loopback, or behind a TLS terminator."""
     https: HostPort | None = None
     """HTTPS at this address: HTTP/1.1 and HTTP/2 by ALPN; HTTP/1.1 only where client certificates are asked for."""
+    mllp: HostPort | None = None
+    """HL7 v2 over MLLP at this address; over TLS where there is a certificate."""
+    api: Name | None = None
+    """The API that messages are given to, with POST at its base path: a transformation that takes HL7 v2."""
+    application: Name | None = Field(default=None, alias="as")
+    """The application that sends over MLLP: the API takes its signed-jwt. Default: who the client certificate says."""
+    idle: Duration = timedelta(hours=1)
+    """How long a connection over MLLP may be quiet."""
+    largest: Size = 10 * 2**20
+    """The largest message over MLLP."""
     certificate: Reference | None = None
     """PEM certificate chain (file:…)."""
     key: Reference | None = None
@@ -66,23 +77,38 @@ class Listener(Settings):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.http is None) == (self.https is None):
-            raise ValueError("expected either http or https")
+        if sum(each is not None for each in (self.http, self.https, self.mllp)) != 1:
+            raise ValueError("expected one of http, https and mllp")
+        self._mllp_has_what_it_needs()
         if self.https is not None and (self.certificate is None or self.key is None):
             raise ValueError("https needs certificate and key")
         if self.http is not None and (self.certificate or self.key or self.client_certificates):
             raise ValueError("certificates belong to https")
         return self
 
+    def _mllp_has_what_it_needs(self) -> None:
+        if self.mllp is None:
+            if self.api is not None or self.application is not None:
+                raise ValueError("api: and as: are for mllp:")
+            return
+        if self.api is None:
+            raise ValueError("mllp needs api:, the transformation that messages are given to")
+        if (self.certificate is None) != (self.key is None) or (self.client_certificates and self.certificate is None):
+            raise ValueError("TLS needs certificate and key")
+        if self.application is None and self.client_certificates is None:
+            raise ValueError("mllp needs as:, the application that sends; or client_certificates: that say which")
+
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        host, _, port = (self.http or self.https or "").rpartition(":")
+        host, _, port = (self.http or self.https or self.mllp or "").rpartition(":")
         return host.strip("[]"), int(port)
 
     @property
     def url(self) -> str:
         """Its base URL as a client on the same machine would write it."""
+        if self.mllp is not None:
+            return f"{'mllps' if self.certificate else 'mllp'}://{self.mllp}"
         return f"{'http' if self.http else 'https'}://{self.http or self.https}"
 
 

@@ -18,7 +18,7 @@ from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Perce
 from fiveways.ledger.audit.settings import AuditSettings
 from fiveways.methods.messaging.directory import MailboxId, MailboxSettings, MessagingSettings, WorkflowId, WorkflowSettings
 from fiveways.methods.synchronous.alerting import AlertSettings
-from fiveways.methods.synchronous.settings import ApiSettings, Security, UserRestrictedContext
+from fiveways.methods.synchronous.settings import ApiSettings, Security, UserRestrictedContext, names
 from fiveways.platform.listeners import Listener
 from fiveways.security.settings import ApiKeyHash, Credentials, Tokens
 from fiveways.security.users.providers import Provider, UserRestricted
@@ -177,7 +177,39 @@ def misfits(deployment: Deployment) -> Iterator[Mistake]:
     yield from _shared_identities(deployment)
     yield from _people(deployment)
     yield from _apis(deployment)
+    yield from _feeds(deployment)
     yield from _mailboxes(deployment)
+
+
+def _feeds(deployment: Deployment) -> Iterator[Mistake]:
+    """Feeds that nobody could send to, and mailboxes that a transformation could not put anything into."""
+    for name, listener in deployment.listeners.items():
+        where = ("listeners", name)
+        if listener.mllp is None or listener.api is None:
+            continue
+        api = deployment.apis.get(listener.api)
+        if api is None or api.pattern != "transformation":
+            yield Mistake((*where, "api"), f"found {listener.api!r}, expected one of apis: whose pattern is transformation")
+            continue
+        taken = names(api.security)
+        if listener.application is None and "client-certificate" not in taken:
+            yield Mistake((*where, "api"), f"the API {listener.api!r} does not take client-certificate, which says who sends")
+        elif listener.application is not None:
+            if listener.application not in deployment.applications:
+                yield Mistake((*where, "as"), f"found {listener.application!r}, expected one of applications:")
+            if "signed-jwt" not in taken:
+                yield Mistake(
+                    (*where, "api"), f"the API {listener.api!r} does not take signed-jwt, with which messages are given to it"
+                )
+    for name, api in deployment.apis.items():
+        if api.mailbox is None:
+            continue
+        at = ("apis", name, "mailbox")
+        for side, mailbox in (("from", api.mailbox.sender), ("to", api.mailbox.to)):
+            if mailbox not in deployment.mailboxes:
+                yield Mistake((*at, side), f"found {mailbox!r}, expected one of mailboxes:")
+        if api.mailbox.workflow not in deployment.workflows and not deployment.messaging.open_workflows:
+            yield Mistake((*at, "workflow"), f"found {api.mailbox.workflow!r}, expected one of workflows:")
 
 
 def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:
@@ -323,6 +355,10 @@ def _apis(deployment: Deployment) -> Iterator[Mistake]:
             known = deployment.apis.get(used)
             if known is None:
                 yield Mistake((*where, "uses", index), f"found {used!r}, expected one of apis:")
+            elif known.pattern == "transformation" and known.promise is not None:
+                yield Mistake(
+                    (*where, "uses", index), f"{used!r} promises what it transforms, and an orchestration needs an answer"
+                )
             elif known.pattern == "orchestration":
                 yield Mistake((*where, "uses", index), f"{used!r} is an orchestration itself: name the granular APIs")
         yield from _outcome(deployment, name, api)

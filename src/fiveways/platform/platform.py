@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fiveways.clock import Clock, SystemClock, micros
 from fiveways.correlation import new_id
 from fiveways.delivery.outbound import Outbound
 from fiveways.deployment.document import Document
-from fiveways.errors import DeploymentError
+from fiveways.errors import DeploymentError, StoreError
 from fiveways.ledger.audit import AuditEvent
 from fiveways.methods.messaging.collecting import Inboxes
 from fiveways.methods.messaging.directory import Directory
@@ -29,18 +30,23 @@ from fiveways.methods.synchronous.compile import Compiled, compile_gateway
 from fiveways.methods.synchronous.policies.identity import open_access
 from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.methods.synchronous.services import Services
+from fiveways.methods.synchronous.transformation import counts
 from fiveways.platform import directory, mailboxes, routing
 from fiveways.platform.authorization import AuthorizationServers
 from fiveways.platform.certificates import certificate_files
 from fiveways.platform.deliveries import Dispatch
+from fiveways.platform.feed import Feed
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
+from fiveways.platform.listeners import Listener
 from fiveways.platform.model import Deployment, load
 from fiveways.platform.node_metrics import NodeMetrics, Slot
 from fiveways.platform.outcomes import Outcomes
+from fiveways.platform.posts import Posts
 from fiveways.platform.tallies import Tallies
 from fiveways.platform.telemetry import tracing
 from fiveways.platform.webhook import teller
+from fiveways.platform.within import Gateway, Token
 from fiveways.security.authorization import AuthorizationServer
 from fiveways.security.expiry import Expiry
 from fiveways.security.tokens import TokenIssuer, TokenVerifier
@@ -73,6 +79,7 @@ class Platform:
         self.registry = CollectorRegistry()
         self._metrics = GatewayMetrics(self.registry)
         self._tallies = Tallies(self.registry)
+        self._counts = counts.Counts(self.registry, clock)
         self._node_metrics = NodeMetrics(self._metrics, self._tallies, slot, clock) if slot is not None else None
         self._inboxes = Inboxes(foundation.database, clock)
         self._dispatch = Dispatch(
@@ -157,6 +164,22 @@ class Platform:
         await self._retire(old.compiled, new.compiled)
         return read
 
+    def feed(self, listener: Listener, *, shared: bool = False) -> Feed:
+        """What takes HL7 v2 at a listener; `shared`: other processes listen there too."""
+        assert listener.api is not None
+        deployment = self.deployment
+        api = deployment.apis[listener.api]
+        token = None
+        if listener.application is not None:
+            tokens = deployment.identity.tokens
+            issuer = TokenIssuer(
+                self.foundation.keys, self.clock, issuer=tokens.issuer, audience=tokens.audience, lifetime=tokens.lifetime
+            )
+            token = Token(listener.application, listener.api, "mllp", deployment, issuer, self._record_token, self.clock)
+        handling = api.longest.total_seconds() + 15
+        gateway: Callable[[], Gateway] = lambda: self.running.compiled.gateway  # noqa: E731
+        return Feed(listener, api.at, gateway, token, self.base, self.clock, handling=handling, shared=shared)
+
     async def close(self) -> None:
         """Finish: no request is under way any more. Flushes and seals the audit."""
         await self._jobs.close()
@@ -167,6 +190,8 @@ class Platform:
         await self.running.compiled.lasting.close()
         if self._unfinished:
             await asyncio.wait(self._unfinished, timeout=5)
+        with suppress(StoreError):
+            await self._counts.write(self.ledger.group)
         telemetry = self.deployment.telemetry
         if telemetry is not None:
             await asyncio.to_thread(tracing(telemetry).flush)
@@ -193,6 +218,8 @@ class Platform:
             ledger=self.ledger,
             deliveries=self.foundation.deliveries,
             tell=Outcomes(lambda: self.running.messaging),
+            post=Posts(lambda: self.running.messaging),
+            counts=self._counts,
             contexts={
                 "open": open_access,
                 "signed-jwt": bearer,
@@ -271,9 +298,7 @@ class Platform:
 
     async def _retire(self, old: Compiled, new: Compiled) -> None:
         """Close, once they are idle, the connections that the new deployment has no use for."""
-        for key, upstream in old.lasting.upstreams.items():
-            if key in new.lasting.upstreams:
-                upstream.reload_tls()
+        old.lasting.reload_tls(new.lasting)
         for closing in old.lasting.without(new.lasting):
             task = asyncio.create_task(closing.close())
             self._retiring.add(task)
@@ -287,6 +312,7 @@ class Platform:
             Job("alerts", 5.0, lambda: self.running.alerts.evaluate()),
             Job("revocations", 1.0, self.foundation.revocations.refresh),
             Job("directory", 0.0, self.foundation.registry.follow),
+            Job("counts", 5.0, lambda: self._counts.write(self.ledger.group)),
         ]
         if self._node_metrics is not None:
             jobs.append(Job("metrics", 1.0, self._node_metrics.publish))
@@ -296,6 +322,7 @@ class Platform:
         await self.ledger.purge(self.clock.now())
         await self.foundation.revocations.purge(self.clock.now())
         await self.foundation.people.purge()
+        await counts.purge(self.ledger.group, self.clock.now().date())
         await self._dispatch.purge(self.deployment.outbound.keep)
 
     async def _look(self) -> None:

@@ -51,12 +51,15 @@ class Serving:
         """Open every socket; DeploymentError where one is taken."""
         application = app(self.platform)
         for listener in self.listeners.values():
-            server = listen(listener, application, self.platform.base, shared=self._shared)
+            if listener.mllp is not None:
+                server: Listening = self.platform.feed(listener, shared=self._shared)
+            else:
+                server = listen(listener, application, self.platform.base, shared=self._shared)
             try:
                 await server.start()
             except OSError as error:
                 reason = "something listens there already" if error.errno == errno.EADDRINUSE else str(error)
-                raise DeploymentError(f"cannot listen on {listener.http or listener.https}: {reason}") from error
+                raise DeploymentError(f"cannot listen on {listener.url.partition('//')[2]}: {reason}") from error
             self._servers.append(server)
 
     async def run(self) -> None:

@@ -61,7 +61,7 @@ def test_every_story_comes_out_as_expected_and_a_second_time_in_the_same_folder(
     for _ in range(2):
         code, out = demo(tmp_path, cache=fetched)
         assert code == 0, out
-        assert "43 steps, each as expected." in out
+        assert "50 steps, each as expected." in out
         assert "the request is answered" in out
         assert "a REPORT with code 14: the request is failed" in out
         assert "“NHS CIS2 (stand-in)”" in out
@@ -111,7 +111,7 @@ def test_a_folder_of_an_earlier_demo_has_no_mailboxes_and_the_story_is_left_out(
 
 def test_a_folder_of_an_earlier_demo_has_no_facades_and_the_story_is_left_out(tmp_path: Path) -> None:
     changed(tmp_path, "  pathology:  ", "  laboratory:  ")
-    changed(tmp_path, "summary, medications, pathology, updates]", "summary, medications, updates]")
+    changed(tmp_path, "summary, medications, pathology, updates, old-pas]", "summary, medications, updates, old-pas]")
     code, out = demo(tmp_path, "--story", "facades")
     assert (code, "left out: facades: the deployment in" in out, "has no pathology" in out) == (1, True, True)
 

@@ -139,7 +139,7 @@ async def test_a_message_is_handled_and_answered_in_its_own_words() -> None:
             assert Message.parse((await pas.hear()).decode()).get("MSA-2") == "42"
     assert [each.content for each in got] == [ADT, ADT]
     assert got[0].connection == got[1].connection
-    assert (got[0].peer.host, got[0].peer.identity) == ("127.0.0.1", "")
+    assert (got[0].peer.host, got[0].peer.identity) == ("127.0.0.1", None)
     assert got[0].peer.port > 0
     assert SECRET not in repr(got[0])
     counts = listener.counts
@@ -533,7 +533,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 async def who(received: Received) -> bytes:
-    return received.peer.identity.encode() or b"?"
+    return received.peer.identity.encode() if received.peer.identity else b"?"
 
 
 def subject(certificate: bytes) -> str:

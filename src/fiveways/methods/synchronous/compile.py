@@ -43,6 +43,10 @@ from fiveways.methods.synchronous.promise.settings import PromiseSettings
 from fiveways.methods.synchronous.rendering import Render, as_operation_outcome, as_problem
 from fiveways.methods.synchronous.services import Directory, Services
 from fiveways.methods.synchronous.settings import ApiSettings, Operation, Security, SecurityContext, names, user_restricted
+from fiveways.methods.synchronous.transformation import transformers
+from fiveways.methods.synchronous.transformation.mediation import Mediation
+from fiveways.methods.synchronous.transformation.repeats import Repeats
+from fiveways.methods.synchronous.transformation.transformer import Place
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.security import scopes
 from fiveways.types import Handler, Interaction, Observer, Outcome, Policy, wrap
@@ -98,6 +102,7 @@ class _Compiler:
         self._lasting = lasting
         self._apis: dict[str, Api] = {}
         self.promises: list[Queue] = []
+        self._mediations: dict[str, Mediation] = {}
         self._patterns = Patterns(directory, services, lasting, self._apis)
         self._platform = [policy for _, policy in self._outer(as_problem)]
         self._platform_observers: tuple[Observer, ...] = (mirror, Metrics(services.metrics, services.clock, None))
@@ -132,9 +137,9 @@ class _Compiler:
         )
         self._apis[name] = api
         self._probes(api, settings, behind)
-        if settings.pattern == "promise" and behind is not None:
+        if settings.promises and behind is not None:
             said, services = settings.promise or PromiseSettings(), self._services
-            made = queue(api, said, behind[0].target.url, settings.longest, behind[1], services.clock, services.tell)
+            made = queue(api, said, behind[1].target, settings.longest, behind[1], services.clock, services.tell)
             self.promises.append(made)
         for operation in settings.operations:
             route = self._chain(name, settings, operation, outer, observers, handler, guard)
@@ -193,8 +198,10 @@ class _Compiler:
     def _observers(self, settings: ApiSettings) -> tuple[Observer, ...]:
         return mirror, Metrics(self._services.metrics, self._services.clock, settings.service_level.budget)
 
-    def _behind(self, settings: ApiSettings) -> tuple[Upstream, Breaker] | None:
+    def _behind(self, settings: ApiSettings) -> tuple[Upstream | None, Breaker] | None:
         """The connections and the breaker of an API's target: shared by the APIs that name the same one."""
+        if settings.mllp is not None:
+            return None, self._lasting.breaker(settings.resilience.breaker, settings.mllp.url)
         if settings.target is None:
             return None
         return self._lasting.upstream(settings.target), self._lasting.breaker(settings.resilience.breaker, settings.target.url)
@@ -211,11 +218,13 @@ class _Compiler:
     ) -> Route:
         security = operation.security if operation is not None and operation.security is not None else settings.security
         allowances = self._directory.allowances.get(name, {})
+        mediation = self._mediation(name, settings)
         asked: list[Named | None] = [
             ("request-id", require_guid) if settings.request_id == "required" else None,
             ("identity", self._identity(names(security))),
             *self._entitled(name, security, allowances),
             self._behalf(security),
+            mediation,
             self._deduplication(name, settings, operation),
             self._promise(name, settings),
         ]
@@ -225,7 +234,8 @@ class _Compiler:
             *((each, declared_callable(f"apis.{name}.policies", each, self._services.base)) for each in settings.policies),
         ]
         named = outer + [policy for policy in (*asked, *last) if policy is not None]
-        inner = [("metrics", _counted(observers)), *outer, *(policy for policy in last if policy is not None)]
+        within = [] if mediation is None or settings.promises else [mediation]  # what is promised is transformed already
+        inner = [("metrics", _counted(observers)), *outer, *within, *(policy for policy in last if policy is not None)]
         return Route(
             operation.match if operation is not None else "",
             wrap(handler, *(policy for _, policy in named)),
@@ -265,8 +275,21 @@ class _Compiler:
         policy = Deduplication(f"{name} {operation.match}", operation.deduplicate, memory, _render(settings), settings.longest)
         return "de-duplication", policy
 
+    def _mediation(self, name: str, settings: ApiSettings) -> Named | None:
+        if settings.transform is None:
+            return None
+        if name not in self._mediations:
+            said, services, ledger = settings.transform, self._services, self._services.ledger
+            where = f"apis.{name}.transform"
+            transformer = transformers.made(where, said.by, Place(name, said.options, services.clock), services.base)
+            repeats = None
+            if not settings.promises:
+                repeats = Repeats(name, ledger.duplicates, ledger.pseudonyms, services.clock, said.remember)
+            self._mediations[name] = Mediation(transformer, services.counts, repeats)
+        return "transformation", self._mediations[name]
+
     def _promise(self, name: str, settings: ApiSettings) -> Named | None:
-        if settings.pattern != "promise":
+        if not settings.promises:
             return None
         services, said = self._services, settings.promise or PromiseSettings()
         fhir = _render(settings) is as_operation_outcome
@@ -280,9 +303,11 @@ class _Compiler:
             return None
         return "retry", Retry(settings.resilience.retries, idempotent=operation.idempotent if operation is not None else None)
 
-    def _probes(self, api: Api, settings: ApiSettings, behind: tuple[Upstream, Breaker] | None) -> None:
+    def _probes(self, api: Api, settings: ApiSettings, behind: tuple[Upstream | None, Breaker] | None) -> None:
         services = self._services
-        check = probes.back_end(*behind, settings.health) if behind is not None else probes.breaker()
+        check = probes.breaker(*(() if behind is None else (behind[1],)))
+        if behind is not None and behind[0] is not None:
+            check = probes.back_end(behind[0], behind[1], settings.health)
         status = probes.Status(services.release, services.status_keys, {"healthcheck": check})
         for name, handler in (("_ping", probes.ping(services.release)), ("_status", status)):
             api.matches.append(Match("GET", template(f"/{name}"), Route(name, wrap(handler, *api.outer), api.observers)))

@@ -11,6 +11,7 @@ from fiveways.errors import DeploymentError
 from fiveways.methods.synchronous.credentials.sessions import Sessions, SessionSettings
 from fiveways.methods.synchronous.middleware import Middleware
 from fiveways.methods.synchronous.policies.breaker import Breaker, BreakerSettings
+from fiveways.methods.synchronous.transformation.back_ends import MllpBackEnd, MllpTarget
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 
@@ -29,11 +30,17 @@ class Lasting:
         self.breakers: dict[str, Breaker] = {}
         self.sessions: dict[str, Sessions] = {}
         self.facades: dict[str, Middleware] = {}
+        self.mllps: dict[str, MllpBackEnd] = {}
 
     def upstream(self, target: Target) -> Upstream:
         """The connections to a target, shared by those that name the same one."""
         old = self._previous.upstreams if self._previous is not None else {}
         return _kept(self.upstreams, old, target.model_dump_json(), lambda: Upstream(target, base=self._base, clock=self._clock))
+
+    def mllp(self, target: MllpTarget) -> MllpBackEnd:
+        """The connections to a system that takes HL7 v2."""
+        old = self._previous.mllps if self._previous is not None else {}
+        return _kept(self.mllps, old, target.model_dump_json(), lambda: MllpBackEnd(target, self._base))
 
     def breaker(self, settings: BreakerSettings, url: str) -> Breaker:
         """The breaker of a target's URL."""
@@ -56,10 +63,18 @@ class Lasting:
         """All is made: what was before is no longer asked for."""
         self._previous = None
 
-    def without(self, newer: Lasting) -> list[Upstream | Middleware]:
+    def without(self, newer: Lasting) -> list[Upstream | MllpBackEnd | Middleware]:
         """What a newer deployment has no use for, to be closed."""
         upstreams = [each for key, each in self.upstreams.items() if key not in newer.upstreams]
-        return [*upstreams, *(each for key, each in self.facades.items() if key not in newer.facades)]
+        mllps = [each for key, each in self.mllps.items() if key not in newer.mllps]
+        return [*upstreams, *mllps, *(each for key, each in self.facades.items() if key not in newer.facades)]
+
+    def reload_tls(self, newer: Lasting) -> None:
+        """Have the connections that a newer deployment keeps read their certificates again."""
+        for upstream in (each for key, each in self.upstreams.items() if key in newer.upstreams):
+            upstream.reload_tls()
+        for mllp in (each for key, each in self.mllps.items() if key in newer.mllps):
+            mllp.reload_tls()
 
     async def open(self) -> None:
         """Open what has to be. Raises DeploymentError where that cannot be done, and then nothing new is open."""
@@ -78,6 +93,8 @@ class Lasting:
             await facade.close()
         for upstream in self.upstreams.values():
             await upstream.close()
+        for mllp in self.mllps.values():
+            await mllp.close()
 
 
 def _kept(made: dict[str, T], old: dict[str, T], key: str, make: Callable[[], T]) -> T:

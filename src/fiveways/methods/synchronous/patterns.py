@@ -15,6 +15,8 @@ from fiveways.methods.synchronous.passthrough import Attribute, PassThrough
 from fiveways.methods.synchronous.services import Directory, Services
 from fiveways.methods.synchronous.settings import ApiSettings, names
 from fiveways.methods.synchronous.syncwrap import SyncWrap, SyncWrapSettings
+from fiveways.methods.synchronous.transformation.back_ends import MllpTarget
+from fiveways.methods.synchronous.transformation.mailbox import MailboxBackEnd
 from fiveways.methods.synchronous.upstream.upstream import Upstream
 from fiveways.methods.synchronous.wrapper import Present, Wrapper, credentials
 from fiveways.types import Handler, Interaction, Outcome
@@ -31,6 +33,11 @@ class Patterns:
 
     def handler(self, name: str, settings: ApiSettings, fhir: bool) -> Handler:
         """The handler of an API. DeploymentError where a file or a value that it refers to is no good."""
+        if settings.mllp is not None:
+            return self._mllp(name, settings.mllp)
+        if settings.mailbox is not None:
+            assert self._services.post is not None
+            return MailboxBackEnd(settings.mailbox, self._services.post)
         if settings.target is None:
             return self._orchestration(name, settings, fhir)
         through = self._through(settings, self._lasting.upstream(settings.target))
@@ -64,6 +71,12 @@ class Patterns:
             applications=self._directory.attributes,
             forward=[name for name in (b"authorization", b"apikey") if name not in own],
         )
+
+    def _mllp(self, name: str, target: MllpTarget) -> Handler:
+        try:
+            return self._lasting.mllp(target)
+        except (OSError, ValueError) as error:
+            raise DeploymentError(f"apis.{name}.mllp.tls: a file cannot be used: {type(error).__name__}: {error}") from error
 
     def _wrapper(self, name: str, settings: ApiSettings, through: PassThrough) -> Wrapper:
         present = settings.present or Present()

@@ -18,6 +18,8 @@ from fiveways.methods.synchronous.policies.metrics import GatewayMetrics
 from fiveways.methods.synchronous.policies.rate import Allowance
 from fiveways.methods.synchronous.promise.outcome import Tell
 from fiveways.methods.synchronous.settings import SecurityContext
+from fiveways.methods.synchronous.transformation.counts import Counts
+from fiveways.methods.synchronous.transformation.mailbox import Post
 from fiveways.security.users.providers import Provider
 from fiveways.types import Outcome, Policy
 
@@ -51,7 +53,11 @@ class Services:
     registry: CollectorRegistry
     running: set[asyncio.Task[Outcome]]
     checks: Mapping[str, probes.Check]
+    counts: Counts
+    """What became of values that were transformed."""
     tell: Tell | None = None
     """Tells of what came of promises."""
+    post: Post | None = None
+    """Puts messages into mailboxes."""
     tracing: Policy | None = None
     gather_metrics: Callable[[], Awaitable[None]] | None = None

@@ -17,6 +17,8 @@ from fiveways.methods.synchronous.policies.deduplication import Deduplicate
 from fiveways.methods.synchronous.policies.retry import RetrySettings
 from fiveways.methods.synchronous.promise.settings import PromiseSettings
 from fiveways.methods.synchronous.syncwrap import SyncWrapSettings
+from fiveways.methods.synchronous.transformation.back_ends import MailboxTarget, MllpTarget
+from fiveways.methods.synchronous.transformation.settings import TransformSettings
 from fiveways.methods.synchronous.upstream.settings import Target
 from fiveways.methods.synchronous.wrapper import Present
 from fiveways.security.users.providers import UserRestricted
@@ -159,16 +161,23 @@ class AttributeHeader(Settings):
 class ApiSettings(Settings):
     """A published API: where, in which pattern, for whom, and what stands behind it."""
 
-    pattern: Literal["pass-through", "orchestration", "promise", "sync-wrap", "wrapper", "middleware"]
+    pattern: Literal["pass-through", "orchestration", "promise", "sync-wrap", "wrapper", "middleware", "transformation"]
     """The book's implementation pattern (S37): `pass-through`; `orchestration`, which makes one answer of several (S44);
     `sync-wrap`, which waits for a back end that is polled (D13); `promise`, which says that it has received and delivers later
-    (S9, A23); or, with caution, `wrapper`, which hides old security (S64), and `middleware`, which hides old behaviour (S67)."""
+    (S9, A23); or, with caution, `wrapper`, which hides old security (S64), `middleware`, which hides old behaviour (S67), and
+    `transformation`, which hides an old format (S57)."""
     at: BasePath
     """The base path. Where several match, the longest wins."""
     title: str = ""
     """What people call it."""
     target: Target | None = None
     """The back end; an orchestration has none of its own."""
+    mllp: MllpTarget | None = None
+    """The back end of a transformation, where it takes HL7 v2 over MLLP; in place of `target`."""
+    mailbox: MailboxTarget | None = None
+    """Where a transformation puts what it has transformed, where that is a mailbox; in place of `target`."""
+    transform: TransformSettings | None = None
+    """What transforms requests and answers; for a transformation."""
     plan: PythonName | None = None
     """What an orchestration does: an async Python callable `(context) -> answer`."""
     uses: tuple[Name, ...] = ()
@@ -180,7 +189,8 @@ class ApiSettings(Settings):
     sync_wrap: SyncWrapSettings | None = None
     """How long consumers may wait, and how the back end is polled; for a sync-wrap, where the defaults will not do."""
     promise: PromiseSettings | None = None
-    """How what is promised is delivered; for a promise of work, where the defaults will not do."""
+    """How what is promised is delivered; for a promise of work, where the defaults will not do. A transformation that has it
+    promises what it has transformed."""
     facade: PythonName | None = None
     """The class of a middleware façade, `Class(place)`, with `open()`, `close()` and `(interaction, back_end) -> outcome`."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -216,6 +226,8 @@ class ApiSettings(Settings):
     def longest(self) -> timedelta:
         """How long a request may take at most."""
         waits = (self.sync_wrap or SyncWrapSettings()).most if self.pattern == "sync-wrap" else timedelta(0)
+        if self.mllp is not None:
+            return self.mllp.connect + self.mllp.answer
         return waits + (self.target.timeout.total if self.target is not None else self.within)
 
     @property
@@ -224,17 +236,26 @@ class ApiSettings(Settings):
         return self.security, *(operation.security for operation in self.operations if operation.security is not None)
 
     @property
+    def promises(self) -> bool:
+        """Whether what would change something is promised."""
+        return self.pattern == "promise" or self.promise is not None
+
+    @property
     def hides_debt(self) -> bool:
         """Whether its pattern hides something old, so that a debt plan is needed (S62, S70)."""
-        return self.pattern in ("wrapper", "middleware")
+        return self.pattern in ("wrapper", "middleware", "transformation")
 
     @model_validator(mode="after")
     def _what_the_pattern_has(self) -> Self:
         if self.pattern == "orchestration":
             if self.plan is None or not self.uses or self.target is not None:
                 raise ValueError("an orchestration has plan: and uses:, and no target: of its own")
+        elif self.pattern == "transformation":
+            self._what_a_transformation_has()
         elif self.target is None or self.plan is not None or self.uses:
             raise ValueError(f"a {self.pattern} has a target:, and neither plan: nor uses:")
+        if self.pattern != "transformation" and (self.mllp or self.mailbox or self.transform):
+            raise ValueError("mllp:, mailbox: and transform: are for pattern: transformation")
         tls = self.target.tls if self.target is not None else None
         certificate = tls is not None and tls.certificate is not None
         if self.pattern == "wrapper" and self.present is None and not certificate:
@@ -243,10 +264,20 @@ class ApiSettings(Settings):
             raise ValueError("a promise of work knows repeats by itself: deduplicate means nothing for pattern: promise")
         if (self.pattern == "middleware") is (self.facade is None) or (self.options and self.facade is None):
             raise ValueError("facade: and options: are for pattern: middleware, which has a facade:")
-        for key, pattern in (("present", "wrapper"), ("sync_wrap", "sync-wrap"), ("promise", "promise")):
-            if getattr(self, key) is not None and self.pattern != pattern:
-                raise ValueError(f"{key} is for pattern: {pattern}, and means nothing for pattern: {self.pattern}")
+        for key, patterns in (("present", ("wrapper",)), ("sync_wrap", ("sync-wrap",)), ("promise", ("promise", "transformation"))):
+            if getattr(self, key) is not None and self.pattern not in patterns:
+                raise ValueError(f"{key} is for pattern: {patterns[0]}, and means nothing for pattern: {self.pattern}")
         return self
+
+    def _what_a_transformation_has(self) -> None:
+        if self.transform is None or sum(each is not None for each in (self.target, self.mllp, self.mailbox)) != 1:
+            raise ValueError("a transformation has transform:, and one of target:, mllp: and mailbox:")
+        if self.plan is not None or self.uses:
+            raise ValueError("a transformation is one call (S59): it has neither plan: nor uses:")
+        if self.mailbox is not None and self.promise is not None:
+            raise ValueError("what is put into a mailbox is kept there: promise: means nothing beside mailbox:")
+        if any(operation.deduplicate is not None for operation in self.operations):
+            raise ValueError("a transformation knows repeats by itself: deduplicate means nothing for pattern: transformation")
 
     @model_validator(mode="after")
     def _open_means_open(self) -> Self:

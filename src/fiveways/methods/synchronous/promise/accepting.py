@@ -33,6 +33,8 @@ SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 """Methods that change nothing (RFC 9110 §9.2.1): they are not promised, but answered."""
 FIELD: Final = b"fiveways-promise"
 """The header field of an answer that has the promise's id."""
+PROMISED: Final = b"fiveways-promised"
+"""And the one that has the time it was promised at, which a repeat is told too: microseconds since the Unix epoch."""
 Check = Callable[[Interaction, Any], Any]
 _Body = bytes | AsyncIterator[bytes]
 
@@ -76,7 +78,8 @@ class Accepting:
         key = self._order.key(interaction, document)
         digest = hashlib.sha256(b"%b %b?%b\n" % (interaction.method.encode(), interaction.below, interaction.query))
         kept = await keep(self._deliveries.payloads, _hashed(body, digest))
-        made = Envelope.of(interaction, digest.digest())
+        known = interaction.known
+        made = Envelope.of(interaction, known.fingerprint if known is not None else digest.digest())
         promise = await self._deliveries.promise(
             self._queue,
             body=kept,
@@ -90,11 +93,12 @@ class Accepting:
             expires_at=self._clock.now() + self._expires if self._expires is not None else None,
         )
         interaction.facts["promise"] = promise.id
+        at = promise.at
         if await self._written(interaction, promise):
             self._deliveries.wake(self._queue)
         else:
-            await self._repeated(interaction, promise, made)
-        return self._answer(promise.id)
+            at = await self._repeated(interaction, promise, made)
+        return self._answer(promise.id, at)
 
     async def _looked_at(self, interaction: Interaction) -> tuple[_Body, Any]:
         """The body, and what it says where it is JSON. Raises InvalidValue, or what the deployment's own check does."""
@@ -117,11 +121,12 @@ class Accepting:
         return body, document
 
     def _id(self, interaction: Interaction) -> str:
-        """A promise's id: the same for a repeat, which is known by its consumer and its request id."""
-        application, ids = interaction.consumer.application, interaction.correlation
-        if not application or not ids.given:
+        """A promise's id: the same for a repeat, which is known by its consumer and its request id, or what is in place of that."""
+        application, ids, known = interaction.consumer.application, interaction.correlation, interaction.known
+        if not application or not (ids.given or known is not None):
             return new_id()
-        digest = hashlib.sha256(f"{application}\0{self._api}\0".encode() + ids.request_id).digest()
+        key = known.key.encode() if known is not None else ids.request_id
+        digest = hashlib.sha256(f"{application}\0{self._api}\0".encode() + key).digest()
         return str(UUID(bytes=digest[:16], version=5))
 
     async def _written(self, interaction: Interaction, promise: Promise) -> bool:
@@ -132,16 +137,18 @@ class Accepting:
         )
         return len(results) > 1
 
-    async def _repeated(self, interaction: Interaction, promise: Promise, made: Envelope) -> None:
-        """Raises KeyReused where the promise that was made before is another."""
+    async def _repeated(self, interaction: Interaction, promise: Promise, made: Envelope) -> int:
+        """When it was promised first. Raises KeyReused where the promise that was made before is another."""
         interaction.attested = 0  # what was attested was not made: this answer has an event of its own
         interaction.facts["duplicate"] = True
         await self._deliveries.drop(promise)
-        before = await self._deliveries.envelope(promise.id)
-        if before is not None and envelope.decode(before).fingerprint != made.fingerprint:
-            raise KeyReused("X-Request-ID was used before for another request; use a new id for a new request")
+        kept, at = await self._deliveries.promised(promise.id) or (None, promise.at)
+        if kept is not None and envelope.decode(kept).fingerprint != made.fingerprint:
+            name = "X-Request-ID" if interaction.known is None else "Its own id"
+            raise KeyReused(f"{name} was used before for another request; use a new id for a new request")
+        return at
 
-    def _answer(self, id_: str) -> Outcome:
+    def _answer(self, id_: str, at: int) -> Outcome:
         said = "Received. It will be delivered; nothing more is owed."
         if self._fhir:
             content_type, body = CONTENT_TYPE, information(said, id_)
@@ -152,6 +159,7 @@ class Accepting:
             (b"content-length", b"%d" % len(body)),
             (b"cache-control", b"no-store"),
             (FIELD, id_.encode()),
+            (PROMISED, b"%d" % at),
         ]
         return Outcome(self._status, headers, body)
 

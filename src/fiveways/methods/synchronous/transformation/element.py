@@ -23,6 +23,8 @@ def steps(path: str) -> tuple[tuple[str, int | None], ...]:
 
 def get(resource: Any, path: str) -> Any:
     """What is at a path; None where nothing is."""
+    if path.isidentifier():
+        return resource.get(path) if isinstance(resource, dict) else None
     at = resource
     for name, index in steps(path):
         at = at.get(name) if isinstance(at, dict) else None
@@ -36,9 +38,13 @@ def get(resource: Any, path: str) -> Any:
 def put(resource: dict[str, Any], path: str, value: Any) -> None:
     """Put a value at a path; objects and lists on the way are made. A list is filled from its beginning: an index that leaves a
     gap is the next one."""
+    if path.isidentifier():
+        resource[path] = value
+        return
     at: Any = resource
-    last = len(steps(path)) - 1
-    for number, (name, index) in enumerate(steps(path)):
+    way = steps(path)
+    last = len(way) - 1
+    for number, (name, index) in enumerate(way):
         if index is None:
             if number == last:
                 at[name] = value

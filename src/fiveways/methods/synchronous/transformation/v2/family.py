@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fiveways.methods.synchronous.transformation.v2.reading import Reading
+from fiveways.methods.synchronous.transformation.v2.segment import SegmentTable
 from fiveways.methods.synchronous.transformation.v2.writing import Writing
 
 
@@ -18,3 +19,4 @@ class Family:
     events: dict[str, str]
     read: Callable[[Reading], None]
     write: Callable[[Writing], None]
+    tables: Mapping[str, Sequence[SegmentTable]] = field(default_factory=dict)

@@ -8,14 +8,21 @@ from datetime import datetime
 from fiveways.errors import FivewaysError
 from fiveways.hl7v2 import times
 from fiveways.hl7v2.message import Message
+from fiveways.methods.synchronous.transformation.transformer import Coverage
+from fiveways.methods.synchronous.transformation.v2 import uk_core
 from fiveways.methods.synchronous.transformation.v2.adt import ADT
 from fiveways.methods.synchronous.transformation.v2.codes import SYSTEM
+from fiveways.methods.synchronous.transformation.v2.documents import MDM
+from fiveways.methods.synchronous.transformation.v2.orders import OML, ORM
+from fiveways.methods.synchronous.transformation.v2.original import is_original, keep
+from fiveways.methods.synchronous.transformation.v2.practitioners import lift
 from fiveways.methods.synchronous.transformation.v2.reading import Reading
-from fiveways.methods.synchronous.transformation.v2.segment import Coverage
-from fiveways.methods.synchronous.transformation.v2.table import Context, Resource
+from fiveways.methods.synchronous.transformation.v2.results import ORU
+from fiveways.methods.synchronous.transformation.v2.scheduling import SIU
+from fiveways.methods.synchronous.transformation.v2.table import Context, Resource, moment_of
 from fiveways.methods.synchronous.transformation.v2.writing import Unsayable, Writing
 
-FAMILIES = (ADT,)
+FAMILIES = (ADT, ORU, ORM, OML, SIU, MDM)
 READ = {f"{family.code}^{event}": family for family in FAMILIES for event in family.events}
 """The families by the types and events that they are of."""
 EVENTS = f"{SYSTEM}0003"
@@ -47,6 +54,10 @@ def to_fhir(message: Message, context: Context) -> Transformed:
         raise UnsupportedMessage(f"{kind} is not read here; what is: {', '.join(sorted(READ))}")
     reading = Reading(message, context)
     family.read(reading)
+    lift(reading)
+    keep(reading)
+    if context.profiles == "uk-core":
+        uk_core.declare(reading.entries)
     reading.finish()
     bundle: Resource = {
         "resourceType": "Bundle",
@@ -55,7 +66,7 @@ def to_fhir(message: Message, context: Context) -> Transformed:
     }
     if sent := message.get("MSH-7"):
         try:
-            moment = times.parse(sent, context.zone)
+            moment = moment_of(sent, context)
             if moment.precision not in ("year", "month", "day"):
                 bundle["timestamp"] = moment.fhir
         except ValueError as error:
@@ -74,6 +85,7 @@ class Header:
     receiver: tuple[str, str] = ("", "")
     version: str = "2.5.1"
     processing: str = "P"
+    charset: str = "UNICODE UTF-8"
 
 
 def to_v2(bundle: Resource, kind: str, header: Header, context: Context) -> Message:
@@ -92,7 +104,7 @@ def to_v2(bundle: Resource, kind: str, header: Header, context: Context) -> Mess
     at = times.written(header.at.isoformat(timespec="seconds"), context.zone)
     for path, value in (
         ("MSH-7", at), ("MSH-9.1", code), ("MSH-9.2", event), ("MSH-9.3", family.events[event]), ("MSH-10", header.control_id),
-        ("MSH-11", header.processing), ("MSH-12", header.version), ("MSH-18", "UNICODE UTF-8"),
+        ("MSH-11", header.processing), ("MSH-12", header.version), ("MSH-18", header.charset),
     ):  # fmt: skip
         message.set(path, value)
     if code == "ADT":
@@ -101,7 +113,9 @@ def to_v2(bundle: Resource, kind: str, header: Header, context: Context) -> Mess
         evn.set(at, 2)
     entries = bundle.get("entry") or ()
     resources = {
-        str(entry.get("fullUrl", number)): entry["resource"] for number, entry in enumerate(entries) if "resource" in entry
+        str(entry.get("fullUrl", number)): entry["resource"]
+        for number, entry in enumerate(entries)
+        if "resource" in entry and not is_original(entry["resource"])
     }
     family.write(Writing(resources, event, context, message))
     return message

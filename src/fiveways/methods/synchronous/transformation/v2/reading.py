@@ -7,16 +7,23 @@ made where it is not there yet (`POST` with `ifNoneExist`), and what it names an
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from fiveways.hl7v2.message import Message, Segment
+from fiveways.methods.synchronous.transformation.transformer import Coverage
 from fiveways.methods.synchronous.transformation.v2.datatypes import NHS_NUMBER
-from fiveways.methods.synchronous.transformation.v2.segment import Coverage, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.segment import SegmentTable
 from fiveways.methods.synchronous.transformation.v2.table import Context, Resource
 
+_SPECIAL = re.compile(r"[\\,|$]")
+"""Characters that a search value has another meaning for (FHIR R4 §3.1.1.3.4)."""
+_PLAIN = re.compile(r"[\w:/.-]*\|[\w.-]*", re.ASCII)
+"""A search value with nothing in it that would have to be quoted, but what stands between system and value."""
 _NAMESPACE = UUID("6f6b7f0e-6a0c-5d0c-9b5e-2b8a0b9a4f11")
 """Of the names that entries have within a Bundle: the same message gives the same Bundle."""
 _ENVELOPE = frozenset((1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16, 18))
@@ -32,6 +39,7 @@ class Reading:
         self.coverage = Coverage()
         self.entries: list[Resource] = []
         self._known: dict[str, str] = {}
+        self._seed = f"{message.get('MSH-4')} {message.control_id}"
         counts: Counter[str] = Counter()
         self._left: dict[int, tuple[str, Segment]] = {}
         for segment in message.segments:
@@ -73,30 +81,53 @@ class Reading:
             request["ifNoneExist"] = asked.partition("?")[2]
         elif asked:
             request = {"method": "PUT", "url": asked}
-        seed = f"{self.message.get('MSH-4')} {self.message.control_id} {len(self.entries) + 1}"
-        full_url = f"urn:uuid:{uuid5(_NAMESPACE, seed)}"
+        full_url = f"urn:uuid:{uuid5(_NAMESPACE, f'{self._seed} {len(self.entries) + 1}')}"
         self.entries.append({"fullUrl": full_url, "resource": resource, "request": request})
         if asked:
             self._known[asked] = full_url
         return full_url
 
+    def find(self, resource: Resource) -> Resource | None:
+        """The resource of the entry that has the same identifier as this one; None where there is none."""
+        url = self._known.get(search(resource))
+        return next((entry["resource"] for entry in self.entries if entry["fullUrl"] == url), None) if url is not None else None
+
     def finish(self) -> None:
         """Tell of the fields of segments that nobody has read."""
         for where, segment in self._left.values():
             known = _ENVELOPE if segment.name == "MSH" else frozenset()
-            self.coverage.unmapped += [
-                f"{where}-{number}" for number, text in enumerate(segment.fields) if number and text and number not in known
-            ]
+            for number, text in enumerate(segment.fields):
+                if number and text:
+                    told = self.coverage.ignored if number in known else self.coverage.unmapped
+                    told.append(f"{where}-{number}")
         self._left.clear()
 
 
 def search(resource: Resource) -> str:
     """The search that finds a resource by its identifier: `Patient?identifier=system|value`; '' where it has none with a system.
     The NHS number goes before others."""
-    found: Any = resource.get("identifier") or ()
-    known = [each for each in (found if isinstance(found, list) else [found]) if each.get("system") and each.get("value")]
-    known.sort(key=lambda each: each["system"] != NHS_NUMBER)
-    if not known:
+    best: Resource | None = None
+    for each in _identifiers(resource):
+        if each.get("system") and each.get("value"):
+            best = best or each
+            if each["system"] == NHS_NUMBER:
+                best = each
+                break
+    if best is None:
         return ""
-    asked = f"{known[0]['system']}|{known[0]['value']}"
-    return f"{resource['resourceType']}?identifier={quote(asked, safe=':/')}"
+    asked = f"{best['system']}|{best['value']}"
+    if _PLAIN.fullmatch(asked) is not None:
+        asked = asked.replace("|", "%7C")
+    else:
+        asked = quote("|".join(_SPECIAL.sub(r"\\\g<0>", best[name]) for name in ("system", "value")), safe=":/")
+    return f"{resource['resourceType']}?identifier={asked}"
+
+
+def is_known(resource: Resource) -> bool:
+    """Whether a resource can be found by an identifier."""
+    return any(each.get("system") and each.get("value") for each in _identifiers(resource))
+
+
+def _identifiers(resource: Resource) -> Sequence[Any]:
+    found: Any = resource.get("identifier") or ()
+    return (found,) if isinstance(found, dict) else found

@@ -12,6 +12,8 @@ from typing import Any
 
 from fiveways.hl7v2.message import Segment
 from fiveways.methods.synchronous.transformation import element
+from fiveways.methods.synchronous.transformation.transformer import Coverage
+from fiveways.methods.synchronous.transformation.v2.codes import TableCodes
 from fiveways.methods.synchronous.transformation.v2.part import Part
 from fiveways.methods.synchronous.transformation.v2.table import TEXT, Context, Kind, Resource, Table
 
@@ -19,19 +21,10 @@ NUMBERS_ITSELF = "it counts the segments of its kind"
 """Why a set id is ignored."""
 
 
-@dataclass(slots=True)
-class Coverage:
-    """What became of a message's fields: `unmapped` are paths of values that no row names, `wrong` those that could not be said,
-    with why; `mapped` counts the fields that were."""
-
-    mapped: int = 0
-    unmapped: list[str] = field(default_factory=list)
-    wrong: list[tuple[str, str]] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """How a value and the resource that it belongs to come together, where a path cannot say it; and how they are parted again."""
+    """How a value and the resource that it belongs to come together, where a path cannot say it; and how they are parted again.
+    `put` raises ValueError where they cannot. What is said as a single value is its `value`."""
 
     put: Callable[[Resource, Resource], None]
     members: Callable[[Resource], Iterator[Resource]]
@@ -42,7 +35,9 @@ class FieldRow:
     """A field and the element that it is, said in a data type (a table) or as a single value (a kind).
 
     `many`: the element is a list, to which each repetition adds. `fixed` is put into each member that says nothing of its own
-    there; where several fields add to one list, those members are written back here that say just that.
+    there; where several fields add to one list, those members are written back here that say just that. `table` are the codes of
+    HL7's own table: a code of them that names no system is of that one. `moved` says what a field is written back as, where that
+    is another. `default` is put as `fixed` is, and members that say something else are written back here all the same.
     """
 
     number: int
@@ -51,6 +46,9 @@ class FieldRow:
     many: bool = False
     fixed: dict[str, str] = field(default_factory=dict)
     seam: Seam | None = None
+    table: TableCodes | None = None
+    moved: str = ""
+    default: dict[str, str] = field(default_factory=dict)
 
     def belongs(self, member: Any) -> bool:
         """Whether a member of the list comes from this field."""
@@ -66,74 +64,112 @@ class SegmentTable:
     fhir: str
     rows: Sequence[FieldRow]
     ignored: dict[int, str] = field(default_factory=dict)
+    _by_number: dict[int, FieldRow] = field(init=False, repr=False, compare=False)
+    _written: Sequence[FieldRow] = field(init=False, repr=False, compare=False)
+    """In the order that they are written in: what is fixed goes before what takes the rest of a list."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_number", {row.number: row for row in self.rows})
+        written = sorted((row for row in self.rows if not row.moved), key=lambda row: not row.fixed)
+        object.__setattr__(self, "_written", tuple(written))
 
     def read(self, segment: Segment, into: Resource, context: Context, coverage: Coverage, where: str = "") -> None:
         """Put what a segment says; `where` is its path in the message: `NK1(2)`."""
         where = where or self.name
-        rows = {row.number: row for row in self.rows}
-        for number in range(1, len(segment.fields)):
-            if number in self.ignored or not segment.fields[number]:
+        rows = self._by_number
+        for number, text in enumerate(segment.fields):
+            if not text or not number:
                 continue
             row = rows.get(number)
-            if row is None:
-                coverage.unmapped.append(f"{where}-{number}")
+            if row is not None:
+                _read_field(row, text, segment, into, context, coverage, where)
+            elif number in self.ignored:
+                coverage.ignored.append(f"{where}-{number}")
             else:
-                self._read_field(row, segment, into, context, coverage, f"{where}-{number}")
-
-    def _read_field(
-        self, row: FieldRow, segment: Segment, into: Resource, context: Context, coverage: Coverage, where: str
-    ) -> None:
-        for index, text in enumerate(segment.repetitions(row.number), start=1):
-            at = where if index == 1 else f"{where}[{index}]"
-            part = Part(text, segment.delimiters)
-            if index > 1 and not row.many:
-                coverage.unmapped.append(at)
-                continue
-            try:
-                said = _read(row, part, context)
-            except ValueError as error:
-                coverage.wrong.append((at, str(error)))
-                continue
-            if said is not None:
-                _put(row, into, said)
-                coverage.mapped += 1
-            coverage.unmapped += [_path(at, *place) for place in part.unread()]
+                coverage.unmapped.append(f"{where}-{number}")
 
     def write(self, resource: Resource, segment: Segment, context: Context) -> None:
         """Put what a resource says into a segment."""
         taken: set[int] = set()
-        for row in sorted(self.rows, key=lambda row: not row.fixed):
-            texts = [_written(row, member, context, segment) for member in _members(row, resource, taken)]
+        for row in self._written:
+            texts = [_said(row, member, context, segment) for member in _members(row, resource, taken)]
             texts = [text for text in texts if text]
             if texts:
                 segment.set_field(row.number, segment.delimiters.repetition.join(texts))
 
 
+def _read_field(
+    row: FieldRow, text: str, segment: Segment, into: Resource, context: Context, coverage: Coverage, where: str
+) -> None:
+    where = f"{where}-{row.number}"
+    mark = segment.delimiters.repetition
+    if not mark or mark not in text:
+        _read_repetition(row, Part(text, segment.delimiters, tolerant=True), into, context, coverage, where)
+        return
+    for index, each in enumerate(segment.repetitions(row.number), start=1):
+        at = where if index == 1 else f"{where}[{index}]"
+        if not each:
+            continue
+        if index > 1 and not row.many:
+            coverage.unmapped.append(at)
+        else:
+            _read_repetition(row, Part(each, segment.delimiters, tolerant=True), into, context, coverage, at)
+
+
+def _read_repetition(row: FieldRow, part: Part, into: Resource, context: Context, coverage: Coverage, where: str) -> None:
+    """Put what a repetition says. What a table or a seam does not take as a whole is wrong as a whole."""
+    try:
+        made = _read(row, part, context)
+        if made:
+            _put(row, into, made)
+        elif made is not None:
+            coverage.ignored.append(where)
+            return
+    except ValueError as error:
+        coverage.wrong.append((where, str(error)))
+        return
+    said, unread, none = part.account()
+    coverage.mapped += said
+    if unread:
+        coverage.unmapped += [_path(where, *place) for place in unread]
+    if part.wrong:
+        coverage.wrong += [(_path(where, component, subcomponent), why) for component, subcomponent, why in part.wrong]
+    if none:
+        coverage.ignored += [_path(where, *place) for place in none]
+
+
 def _read(row: FieldRow, part: Part, context: Context) -> Any:
-    """What a repetition says: a FHIR value, or None where that is nothing."""
+    """What a repetition says: a FHIR value, None where that is nothing, {} where it is nothing of its own."""
     if isinstance(row.said, Table):
         return row.said.read(part, context) or None
     text = part.get(1)
     if not text:
         return None
     made: Resource = {}
-    row.said.read(text, made, "value", context)
+    try:
+        row.said.read(text, made, "value", context)
+    except ValueError as error:
+        part.refuse(1, 1, str(error))
+        return None
     return made
 
 
 def _put(row: FieldRow, into: Resource, said: Any) -> None:
+    if row.table is not None:
+        row.table.name(said)
+    if row.seam is not None:
+        row.seam.put(into, said)
+        return
     if not isinstance(row.said, Table):
-        _, _, name = row.path.rpartition(".")
-        holder = into if "." not in row.path else _holder(into, row.path.rpartition(".")[0])
+        before, _, name = row.path.rpartition(".")
+        holder = _holder(into, before) if before else into
         for made, value in said.items():
             holder[made.replace("value", name)] = value
         return
-    for path, value in row.fixed.items():
+    for path, value in (row.fixed or row.default).items():
         if element.get(said, path) is None:
             element.put(said, path, value)
-    if row.seam is not None:
-        row.seam.put(into, said)
-    elif row.many:
+    if row.many:
         _list(into, row.path).append(said)
     else:
         element.put(into, row.path, said)
@@ -144,23 +180,23 @@ def _members(row: FieldRow, resource: Resource, taken: set[int]) -> Iterator[Any
     if row.seam is not None:
         yield from row.seam.members(resource)
         return
-    found = element.get(resource, row.path)
     if not row.many:
-        if found is not None or not isinstance(row.said, Table):
-            yield found if isinstance(row.said, Table) else resource
+        found = element.get(resource, row.path) if isinstance(row.said, Table) else resource
+        if found is not None:
+            yield found
         return
-    for member in found or ():
+    for member in element.get(resource, row.path) or ():
         if id(member) not in taken and row.belongs(member):
             taken.add(id(member))
             yield member
 
 
-def _written(row: FieldRow, member: Any, context: Context, segment: Segment) -> str:
+def _said(row: FieldRow, member: Any, context: Context, segment: Segment) -> str:
     part = Part("", segment.delimiters)
     if isinstance(row.said, Table):
-        row.said.write(member, part, context)
+        row.said.write(member if row.table is None else row.table.bare(member), part, context)
     else:
-        text = row.said.write(member, row.path, context)
+        text = row.said.write(member, "value" if row.seam is not None else row.path, context)
         if text:
             part.set(text, 1)
     return part.text

@@ -1,0 +1,67 @@
+"""Which message says what a Bundle does: the type and event that it is tagged with, or those that its resources are usually said
+in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fiveways.methods.synchronous.transformation import element
+from fiveways.methods.synchronous.transformation.v2.messages import EVENTS, READ
+from fiveways.methods.synchronous.transformation.v2.table import Resource
+
+BY_EVENT = {kind.partition("^")[2]: kind for kind in READ}
+_ENCOUNTER = {"planned": "A05", "arrived": "A04", "triaged": "A04", "finished": "A03", "cancelled": "A11"}
+_APPOINTMENT = {"cancelled": "S15", "entered-in-error": "S15"}
+_INPATIENT = frozenset(("IMP", "ACUTE", "NONAC", "EMER"))
+
+
+def kind_of_bundle(bundle: Resource) -> str | None:
+    """`ADT^A31`; None where there is no message for it."""
+    event = _said(bundle)
+    if event is None:
+        entries = [(entry.get("request") or {}, entry.get("resource") or {}) for entry in bundle.get("entry") or ()]
+        for kind, usual in _USUAL:
+            found = next(((request, resource) for request, resource in entries if resource.get("resourceType") == kind), None)
+            if found is not None:
+                event = usual(*found)
+                break
+    return BY_EVENT.get(event) if event is not None else None
+
+
+def _said(bundle: Resource) -> str | None:
+    """The event that a Bundle's tag, or its MessageHeader, says."""
+    header = element.get(bundle, "entry[0].resource") or {}
+    coding = [header["eventCoding"]] if header.get("resourceType") == "MessageHeader" and "eventCoding" in header else []
+    for each in (*coding, *(element.get(bundle, "meta.tag") or ())):
+        if each.get("system") == EVENTS and each.get("code") in BY_EVENT:
+            return str(each["code"])
+    return None
+
+
+def _new(request: Resource) -> bool:
+    return request.get("method") == "POST"
+
+
+def _appointment(request: Resource, resource: Resource) -> str:
+    return _APPOINTMENT.get(str(resource.get("status")), "S12" if _new(request) else "S14")
+
+
+def _encounter(request: Resource, resource: Resource) -> str:
+    status = str(resource.get("status"))
+    if status in _ENCOUNTER:
+        return _ENCOUNTER[status]
+    if status == "in-progress" and _new(request):
+        return "A01" if element.get(resource, "class.code") in _INPATIENT else "A04"
+    return "A08"
+
+
+_USUAL: tuple[tuple[str, Callable[[Any, Any], str]], ...] = (
+    ("Appointment", _appointment),
+    ("DiagnosticReport", lambda request, resource: "R01"),
+    ("ServiceRequest", lambda request, resource: "O21"),
+    ("DocumentReference", lambda request, resource: "T02"),
+    ("Encounter", _encounter),
+    ("Patient", lambda request, resource: "A28" if _new(request) else "A31"),
+)
+"""The first of these that a Bundle has says which event it is."""
