@@ -17,8 +17,10 @@ from pathlib import Path
 from benchmark_pages import gateway_benchmark, messaging_benchmark, promises_benchmark
 from drawing import life, request_diagram, sequence
 from prometheus_client import CollectorRegistry
+from mapping_pages import message_types, segments
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
 
+from fiveways.clock import SystemClock
 from fiveways.delivery.states import TRANSITIONS
 from fiveways.errors import Fault
 from fiveways.fhir.outcome import party_code
@@ -26,6 +28,7 @@ from fiveways.linter.lint import all_rules
 from fiveways.methods.messaging import states
 from fiveways.methods.synchronous import gateway, paths, policies, request
 from fiveways.methods.synchronous.policies import metrics
+from fiveways.methods.synchronous.transformation.counts import Counts
 from fiveways.platform.http1 import connection
 from fiveways.platform.http1.listener import Http1Listener
 from fiveways.platform.platform import Platform
@@ -150,6 +153,7 @@ def _metrics(_: Path) -> str:
     registry = CollectorRegistry()
     metrics.GatewayMetrics(registry)
     Tallies(registry)
+    Counts(registry, SystemClock())
     rows = []
     for family in registry.collect():
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
@@ -355,6 +359,8 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "message-life": _message_life,
     "delivery-life": _delivery_life,
     "session-life": _session_life,
+    "hl7v2-messages": message_types,
+    "hl7v2-segments": segments,
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),

@@ -165,7 +165,7 @@ def _transformer(by: str, api: str, given: list[str], deployment: Path, *, still
             raise FivewaysError(f"{file} has no transformation {api}")
         by, options = settings.transform.by, {**settings.transform.options, **options}
     where = f"apis.{api}.transform" if api else "--by"
-    return transformers.made(where, by, Place(api, options, golden.clock()), file.parent)
+    return transformers.made(where, by, Place(api, options, golden.clock(), file.parent), file.parent)
 
 
 def _value(text: str) -> Any:

@@ -59,10 +59,12 @@ def information(text: str, id_: str) -> bytes:
 
 def _issue(cause: Cause, severity: str) -> dict[str, Any]:
     """One of several causes, with the status that it was answered with."""
-    coding = [{"system": STATUSES, "code": str(cause.status)}] if cause.status is not None else []
+    details: dict[str, Any] = {"text": cause.code}
+    if cause.status is not None:
+        details = {"coding": [{"system": STATUSES, "code": str(cause.status)}], **details}
     return {
         "severity": severity,
         "code": cause.issue,
-        "details": {"coding": coding, "text": cause.code},
+        "details": details,
         "diagnostics": f"{cause.name}: {cause.diagnostics}",
     }

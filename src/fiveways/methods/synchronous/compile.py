@@ -281,7 +281,7 @@ class _Compiler:
         if name not in self._mediations:
             said, services, ledger = settings.transform, self._services, self._services.ledger
             where = f"apis.{name}.transform"
-            transformer = transformers.made(where, said.by, Place(name, said.options, services.clock), services.base)
+            transformer = transformers.made(where, said.by, Place(name, said.options, services.clock, services.base), services.base)
             repeats = None
             if not settings.promises:
                 repeats = Repeats(name, ledger.duplicates, ledger.pseudonyms, services.clock, said.remember)

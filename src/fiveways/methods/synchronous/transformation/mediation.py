@@ -22,7 +22,8 @@ LARGEST: Final = 32 * 2**20
 """Bytes of a back end's answer: what is transformed is held in memory."""
 _ABOUT_CONTENT: Final = frozenset(
     (b"content-type", b"content-length", b"content-encoding", b"content-language", b"accept", b"accept-encoding", b"etag",
-     b"last-modified", b"if-match", b"if-none-match", b"if-modified-since", b"range", b"prefer", b"idempotency-key")
+     b"last-modified", b"if-match", b"if-none-match", b"if-modified-since", b"range", b"prefer", b"idempotency-key",
+     b"soapaction")
 )  # fmt: skip
 """Header fields that are about the one side's form and mean nothing for the other's."""
 _KEPT: Final = ("retry-after", "location", "fiveways-promise", "fiveways-promised")
@@ -73,6 +74,7 @@ class Mediation:
             told: dict[str, str] = {name: fields[name] for name in _KEPT if name in fields}
             answered = Answered(outcome.status, fields.get("content-type", ""), content, told)
             made = _outcome(self._transformer.answer(asked, answered))
+            self._told(interaction, asked)
             made.fault = outcome.fault
             return made
 
@@ -81,16 +83,14 @@ class Mediation:
         return await self._repeats.once(interaction, interaction.known, handled)
 
     def _told(self, interaction: Interaction, said: Asked) -> None:
-        """What the audit and the counts learn: what sort of message, and how much of it was mapped."""
-        facts: dict[str, Any] = {}
+        """What the audit and the counts learn of a request, or an answer: what sort of message, and how much of it was mapped."""
+        facts, coverage = interaction.facts, said.coverage
         if said.kind:
             facts["message"] = said.kind
-        if said.coverage is not None:
-            facts |= {
-                "mapped": said.coverage.mapped, "unmapped": len(said.coverage.unmapped), "wrong": len(said.coverage.wrong)
-            }  # fmt: skip
-            self._counts.add(interaction.api, said.kind, said.coverage)
-        interaction.facts.update(facts)
+        if coverage is not None:
+            for fate, count in (("mapped", coverage.mapped), ("unmapped", len(coverage.unmapped)), ("wrong", len(coverage.wrong))):
+                facts[fate] = facts.get(fate, 0) + count
+            self._counts.add(interaction.api, said.kind, coverage)
 
 
 def _asked(interaction: Interaction, content: bytes) -> Asked:

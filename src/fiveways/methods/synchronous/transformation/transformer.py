@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,11 +22,13 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(slots=True, frozen=True)
 class Place:
-    """Where a transformer stands: its API's name, what the deployment says under `options:`, and the clock."""
+    """Where a transformer stands: its API's name, what the deployment says under `options:`, the clock, and the folder that files start
+    from that its options name."""
 
     name: str
     options: Mapping[str, Any]
     clock: Clock
+    base: Path = Path()
 
     def read(self, model: type[Model]) -> Model:
         """The options as settings. Raises DeploymentError, with every mistake."""

@@ -12,6 +12,9 @@ from fiveways.methods.synchronous.transformation.transformer import Place, Trans
 NAMES: dict[str, str] = {
     "hl7v2-to-fhir": "fiveways.methods.synchronous.transformation.v2.incoming:Incoming",
     "fhir-to-hl7v2": "fiveways.methods.synchronous.transformation.v2.outgoing:Outgoing",
+    "xml": "fiveways.methods.synchronous.transformation.xml.legacy:LegacyXml",
+    "hl7v3-demographics": "fiveways.methods.synchronous.transformation.v3.demographics:Demographics",
+    "hl7v3-demographics-server": "fiveways.methods.synchronous.transformation.v3.server:DemographicsServer",
 }
 """Where each is: loaded when a deployment names it."""
 

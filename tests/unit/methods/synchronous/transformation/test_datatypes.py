@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.v2.codes import NAME_USE
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, DATA_TYPES, XAD, XPN, XTN
+from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, DATA_TYPES, PL, XAD, XCN, XPN, XTN
 from fiveways.methods.synchronous.transformation.v2.part import Part
-from fiveways.methods.synchronous.transformation.v2.table import Context, Row, Table
+from fiveways.methods.synchronous.transformation.v2.table import Context, Own, Table
 
 LONDON = Context(
     ZoneInfo("Europe/London"),
@@ -35,10 +35,24 @@ CASES: list[tuple[Table, str, dict[str, Any]]] = [
         "family": "Khan", "given": ["Aisha", "Maria", "Jo"], "suffix": ["III", "MBE"], "prefix": ["Dr"], "use": "official",
     }),
     (XPN, "Ali^^^^^^BAD", {"family": "Ali", "use": "old"}),
-    (XPN, "Ali^^^^^^C", {"family": "Ali", "use": "usual", "_use": {"extension": [{**KEPT, "valueCodeableConcept": {
+    (XPN, "Ali^^^^^^R", {"family": "Ali", "use": "official", "_use": {"extension": [{**KEPT, "valueCodeableConcept": {
+        "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0200", "code": "R"}]}}]}}),
+    (XPN, "Ali^^^^^^C", {"family": "Ali", "_use": {"extension": [{**KEPT, "valueCodeableConcept": {
         "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0200", "code": "C"}]}}]}}),
     (XPN, "Ali^^^^^^ZZ", {"family": "Ali", "_use": {"extension": [{**KEPT, "valueCodeableConcept": {
-        "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0200", "code": "ZZ"}]}}]}}),
+        "coding": [{"code": "ZZ"}]}}]}}),
+    (XPN, "Smith&van&Ali", {"family": "Smith", "_family": {"extension": [
+        {"url": "http://hl7.org/fhir/StructureDefinition/humanname-own-prefix", "valueString": "van"},
+        {"url": "http://hl7.org/fhir/StructureDefinition/humanname-own-name", "valueString": "Ali"}]}}),
+    (CX, "K1^^^PAS&2.16.1&HCD", {"value": "K1", "assigner": {"display": "PAS", "identifier": {
+        "value": "2.16.1", "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0301", "code": "HCD"}]}}}}),
+    (CX, "K1^^^&not an oid&ISO", {"value": "K1", "assigner": {"identifier": {
+        "value": "not an oid", "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0301", "code": "ISO"}]}}}}),
+    (CX, "9000000009^^^NHSNO^NH", {
+        "value": "9000000009", "system": "https://fhir.nhs.uk/Id/nhs-number", "assigner": {"display": "NHSNO"},
+        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "NH"}]},
+    }),
+    (CX, "K1^^^^OURS", {"value": "K1", "type": {"coding": [{"code": "OURS"}]}}),
     (XAD, "1 High St^Flat 2^Thornaby^Cleveland^TS17 6AA^GBR^H^^E06", {
         "line": ["1 High St", "Flat 2"], "city": "Thornaby", "state": "Cleveland", "postalCode": "TS17 6AA", "country": "GBR",
         "use": "home", "district": "E06",
@@ -54,9 +68,16 @@ CASES: list[tuple[Table, str, dict[str, Any]]] = [
         "text": "High blood pressure",
     }),
     (CWE, "G20^^READ", {"coding": [{"system": "http://read.info/readv2", "code": "G20"}]}),
-    (CWE, "X1^Something^LOCAL", {"coding": [{"system": "LOCAL", "code": "X1", "display": "Something"}]}),
+    (CWE, "X1^Something^LOCAL", {"coding": [{"system": "urn:id:LOCAL", "code": "X1", "display": "Something"}]}),
     (CWE, "M^^HL70002", {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0002", "code": "M"}]}),
     (CWE, "^only words", {"text": "only words"}),
+    (CWE, "M^Wed^HL70002", {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0002", "code": "M"}], "text": "Wed"}),
+    (CWE, "M^Wed^HL70002^^^^^^Married", {
+        "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0002", "code": "M", "display": "Wed"}], "text": "Married",
+    }),
+    (CWE, "X^^a name with blanks", {"coding": [{"system": "urn:id:a%20name%20with%20blanks", "code": "X"}]}),
+    (CWE, "X^^1.2.3", {"coding": [{"system": "urn:oid:1.2.3", "code": "X"}]}),
+    (CWE, "X^^https://codes.test/x", {"coding": [{"system": "https://codes.test/x", "code": "X"}]}),
 ]  # fmt: skip
 
 
@@ -72,8 +93,39 @@ def test_what_is_said_is_said_in_fhir_and_back(table: Table, text: str, fhir: di
         assert back.text in (text, text.replace("ICD10", "I10"))
 
 
-def test_a_number_in_pieces_is_put_together() -> None:
-    assert XTN.read(Part("^WPN^PH^^44^1642^123456^7"), LONDON)["value"] == "+44 1642 123456 x7"
+def test_a_number_in_pieces_is_put_together_and_the_pieces_come_back() -> None:
+    said = XTN.read(Part("^WPN^PH^^44^1642^123456^7"), LONDON)
+    assert said["value"] == "+44 1642 123456 x7"
+    back = Part()
+    XTN.write(said, back, LONDON)
+    assert back.text == "^WPN^PH^^44^1642^123456^7"
+
+
+def test_what_is_not_used_is_not_looked_at() -> None:
+    for table, text, left in (
+        (XTN, "123^WPN^Internet^a@b.test", [(1, 1)]), (XTN, "1^^^^^^^^^^^12", [(1, 1)]), (XTN, "^^^^44", [(5, 1)]),
+        (CX, "^^^PAS^MR", [(4, 1), (5, 1)]), (CWE, "^^LN", [(3, 1)]), (XCN, "^Khan^^^^^^^GMC", [(9, 1)]),
+        (PL, "W1&x&HCD", [(1, 2), (1, 3)]),
+    ):  # fmt: skip
+        part = Part(text)
+        table.read(part, LONDON)
+        assert list(part.unread()) == left, text
+
+
+def test_a_part_that_is_tolerant_is_read_as_far_as_it_can_be() -> None:
+    part = Part("K1^^^^^^yesterday^20200101", tolerant=True)
+    assert CX.read(part, LONDON) == {"value": "K1", "period": {"end": "2020-01-01"}}
+    assert part.wrong == [(7, 1, "expected YYYY[MM[DD[HH[MM[SS[.S]]]]]][+/-ZZZZ]")]
+
+
+def test_a_code_that_fhir_cannot_have_is_wrong() -> None:
+    with pytest.raises(ValueError, match="expected a code"):
+        CWE.read(Part("A  B^^LN"), LONDON)
+
+
+def test_a_zone_that_fhir_cannot_have_is_wrong() -> None:
+    with pytest.raises(ValueError, match="expected a zone"):
+        CX.read(Part("K1^^^^^^202001010000+1500"), LONDON)
 
 
 def test_a_suffix_is_a_suffix_wherever_it_stood() -> None:
@@ -129,10 +181,10 @@ def test_what_is_put_into_a_part_is_there(text: str, component: int, subcomponen
 def test_every_row_leads_somewhere() -> None:
     for table in DATA_TYPES.values():
         for row in table.rows:
-            if isinstance(row, Row):
-                assert element.steps(row.path)
-            else:
+            if isinstance(row, Own):
                 assert row.says.endswith(".")
+            else:
+                assert element.steps(row.path)
 
 
 def test_the_first_code_that_means_it_is_written() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fiveways.hl7v2.message import Segment
-from fiveways.methods.synchronous.transformation.transformer import Coverage
 from fiveways.methods.synchronous.transformation.v2 import clinical, events, merges
 from fiveways.methods.synchronous.transformation.v2.codes import CLASS
 from fiveways.methods.synchronous.transformation.v2.events import event_of
@@ -48,15 +47,13 @@ def patient(reading: Reading) -> Resource:
 
 
 def _read_contact(reading: Reading, segment: Segment, patient: Resource) -> None:
-    where, known = reading.where(segment), reading.coverage
+    where = reading.where(segment)
     contact: Resource = {}
-    reading.coverage = Coverage()
-    reading.read(NK1, segment, contact)
-    read, reading.coverage = reading.coverage, known
+    read = reading.apart(NK1, segment, contact)
     if contact and not any(name in contact for name in _REACHED):
-        known.wrong.append((where, "FHIR has no contact without a name, an address, a number or an organisation"))
+        reading.coverage.wrong.append((where, "FHIR has no contact without a name, an address, a number or an organisation"))
         return
-    known.add(read)
+    reading.coverage.add(read)
     if not contact:
         return
     for each in contact.pop("contained", ()):

@@ -1,7 +1,7 @@
 """What a sender of HL7 v2 is answered: AA only for what has been taken, AE and AR naming what is wrong (HL7 v2.9 §2.9).
 
-In the enhanced mode (MSH-15 or MSH-16 says something) it is a commit acknowledgement (CA, CE, CR) where MSH-15 asks for one, else the
-application's (AA, AE, AR) where MSH-16 does. There is one answer: of what is processed at once, both would say the same.
+In the enhanced mode (MSH-15 or MSH-16 says something) it is a commit acknowledgement (CA, CE, CR) where MSH-15 asks for one, else
+the application's (AA, AE, AR) where MSH-16 does. There is one answer: of what is processed at once, both would say the same.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def _read_type(kind: str, subtype: str, attachment: Resource) -> None:
     known = media_type(kind, subtype)
     if known:
         attachment["contentType"] = known
-    if kind and kind.upper() not in _MAIN and kind.upper() not in _BY_SUBTYPE or subtype and not known:
+    if (kind and kind.upper() not in _MAIN and kind.upper() not in _BY_SUBTYPE) or (subtype and not known):
         kept = {"url": ALTERNATE_CODES, "valueCodeableConcept": {"text": f"{kind}/{subtype}"}}
         attachment["_contentType"] = {"extension": [kept]}
 

@@ -25,7 +25,12 @@ def read_diagnoses(reading: Reading, patient: Resource, subject: str, visit: Res
     seen: dict[str, int] = {}
     for segment in reading.message.all("DG1"):
         made: Resource = {"resourceType": "Condition"}
-        reading.read(DG1 if visit is not None else DG1_OF_NO_VISIT, segment, made)
+        where = reading.where(segment)
+        read = reading.apart(DG1 if visit is not None else DG1_OF_NO_VISIT, segment, made)
+        if reading.find(made) is not None:
+            reading.coverage.wrong.append((where, "another diagnosis has the same identifier"))
+            continue
+        reading.coverage.add(read)
         if len(made) == 1:
             continue
         diagnosis: Resource = {name: made.pop(name) for name in ("use", "rank") if name in made}

@@ -67,7 +67,7 @@ def event_of(bundle: Resource) -> str | None:
     entries = [entry for entry in bundle.get("entry") or () if isinstance(entry.get("resource"), dict)]
     of = {kind: [entry for entry in entries if entry["resource"].get("resourceType") == kind] for kind in ("Patient", "Encounter")}
     if of["Encounter"]:
-        return _event_of_visit(of["Encounter"][0]["resource"])
+        return _event_of_visit(of["Encounter"][0]["resource"], element.get(of["Encounter"][0], "request.method"))
     if not of["Patient"]:
         return None
     links = [link.get("type") for entry in of["Patient"] for link in entry["resource"].get("link") or ()]
@@ -76,6 +76,8 @@ def event_of(bundle: Resource) -> str | None:
     return "A28" if element.get(of["Patient"][0], "request.method") == "POST" else "A31"
 
 
-def _event_of_visit(visit: Resource) -> str:
+def _event_of_visit(visit: Resource, method: str | None) -> str:
     known = _BY_STATUS.get(visit.get("status", ""))
+    if known is None and method == "PUT":
+        return "A08"
     return known or ("A01" if element.get(visit, "class.code") in _INPATIENT else "A04")

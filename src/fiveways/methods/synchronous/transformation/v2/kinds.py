@@ -7,13 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fiveways.methods.synchronous.transformation import element
+from fiveways.methods.synchronous.transformation.v2.events import event_of
 from fiveways.methods.synchronous.transformation.v2.messages import EVENTS, READ
 from fiveways.methods.synchronous.transformation.v2.table import Resource
 
 BY_EVENT = {kind.partition("^")[2]: kind for kind in READ}
-_ENCOUNTER = {"planned": "A05", "arrived": "A04", "triaged": "A04", "finished": "A03", "cancelled": "A11"}
-_APPOINTMENT = {"cancelled": "S15", "entered-in-error": "S15"}
-_INPATIENT = frozenset(("IMP", "ACUTE", "NONAC", "EMER"))
 
 
 def kind_of_bundle(bundle: Resource) -> str | None:
@@ -24,8 +22,8 @@ def kind_of_bundle(bundle: Resource) -> str | None:
         for kind, usual in _USUAL:
             found = next(((request, resource) for request, resource in entries if resource.get("resourceType") == kind), None)
             if found is not None:
-                event = usual(*found)
-                break
+                return BY_EVENT.get(usual(*found))
+        event = event_of(bundle)
     return BY_EVENT.get(event) if event is not None else None
 
 
@@ -39,21 +37,10 @@ def _said(bundle: Resource) -> str | None:
     return None
 
 
-def _new(request: Resource) -> bool:
-    return request.get("method") == "POST"
-
-
 def _appointment(request: Resource, resource: Resource) -> str:
-    return _APPOINTMENT.get(str(resource.get("status")), "S12" if _new(request) else "S14")
-
-
-def _encounter(request: Resource, resource: Resource) -> str:
-    status = str(resource.get("status"))
-    if status in _ENCOUNTER:
-        return _ENCOUNTER[status]
-    if status == "in-progress" and _new(request):
-        return "A01" if element.get(resource, "class.code") in _INPATIENT else "A04"
-    return "A08"
+    if resource.get("status") in ("cancelled", "entered-in-error"):
+        return "S15"
+    return "S12" if request.get("method") == "POST" else "S14"
 
 
 _USUAL: tuple[tuple[str, Callable[[Any, Any], str]], ...] = (
@@ -61,7 +48,5 @@ _USUAL: tuple[tuple[str, Callable[[Any, Any], str]], ...] = (
     ("DiagnosticReport", lambda request, resource: "R01"),
     ("ServiceRequest", lambda request, resource: "O21"),
     ("DocumentReference", lambda request, resource: "T02"),
-    ("Encounter", _encounter),
-    ("Patient", lambda request, resource: "A28" if _new(request) else "A31"),
 )
-"""The first of these that a Bundle has says which event it is."""
+"""The first of these that a Bundle has says which event it is; without any it is one of a visit, or of a patient."""

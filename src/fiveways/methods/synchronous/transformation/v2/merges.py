@@ -19,17 +19,32 @@ def read(reading: Reading) -> None:
     that is kept, so that nobody is made who was never there.
     """
     for group in _groups(reading.message):
-        kept: Resource = {"resourceType": "Patient"}
-        reading.read(PID, group[0], kept)
-        for segment in group[1:]:
-            if segment.name == "PD1":
-                reading.read(PD1, segment, kept)
-        subject = reading.add(kept)
+        kept, subject = _kept(reading, group)
         for segment in group[1:]:
             if segment.name == "MRG":
                 prior: Resource = {"resourceType": "Patient"}
                 reading.read(MRG, segment, prior)
                 _link(reading, kept, subject, prior)
+
+
+def _kept(reading: Reading, group: list[Segment]) -> tuple[Resource, str]:
+    """The patient of a group, and the reference to them; one who is named before is said once."""
+    made: Resource = {"resourceType": "Patient"}
+    read = [
+        (reading.where(segment), reading.apart(table, segment, made))
+        for table in (PID, PD1)
+        for segment in group
+        if segment.name == table.name
+    ]
+    known = reading.find(made)
+    same = known is None or all(known.get(name) == value for name, value in made.items() if name != "contained")
+    for where, coverage in read:
+        if same:
+            reading.coverage.add(coverage)
+        else:
+            reading.coverage.wrong.append((where, "it says otherwise of a patient who is named before"))
+    subject = reading.add(made)
+    return known or made, subject
 
 
 def _groups(message: Message) -> Iterator[list[Segment]]:

@@ -24,8 +24,10 @@ from fiveways.methods.synchronous.transformation.v2.table import Resource
 from fiveways.methods.synchronous.transformation.v2.writing import Writing
 
 _WHOLE = frozenset(
-    ("ServiceRequest.requester", "ServiceRequest.code", "ServiceRequest.requisition", "Specimen.collection.collector",
-     "Specimen.collection.quantity", "collection.quantity", "collection.bodySite", "type")
+    (
+        "ServiceRequest.requester", "ServiceRequest.code", "ServiceRequest.requisition", "ServiceRequest._priority",
+        "Specimen.collection.collector", "Specimen.collection.quantity", "collection.quantity", "collection.bodySite", "type",
+    )
 )  # fmt: skip
 """Elements that are one thing: another that differs is not mixed into them."""
 _COMMON = frozenset(("_status", "requisition", "authoredOn", "extension", "locationCode"))

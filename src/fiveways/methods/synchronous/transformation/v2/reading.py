@@ -53,6 +53,15 @@ class Reading:
         table.read(segment, into, self.context, self.coverage, where)
         return into
 
+    def apart(self, table: SegmentTable, segment: Segment, into: Resource) -> Coverage:
+        """Put what a segment says, and count it apart: whoever takes it up adds it."""
+        known, self.coverage = self.coverage, Coverage()
+        try:
+            self.read(table, segment, into)
+            return self.coverage
+        finally:
+            self.coverage = known
+
     def where(self, segment: Segment) -> str:
         """The path of a segment that is not read yet: `OBX(2)`."""
         return self._left[id(segment)][0]

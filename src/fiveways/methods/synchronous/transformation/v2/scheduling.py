@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from fiveways.hl7v2.message import Segment
-from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.v2.codes_orders import APPOINTMENT_STATUS
 from fiveways.methods.synchronous.transformation.v2.entries import enter, refer
 from fiveways.methods.synchronous.transformation.v2.family import Family
 from fiveways.methods.synchronous.transformation.v2.groups import subjects
-from fiveways.methods.synchronous.transformation.v2.inlined import contain, contain_place, inline, merge, picked, unknown
+from fiveways.methods.synchronous.transformation.v2.inlined import inline, merge, picked, unknown
 from fiveways.methods.synchronous.transformation.v2.moments import in_order
 from fiveways.methods.synchronous.transformation.v2.observing import observe, write_observation
 from fiveways.methods.synchronous.transformation.v2.ordering import place_condition, who, write_conditions, write_who
@@ -32,17 +29,18 @@ from fiveways.methods.synchronous.transformation.v2.segments.encounter import PV
 from fiveways.methods.synchronous.transformation.v2.segments.observation import COMMENT, OBX_EACH
 from fiveways.methods.synchronous.transformation.v2.segments.patient import PD1, PID
 from fiveways.methods.synchronous.transformation.v2.table import ALTERNATE_CODES, Resource
+from fiveways.methods.synchronous.transformation.v2.taking_part import (
+    CONTACTS,
+    as_said,
+    contact,
+    contact_of,
+    later,
+    minutes_of,
+    resources,
+    write_resources,
+)
 from fiveways.methods.synchronous.transformation.v2.writing import Unsayable, Writing
 
-_TYPES = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
-_CONTACTS = {
-    "placerContact": ("CALLBCK", "placer contact person"),
-    "fillerContact": ("CALLBCK", "filler contact person"),
-    "enteredBy": ("ENT", "entered by person"),
-}
-"""Persons of SCH, and as what they take part."""
-_MINUTES = {"": 1, "M": 1, "MIN": 1, "MINS": 1, "MINUTE": 1, "MINUTES": 1, "H": 60, "HR": 60, "HOUR": 60, "HOURS": 60}
-_SECONDS = frozenset(("S", "SEC", "SECOND", "SECONDS"))
 _CANCELLED = "S15"
 _UNTIMED = frozenset(("proposed", "cancelled", "waitlist"))
 """States in which FHIR does without a start and an end."""
@@ -61,15 +59,15 @@ def _read(reading: Reading) -> None:
     timing = appointment.pop("timing", {})
     for path in merge(appointment, timing):
         reading.coverage.unmapped.append(f"SCH-11.{4 if path == 'start' else 5}")
-    contacts = [(name, appointment.pop(name)) for name in _CONTACTS if name in appointment]
+    contacts = [(name, appointment.pop(name)) for name in CONTACTS if name in appointment]
     _status(appointment, cancelled=cancelled)
     _times(reading, appointment, durations)
     _comment(reading, appointment)
     if orders := appointment.pop("basedOn", None):
         appointment["basedOn"] = [{"type": "ServiceRequest", "identifier": each} for each in orders]
-    taking_part = [*_patients(reading, appointment), *_resources(reading, appointment)]
+    taking_part = [*_patients(reading, appointment), *resources(reading, appointment)]
     for name, person in contacts:
-        taking_part.append(_contact(appointment, name, person))
+        taking_part.append(contact(appointment, name, person))
     appointment["participant"] = taking_part or [{"actor": unknown(), "status": "needs-action"}]
     visits = appointment.pop("visits", ())
     reference = enter(reading, appointment)
@@ -119,7 +117,7 @@ def _status(appointment: Resource, *, cancelled: bool) -> None:
 
 def _times(reading: Reading, appointment: Resource, durations: list[tuple[str, Resource]]) -> None:
     for where, lasting in durations:
-        minutes = _minutes(lasting)
+        minutes = minutes_of(lasting)
         if minutes is None:
             reading.coverage.wrong.append((where, "a duration that is not of whole minutes"))
         elif appointment.setdefault("minutesDuration", minutes) != minutes:
@@ -130,31 +128,11 @@ def _times(reading: Reading, appointment: Resource, durations: list[tuple[str, R
         del appointment["end"]
         end = None
     if start and not end and "minutesDuration" in appointment:
-        end = appointment["end"] = _later(start, appointment["minutesDuration"])
+        end = appointment["end"] = later(start, appointment["minutesDuration"])
     if bool(start) != bool(end) or (not start and appointment["status"] not in _UNTIMED):
         for name in ("start", "end"):
             if name not in appointment:
                 appointment[f"_{name}"] = unknown()
-
-
-def _minutes(lasting: Resource) -> int | None:
-    """Minutes; None where there are none, or not whole ones."""
-    number: Decimal | None = lasting.get("duration")
-    unit = element.get(lasting, "unit.coding[0].code") or element.get(lasting, "unit.text") or ""
-    if number is None or number <= 0 or number > 1_000_000:
-        return None
-    if unit.upper() in _SECONDS:
-        number /= 60
-    elif unit.upper() in _MINUTES:
-        number *= _MINUTES[unit.upper()]
-    else:
-        return None
-    return int(number) if number == int(number) and number > 0 else None
-
-
-def _later(moment: str, minutes: int) -> str:
-    at = datetime.fromisoformat(moment) + timedelta(minutes=minutes)
-    return at.isoformat().replace("+00:00", "Z") if moment.endswith("Z") else at.isoformat()
 
 
 def _comment(reading: Reading, appointment: Resource) -> None:
@@ -188,63 +166,6 @@ def _patients(reading: Reading, appointment: Resource) -> Iterator[Resource]:
             appointment.setdefault("reasonReference", []).append(condition)
 
 
-def _resources(reading: Reading, appointment: Resource) -> Iterator[Resource]:
-    for segment in reading.message.segments:
-        known = RESOURCES.get(segment.name)
-        if known is None:
-            continue
-        table, kind = known
-        where = reading.where(segment)
-        taken_out = segment.value(2) == "D"
-        said = reading.read(table, segment, {})
-        if not said:
-            continue
-        actor = said.pop("actor", None)
-        participant: Resource = said
-        if actor is not None:
-            participant = {"actor": _actor(appointment, actor, kind), **said}
-        elif "type" not in said:
-            participant = {"actor": unknown(), **said}
-        _period(reading, participant, where)
-        if taken_out:
-            participant["status"] = "declined"
-        participant.setdefault("status", "declined" if appointment["status"] == "cancelled" else "accepted")
-        yield participant
-
-
-def _actor(appointment: Resource, actor: Resource, kind: str) -> Resource:
-    if kind == "Location":
-        return contain_place(appointment, actor)
-    if kind == "Device":
-        name = actor.pop("name", None)
-        return contain(appointment, {**actor, **({"deviceName": [{"name": name, "type": "other"}]} if name else {})}, kind)
-    return contain(appointment, actor, kind)
-
-
-def _period(reading: Reading, participant: Resource, where: str) -> None:
-    lasting = picked(participant, "duration", "unit")
-    for name in lasting:
-        del participant[name]
-    start = element.get(participant, "period.start")
-    if not lasting:
-        return
-    minutes = _minutes(lasting)
-    if minutes is None or not start or "T" not in start:
-        reading.coverage.wrong.append((where, "a duration that is not of whole minutes, or of nothing that begins"))
-    else:
-        participant["period"]["end"] = _later(start, minutes)
-
-
-def _contact(appointment: Resource, name: str, person: Resource) -> Resource:
-    code, text = _CONTACTS[name]
-    return {
-        "type": [{"coding": [{"system": _TYPES, "code": code}], "text": text}],
-        "actor": contain(appointment, person, "Practitioner"),
-        "required": "information-only",
-        "status": "accepted",
-    }
-
-
 def _write(writing: Writing) -> None:
     appointment = writing.one("Appointment")
     said = dict(appointment)
@@ -255,16 +176,16 @@ def _write(writing: Writing) -> None:
         actor = writing.resolve(participant.get("actor"))
         if actor is not None and actor.get("resourceType") == "Patient":
             people.append(actor)
-        elif (name := _contact_of(participant)) and (person := inline(appointment, participant["actor"], writing.resolve)):
+        elif (name := contact_of(participant)) and (person := inline(appointment, participant["actor"], writing.resolve)):
             said[name] = person
         else:
-            participants += _as_said(writing, appointment, participant)
+            participants += as_said(writing, appointment, participant)
     if not people:
         raise Unsayable("a Patient who takes part is needed for this message, and there is none")
     _write_schedule(writing, said)
     for person in people:
         _write_patient(writing, person, appointment, alone=len(people) == 1)
-    _write_resources(writing, appointment, participants)
+    write_resources(writing, appointment, participants)
 
 
 def _write_schedule(writing: Writing, said: Resource) -> None:
@@ -302,51 +223,6 @@ def _of(writing: Writing, references: Any, kind: str, url: str, *, alone: bool) 
         for each in found
         if each is not None and each.get("resourceType") == kind and ((each.get("subject") or {}).get("reference") == url or alone)
     ]
-
-
-def _write_resources(writing: Writing, appointment: Resource, participants: list[tuple[str, Resource]]) -> None:
-    services = appointment.get("serviceType") or ()
-    writing.write(RGS, appointment, 1)
-    for number, service in enumerate(services, start=1):
-        said = picked(appointment, "start", "status", "_status")
-        if minutes := appointment.get("minutesDuration"):
-            said |= {"duration": minutes, "unit": {"coding": [{"code": "MIN"}]}}
-        writing.write(AIS, {**said, "serviceType": service}, number)
-    for name, (table, _) in RESOURCES.items():
-        own = [participant for of, participant in participants if of == name]
-        for number, participant in enumerate(own, start=1):
-            writing.write(table, participant, number)
-
-
-def _as_said(writing: Writing, appointment: Resource, participant: Resource) -> Iterator[tuple[str, Resource]]:
-    """A participant as the table of its segment has it, with the name of the segment."""
-    for name, (_, kind) in RESOURCES.items():
-        actor = inline(appointment, participant.get("actor"), writing.resolve, kind)
-        if actor is None:
-            continue
-        if kind == "Device":
-            actor = {**actor, "name": element.get(actor, "deviceName[0].name") or ""}
-        yield name, {**_lasting(participant), "actor": actor}
-        return
-    if "type" in participant or participant.get("status") != "needs-action":
-        name = "AIG" if "type" in participant else "AIP"
-        yield name, {name: value for name, value in _lasting(participant).items() if name != "actor"}
-
-
-def _lasting(participant: Resource) -> Resource:
-    """A participant with how long it takes part."""
-    start, end = (element.get(participant, f"period.{name}") for name in ("start", "end"))
-    if not (start and end and "T" in start and "T" in end):
-        return participant
-    minutes, rest = divmod(datetime.fromisoformat(end) - datetime.fromisoformat(start), timedelta(minutes=1))
-    if rest or minutes <= 0:
-        return participant
-    return {**participant, "duration": minutes, "unit": {"coding": [{"code": "MIN"}]}}
-
-
-def _contact_of(participant: Resource) -> str:
-    text = element.get(participant, "type[0].text")
-    return next((name for name, (_, said) in _CONTACTS.items() if said == text), "")
 
 
 def _tables(event: str) -> Sequence[SegmentTable]:
