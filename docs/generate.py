@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmark_pages import gateway_benchmark, messaging_benchmark, promises_benchmark
 from drawing import life, request_diagram, sequence
-from prometheus_client import CollectorRegistry
 from mapping_pages import message_types, segments
+from prometheus_client import CollectorRegistry
 from reference_pages import command_reference, deployment_reference, kinds_of_value, size, stacked, table
 
 from fiveways.clock import SystemClock
@@ -359,8 +359,8 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "message-life": _message_life,
     "delivery-life": _delivery_life,
     "session-life": _session_life,
-    "hl7v2-messages": message_types,
-    "hl7v2-segments": segments,
+    "message-types": message_types,
+    "segment-tables": segments,
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),

@@ -49,10 +49,14 @@ def _rows(found: Iterable[Field]) -> Iterator[tuple[str, ...]]:
             said = f"`{mine[0].element}`"
         else:
             common = _common([each.element for each in mine])
-            below = ", ".join(f"{each.path.partition('.')[2]} `{each.element.removeprefix(common).lstrip('.') or '·'}`" for each in mine)
+            below = ", ".join(f"{each.path.partition('.')[2]} `{_within(each.element, common)}`" for each in mine)
             said = f"`{common}`: {below}" if common else below
         back = "yes" if all(each.back for each in mine) else "in part" if any(each.back for each in mine) else "no"
         yield f"`{number}`", said, f"{back}: {whys}" if whys else back
+
+
+def _within(element: str, common: str) -> str:
+    return element.removeprefix(common).lstrip(".") or "·"
 
 
 def _common(elements: list[str]) -> str:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console, RenderableType
-from rich.json import JSON
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
@@ -78,7 +78,8 @@ def show(
             raise FivewaysError(f"{fault.display}: {fault.diagnostics}") from None
         assert isinstance(said, Asked)
         if as_json:
-            print_json({"asked": _readable(said.content), "coverage": _counted(said.coverage or Coverage())})
+            coverage = _counted(said.coverage or Coverage())
+            typer.echo(_formatted(msgspec.json.encode({"asked": _readable(said.content), "coverage": coverage})))
         else:
             _show(message, said)
 
@@ -204,15 +205,18 @@ def _show(message: bytes, said: Asked) -> None:
 
 def _rendered(content: bytes) -> RenderableType:
     if content.lstrip()[:1] == b"{":
-        return JSON(content.decode("utf-8", "replace"))
+        return Text(_formatted(content), overflow="fold")
     return Text(content.decode("utf-8", "replace").replace("\r", "\n"), overflow="fold")
 
 
+def _formatted(content: bytes) -> str:
+    """JSON, as people read it; numbers as they are."""
+    return msgspec.json.format(content, indent=2).decode()
+
+
 def _readable(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content.decode("utf-8", "replace")
+    """What is JSON as it is, anything else as text."""
+    return msgspec.Raw(content) if content.lstrip()[:1] == b"{" else content.decode("utf-8", "replace")
 
 
 def _type(content: bytes) -> str:
@@ -228,11 +232,7 @@ def _counted(coverage: Coverage) -> dict[str, object]:
 def _told(found: Sequence[golden.Difference], *, write: bool) -> None:
     for each in found:
         if write:
-            content = (
-                json.dumps(_readable(each.made), indent=2, ensure_ascii=False).encode() + b"\n"
-                if each.made[:1] == b"{"
-                else each.made
-            )
+            content = _formatted(each.made).encode() + b"\n" if each.made[:1] == b"{" else each.made
             each.file.write_bytes(content.replace(b"\r", b"\n") if each.file.suffix == ".hl7" else content)
             console.print(f"written: {each.file}", markup=False)
         elif each.missing:

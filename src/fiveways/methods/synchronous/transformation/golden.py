@@ -3,7 +3,7 @@
 A case is the files that share a name:
 
     NAME.request.EXT     what the consumer sends: the body of a POST; or with .http, a request line, fields, an empty line, the body
-    NAME.asked.EXT       what the back end is asked
+    NAME.asked.EXT       what the back end is asked: the body of a POST; with method and path before it where it is something else
     NAME.answered.EXT    what the back end answers: the body of a 200; or with .http, a status line, fields, an empty line, the body
     NAME.response.EXT    what the consumer is answered
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from fiveways.clock import Clock, ManualClock
 from fiveways.correlation import new_id
@@ -70,7 +70,7 @@ def differences(transformer: Transformer, request: Path) -> Iterator[Difference]
         if isinstance(said, Answered):
             yield from _compared(request, name, "response", said.content)
             return
-        yield from _compared(request, name, "asked", said.content)
+        yield from _compared(request, name, "asked", _written(said))
         if answered_file is None:
             return
         response = transformer.answer(asked, _answer(answered_file))
@@ -78,6 +78,14 @@ def differences(transformer: Transformer, request: Path) -> Iterator[Difference]
         refused = transformer.refuse(asked, fault)
         response = refused or Answered(fault.status, "application/fhir+json", operation_outcome(fault, new_id()))
     yield from _compared(request, name, "response", response.content)
+
+
+def _written(said: Asked) -> bytes:
+    """What the back end is asked: the body, where all else is as in most requests; else with method, path and query before it."""
+    if said.method == "POST" and not said.path and not said.query:
+        return said.content
+    query = f"?{urlencode(said.query)}" if said.query else ""
+    return f"{said.method} {said.path}{query}\n\n".encode() + said.content
 
 
 def _compared(request: Path, name: str, role: str, made: bytes) -> Iterator[Difference]:
@@ -94,7 +102,7 @@ def _compared(request: Path, name: str, role: str, made: bytes) -> Iterator[Diff
 def _lines(content: bytes) -> list[str]:
     """A content as lines, so that what is the same in JSON is the same here."""
     try:
-        document: Any = json.loads(content)
+        document: Any = json.loads(content, parse_float=str)  # 72.50 is not 72.5
     except (ValueError, RecursionError):
         return content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
     if isinstance(document, dict) and document.get("resourceType") == "OperationOutcome":

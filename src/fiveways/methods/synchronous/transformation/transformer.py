@@ -22,8 +22,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(slots=True, frozen=True)
 class Place:
-    """Where a transformer stands: its API's name, what the deployment says under `options:`, the clock, and the folder that files start
-    from that its options name."""
+    """Where a transformer stands: its API's name, what the deployment says under `options:`, the clock, and the folder that files
+    start from that its options name."""
 
     name: str
     options: Mapping[str, Any]

@@ -12,7 +12,7 @@ from fiveways.hl7v2 import charsets
 from fiveways.hl7v2.message import Message
 from fiveways.methods.synchronous.transformation.encoding import encode
 from fiveways.methods.synchronous.transformation.v2.messages import Header, Transformed, kind_of, to_fhir, to_v2
-from fiveways.methods.synchronous.transformation.v2.table import Context
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 OWN = Path(__file__).parent / "messages"
 GIVEN = Path(__file__).parents[6] / "shared" / "data" / "hl7v2"

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fiveways.hl7v2.message import Message
-from fiveways.methods.synchronous.transformation.v2.adt import ADT, event_of
+from fiveways.methods.synchronous.transformation.v2.families.adt import ADT, event_of
 from fiveways.methods.synchronous.transformation.v2.messages import Header, Transformed, Unsayable, to_fhir, to_v2
-from fiveways.methods.synchronous.transformation.v2.table import Context
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 OWN = Path(__file__).parent / "messages"
 LONDON = Context(ZoneInfo("Europe/London"), authorities={"RXN": "https://northshire.test/Id/hospital-number"})

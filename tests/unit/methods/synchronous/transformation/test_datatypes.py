@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.codes import NAME_USE
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, DATA_TYPES, PL, XAD, XCN, XPN, XTN
-from fiveways.methods.synchronous.transformation.v2.part import Part
-from fiveways.methods.synchronous.transformation.v2.table import Context, Own, Table
+from fiveways.methods.synchronous.transformation.v2.codes.general import NAME_USE
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, DATA_TYPES, PL, XAD, XCN, XPN, XTN
+from fiveways.methods.synchronous.transformation.v2.tables.part import Part
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context, Own, Table
 
 LONDON = Context(
     ZoneInfo("Europe/London"),

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from fiveways.hl7v2.message import NULL, Message
 from fiveways.methods.synchronous.transformation.transformer import Coverage
-from fiveways.methods.synchronous.transformation.v2.adt import ADT
 from fiveways.methods.synchronous.transformation.v2.coverage import IGNORED, Field, fields
+from fiveways.methods.synchronous.transformation.v2.families.adt import ADT
 from fiveways.methods.synchronous.transformation.v2.messages import Header, UnsupportedMessage, to_fhir, to_v2
-from fiveways.methods.synchronous.transformation.v2.segment import FieldRow
-from fiveways.methods.synchronous.transformation.v2.table import Context, Table
+from fiveways.methods.synchronous.transformation.v2.tables.segment import FieldRow
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context, Table
 
 LONDON = Context(ZoneInfo("Europe/London"), authorities={"RXN": "https://northshire.test/Id/hospital-number"})
 HEADER = Header("BACK1", datetime(2026, 11, 23, 10, 15, tzinfo=UTC))

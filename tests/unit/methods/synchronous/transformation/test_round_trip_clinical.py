@@ -14,18 +14,18 @@ from tests.unit.methods.synchronous.transformation.clinical import FAMILIES, FIX
 from fiveways.hl7v2.message import Message, Segment
 from fiveways.methods.synchronous.transformation.encoding import encode
 from fiveways.methods.synchronous.transformation.transformer import Coverage
-from fiveways.methods.synchronous.transformation.v2.codes_orders import Kept
+from fiveways.methods.synchronous.transformation.v2.codes.orders import Kept
 from fiveways.methods.synchronous.transformation.v2.coverage import fields
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, PL, XAD, XCN
-from fiveways.methods.synchronous.transformation.v2.identifiers import EI, EIP, PRODUCER, XON
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, PL, XAD, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, EIP, PRODUCER, XON
+from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import CQ, UNIT, Number
+from fiveways.methods.synchronous.transformation.v2.datatypes.values import VALUES
 from fiveways.methods.synchronous.transformation.v2.messages import READ, to_fhir
-from fiveways.methods.synchronous.transformation.v2.quantities import CQ, UNIT, Number
-from fiveways.methods.synchronous.transformation.v2.segment import FieldRow, SegmentTable
 from fiveways.methods.synchronous.transformation.v2.segments.document import CONTENT
 from fiveways.methods.synchronous.transformation.v2.segments.observation import OBX_EACH
 from fiveways.methods.synchronous.transformation.v2.segments.order import SPS
-from fiveways.methods.synchronous.transformation.v2.table import Coded, Own, Table
-from fiveways.methods.synchronous.transformation.v2.values import VALUES
+from fiveways.methods.synchronous.transformation.v2.tables.segment import FieldRow, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import Coded, Own, Table
 
 KINDS = sorted(kind for kind in READ if kind[:3] in FAMILIES)
 PATIENT = ("PID", "PD1", "NK1", "PV1", "PV2", "AL1", "DG1")

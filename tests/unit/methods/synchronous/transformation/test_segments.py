@@ -15,7 +15,7 @@ from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.transformer import Coverage
 from fiveways.methods.synchronous.transformation.v2.segments import SEGMENTS
 from fiveways.methods.synchronous.transformation.v2.segments.patient import NK1, PID
-from fiveways.methods.synchronous.transformation.v2.table import Context
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 GIVEN = Path(__file__).parents[6] / "shared" / "data" / "hl7v2"
 LONDON = Context(ZoneInfo("Europe/London"))

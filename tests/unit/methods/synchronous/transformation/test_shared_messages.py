@@ -11,9 +11,9 @@ from tests.unit.methods.synchronous.transformation.validators import problems
 
 from fiveways.hl7v2 import charsets
 from fiveways.hl7v2.message import Message
-from fiveways.methods.synchronous.transformation.v2.adt import ADT
+from fiveways.methods.synchronous.transformation.v2.families.adt import ADT
 from fiveways.methods.synchronous.transformation.v2.messages import Header, kind_of, to_fhir, to_v2
-from fiveways.methods.synchronous.transformation.v2.table import Context
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 GIVEN = Path(__file__).parents[6] / "shared" / "data" / "hl7v2"
 LONDON = Context(ZoneInfo("Europe/London"))

@@ -11,7 +11,7 @@ from tests.unit.methods.synchronous.transformation.validators import problems
 from fiveways.hl7v2 import charsets
 from fiveways.hl7v2.message import Message
 from fiveways.methods.synchronous.transformation.v2.messages import to_fhir
-from fiveways.methods.synchronous.transformation.v2.table import Context
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 OWN = Path(__file__).parent / "messages"
 LONDON = Context(ZoneInfo("Europe/London"), authorities={"RXN": "https://northshire.test/Id/hospital-number"}, original="binary")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fiveways.methods.synchronous.transformation.v2.messages import READ, UnsupportedMessage
-from fiveways.methods.synchronous.transformation.v2.segment import FieldRow, SegmentTable
-from fiveways.methods.synchronous.transformation.v2.table import Inner, Own, Row, Table
+from fiveways.methods.synchronous.transformation.v2.tables.segment import FieldRow, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import Inner, Own, Row, Table
 
 IGNORED = "ignored"
 """What stands for the element of a field that says nothing of its own."""

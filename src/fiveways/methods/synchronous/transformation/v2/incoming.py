@@ -18,7 +18,7 @@ from fiveways.methods.synchronous.transformation.encoding import encode
 from fiveways.methods.synchronous.transformation.transformer import Answered, Asked, Place
 from fiveways.methods.synchronous.transformation.v2 import answers
 from fiveways.methods.synchronous.transformation.v2.answers import CONTENT_TYPE, Rejected
-from fiveways.methods.synchronous.transformation.v2.message_bundle import as_message
+from fiveways.methods.synchronous.transformation.v2.bundles.message import as_message
 from fiveways.methods.synchronous.transformation.v2.messages import READ, Transformed, UnsupportedMessage, kind_of, to_fhir
 from fiveways.methods.synchronous.transformation.v2.options import FeedOptions
 

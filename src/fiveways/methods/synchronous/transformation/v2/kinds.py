@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.events import event_of
+from fiveways.methods.synchronous.transformation.v2.families.events import event_of
 from fiveways.methods.synchronous.transformation.v2.messages import EVENTS, READ
-from fiveways.methods.synchronous.transformation.v2.table import Resource
+from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
 BY_EVENT = {kind.partition("^")[2]: kind for kind in READ}
 

@@ -9,18 +9,18 @@ from fiveways.errors import FivewaysError
 from fiveways.hl7v2 import times
 from fiveways.hl7v2.message import Message
 from fiveways.methods.synchronous.transformation.transformer import Coverage
-from fiveways.methods.synchronous.transformation.v2 import uk_core
-from fiveways.methods.synchronous.transformation.v2.adt import ADT
-from fiveways.methods.synchronous.transformation.v2.codes import SYSTEM
-from fiveways.methods.synchronous.transformation.v2.documents import MDM
-from fiveways.methods.synchronous.transformation.v2.orders import OML, ORM
-from fiveways.methods.synchronous.transformation.v2.original import is_original, keep
-from fiveways.methods.synchronous.transformation.v2.practitioners import lift
-from fiveways.methods.synchronous.transformation.v2.reading import Reading
-from fiveways.methods.synchronous.transformation.v2.results import ORU
-from fiveways.methods.synchronous.transformation.v2.scheduling import SIU
-from fiveways.methods.synchronous.transformation.v2.table import Context, Resource, moment_of
-from fiveways.methods.synchronous.transformation.v2.writing import Unsayable, Writing
+from fiveways.methods.synchronous.transformation.v2.bundles import uk_core
+from fiveways.methods.synchronous.transformation.v2.bundles.original import is_original, keep
+from fiveways.methods.synchronous.transformation.v2.bundles.practitioners import lift
+from fiveways.methods.synchronous.transformation.v2.bundles.reading import Reading
+from fiveways.methods.synchronous.transformation.v2.bundles.writing import Unsayable, Writing
+from fiveways.methods.synchronous.transformation.v2.codes.general import SYSTEM
+from fiveways.methods.synchronous.transformation.v2.families.adt import ADT
+from fiveways.methods.synchronous.transformation.v2.families.documents import MDM
+from fiveways.methods.synchronous.transformation.v2.families.orders import OML, ORM
+from fiveways.methods.synchronous.transformation.v2.families.results import ORU
+from fiveways.methods.synchronous.transformation.v2.families.scheduling import SIU
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context, Resource, moment_of
 
 FAMILIES = (ADT, ORU, ORM, OML, SIU, MDM)
 READ = {f"{family.code}^{event}": family for family in FAMILIES for event in family.events}

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from fiveways.deployment.settings import Settings
 from fiveways.hl7v2 import charsets
 from fiveways.hl7v2.errors import UnknownCharacterSet
-from fiveways.methods.synchronous.transformation.v2.table import Context
+from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 
 def _zone(name: str) -> str:

@@ -24,7 +24,7 @@ from fiveways.methods.synchronous.transformation.v2.answers import CONTENT_TYPE
 from fiveways.methods.synchronous.transformation.v2.kinds import kind_of_bundle
 from fiveways.methods.synchronous.transformation.v2.messages import READ, Header, Unsayable, UnsupportedMessage, to_v2
 from fiveways.methods.synchronous.transformation.v2.options import OutgoingOptions
-from fiveways.methods.synchronous.transformation.v2.table import Resource
+from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
 _FHIR: Final = "application/fhir+json"
 _DECODE: Final = msgspec.json.Decoder(float_hook=Decimal).decode

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fiveways.methods.synchronous.transformation.v2.codes_orders import APPOINTMENT_STATUS, PARTICIPATION_STATUS
-from fiveways.methods.synchronous.transformation.v2.concepts import APPOINTMENT_REASON, APPOINTMENT_TYPE
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, PL, XCN
-from fiveways.methods.synchronous.transformation.v2.identifiers import EI, FILLER, PLACER, PRODUCER
-from fiveways.methods.synchronous.transformation.v2.moments import INSTANT
-from fiveways.methods.synchronous.transformation.v2.quantities import Number
-from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, SegmentTable
-from fiveways.methods.synchronous.transformation.v2.table import MOMENT, Coded, Row, Table
+from fiveways.methods.synchronous.transformation.v2.codes.orders import APPOINTMENT_STATUS, PARTICIPATION_STATUS
+from fiveways.methods.synchronous.transformation.v2.datatypes.concepts import APPOINTMENT_REASON, APPOINTMENT_TYPE
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, PL, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, FILLER, PLACER, PRODUCER
+from fiveways.methods.synchronous.transformation.v2.datatypes.moments import INSTANT
+from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import Number
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, Coded, Row, Table
 
 _NUMBER = Number()
 _TQ = Table("TQ", "Appointment", (Row(4, "start", INSTANT), Row(5, "end", INSTANT)))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.authorities import authority_from, identifier
-from fiveways.methods.synchronous.transformation.v2.codes import ALLERGEN_CATEGORY, CRITICALITY, DIAGNOSIS_TYPE
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, XCN
-from fiveways.methods.synchronous.transformation.v2.numbers import POSITIVE
-from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.codes.general import ALLERGEN_CATEGORY, CRITICALITY, DIAGNOSIS_TYPE
+from fiveways.methods.synchronous.transformation.v2.datatypes.authorities import authority_from, identifier
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.numbers import POSITIVE
 from fiveways.methods.synchronous.transformation.v2.segments.contained import referred
-from fiveways.methods.synchronous.transformation.v2.table import MOMENT, TEXT, Coded, Context, Resource, Table
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, TEXT, Coded, Context, Resource, Table
 
 VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 DERIVED = "urn:ietf:rfc:3986"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.segment import Seam
-from fiveways.methods.synchronous.transformation.v2.table import Resource
+from fiveways.methods.synchronous.transformation.v2.tables.segment import Seam
+from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 

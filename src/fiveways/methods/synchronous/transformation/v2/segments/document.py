@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from fiveways.methods.synchronous.transformation.v2.attachments import ED, RP
-from fiveways.methods.synchronous.transformation.v2.codes_orders import AVAILABILITY, DOCUMENT_STATUS
-from fiveways.methods.synchronous.transformation.v2.concepts import CONFIDENTIALITY, DOCUMENT_TYPE
-from fiveways.methods.synchronous.transformation.v2.datatypes import XCN
-from fiveways.methods.synchronous.transformation.v2.identifiers import EI, FILLER, PLACER
-from fiveways.methods.synchronous.transformation.v2.moments import INSTANT
-from fiveways.methods.synchronous.transformation.v2.part import Part
-from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.codes.orders import AVAILABILITY, DOCUMENT_STATUS
+from fiveways.methods.synchronous.transformation.v2.datatypes.attachments import ED, RP
+from fiveways.methods.synchronous.transformation.v2.datatypes.concepts import CONFIDENTIALITY, DOCUMENT_TYPE
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, FILLER, PLACER
+from fiveways.methods.synchronous.transformation.v2.datatypes.moments import INSTANT
+from fiveways.methods.synchronous.transformation.v2.datatypes.values import STRING
 from fiveways.methods.synchronous.transformation.v2.segments.observation import VALUE
-from fiveways.methods.synchronous.transformation.v2.table import MOMENT, Coded, Context, Own, Resource, Table
-from fiveways.methods.synchronous.transformation.v2.values import STRING
+from fiveways.methods.synchronous.transformation.v2.tables.part import Part
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, Coded, Context, Own, Resource, Table
 
 
 def _read_format(part: Part, into: Resource, context: Context) -> None:

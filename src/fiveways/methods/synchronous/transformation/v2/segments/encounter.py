@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.codes import (
+from fiveways.methods.synchronous.transformation.v2.codes.general import (
     ADMISSION_TYPE,
     ADMIT_SOURCE,
     AMBULATORY_STATUS,
@@ -17,13 +17,23 @@ from fiveways.methods.synchronous.transformation.v2.codes import (
     SYSTEM,
     VISIT_PRIORITY,
 )
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, PL, XCN
-from fiveways.methods.synchronous.transformation.v2.numbers import POSITIVE
-from fiveways.methods.synchronous.transformation.v2.part import Part
-from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, PL, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.numbers import POSITIVE
 from fiveways.methods.synchronous.transformation.v2.segments.contained import participant, place, referred
 from fiveways.methods.synchronous.transformation.v2.segments.extensions import R4
-from fiveways.methods.synchronous.transformation.v2.table import CODE, MOMENT, SYSTEM_OF, Context, Own, Resource, Row, Table, code
+from fiveways.methods.synchronous.transformation.v2.tables.part import Part
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import (
+    CODE,
+    MOMENT,
+    SYSTEM_OF,
+    Context,
+    Own,
+    Resource,
+    Row,
+    Table,
+    code,
+)
 
 _VISIT = {"type.coding[0].system": f"{SYSTEM}0203", "type.coding[0].code": "VN"}
 """What the identifier of a visit is, where it says nothing else."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fiveways.methods.synchronous.transformation.v2.codes import EVENT_REASON
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, XCN
-from fiveways.methods.synchronous.transformation.v2.moments import INSTANT
-from fiveways.methods.synchronous.transformation.v2.segment import FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.codes.general import EVENT_REASON
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.moments import INSTANT
 from fiveways.methods.synchronous.transformation.v2.segments.contained import referred
-from fiveways.methods.synchronous.transformation.v2.table import MOMENT, Resource, Row, Table
+from fiveways.methods.synchronous.transformation.v2.tables.segment import FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, Resource, Row, Table
 
 _FACILITY = Table("HD", "Location", (Row(1, "name"),))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.segment import Seam
-from fiveways.methods.synchronous.transformation.v2.table import Resource
+from fiveways.methods.synchronous.transformation.v2.tables.segment import Seam
+from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
 R4 = "http://hl7.org/fhir/StructureDefinition/"
 UK_CORE = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-"

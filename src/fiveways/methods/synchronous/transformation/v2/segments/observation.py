@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.codes_orders import OBSERVATION_STATUS
-from fiveways.methods.synchronous.transformation.v2.concepts import INTERPRETATION
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, XAD, XCN
-from fiveways.methods.synchronous.transformation.v2.identifiers import EI, FILLER, PRODUCER, XON
-from fiveways.methods.synchronous.transformation.v2.quantities import UNIT
-from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
-from fiveways.methods.synchronous.transformation.v2.table import MOMENT, Coded, Resource, Row, Table
-from fiveways.methods.synchronous.transformation.v2.values import ANY, VALUES
+from fiveways.methods.synchronous.transformation.v2.codes.orders import OBSERVATION_STATUS
+from fiveways.methods.synchronous.transformation.v2.datatypes.concepts import INTERPRETATION
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, XAD, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, FILLER, PRODUCER, XON
+from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import UNIT
+from fiveways.methods.synchronous.transformation.v2.datatypes.values import ANY, VALUES
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, Coded, Resource, Row, Table
 
 SUB_ID = "http://hl7.org/fhir/StructureDefinition/observation-v2-subid"
 """HL7's extension for what tells observations of one kind apart (OBX-4)."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.codes_orders import (
+from fiveways.methods.synchronous.transformation.v2.bundles.inlined import merge
+from fiveways.methods.synchronous.transformation.v2.codes.orders import (
     AVAILABLE,
     ORDER_CONTROL,
     ORDER_STATUS,
@@ -16,15 +17,14 @@ from fiveways.methods.synchronous.transformation.v2.codes_orders import (
     REPORT_STATUS,
     Kept,
 )
-from fiveways.methods.synchronous.transformation.v2.concepts import CONDITION, ORDER_TYPE, SECTION
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, XCN
-from fiveways.methods.synchronous.transformation.v2.identifiers import EI, EIP, FILLER, PLACER
-from fiveways.methods.synchronous.transformation.v2.inlined import merge
-from fiveways.methods.synchronous.transformation.v2.moments import INSTANT
-from fiveways.methods.synchronous.transformation.v2.part import Part
-from fiveways.methods.synchronous.transformation.v2.quantities import CQ
-from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
-from fiveways.methods.synchronous.transformation.v2.table import MOMENT, Coded, Context, Own, Resource, Row, Table, Text
+from fiveways.methods.synchronous.transformation.v2.datatypes.concepts import CONDITION, ORDER_TYPE, SECTION
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, EIP, FILLER, PLACER
+from fiveways.methods.synchronous.transformation.v2.datatypes.moments import INSTANT
+from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import CQ
+from fiveways.methods.synchronous.transformation.v2.tables.part import Part
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, Coded, Context, Own, Resource, Row, Table, Text
 
 STATUS_REASON = "http://hl7.org/fhir/StructureDefinition/request-statusReason"
 _REASON = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.codes import (
+from fiveways.methods.synchronous.transformation.v2.codes.general import (
     CONTACT_ROLE,
     ETHNIC_CATEGORY,
     MARITAL_STATUS,
@@ -15,14 +15,14 @@ from fiveways.methods.synchronous.transformation.v2.codes import (
     SEX,
     SYSTEM,
 )
-from fiveways.methods.synchronous.transformation.v2.datatypes import CWE, CX, NHS_NUMBER, XAD, XCN, XPN, XTN
-from fiveways.methods.synchronous.transformation.v2.demographics import BIRTH, DIED, LANGUAGE, ORDER, PLURAL
-from fiveways.methods.synchronous.transformation.v2.numbers import POSITIVE, YES_OR_NO
-from fiveways.methods.synchronous.transformation.v2.parties import LICENCE, NUMBER, ORGANIZATION
-from fiveways.methods.synchronous.transformation.v2.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.datatypes.demographics import BIRTH, DIED, LANGUAGE, ORDER, PLURAL
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, NHS_NUMBER, XAD, XCN, XPN, XTN
+from fiveways.methods.synchronous.transformation.v2.datatypes.numbers import POSITIVE, YES_OR_NO
+from fiveways.methods.synchronous.transformation.v2.datatypes.parties import LICENCE, NUMBER, ORGANIZATION
 from fiveways.methods.synchronous.transformation.v2.segments.contained import referred
 from fiveways.methods.synchronous.transformation.v2.segments.extensions import R4, UK_CORE, extension, text_of
-from fiveways.methods.synchronous.transformation.v2.table import MOMENT, TEXT, Coded, Resource
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, TEXT, Coded, Resource
 
 _TYPES = {"type.coding[0].system": f"{SYSTEM}0203"}
 _VERIFICATION = f"{UK_CORE}NHSNumberVerificationStatus"

@@ -1,0 +1,1 @@
+"""Codes of HL7's tables and of FHIR's value sets."""

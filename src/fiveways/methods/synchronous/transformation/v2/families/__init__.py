@@ -1,0 +1,1 @@
+"""Messages that are built alike, and what becomes of them."""

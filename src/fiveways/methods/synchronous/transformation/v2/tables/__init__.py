@@ -1,0 +1,1 @@
+"""Tables that are read in both directions: of data types and of segments."""
