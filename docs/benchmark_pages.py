@@ -26,7 +26,8 @@ _NAMES = {
     "fiveways-application-restricted": "Fiveways, pass-through beside façades, an application's token",
     "fiveways-user-restricted": "Fiveways, the same with a person's token, in a role",
     "fiveways-promise": "Fiveways, promises", "engine-on-postgresql": "An engine, each message committed singly",
-    "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
+    "adt_10_segments": "ADT, 10 segments", "adt_8_kb": "ADT, 8 KB and 24 segments", "fiveways": "Fiveways", "hl7kit": "hl7kit (Rust)",
+    "hl7": "hl7 (Python)", "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
 }  # fmt: skip
 
 _COLUMNS = (("requests_per_second", ",.0f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
@@ -101,6 +102,29 @@ def promises_benchmark(docs: Path) -> str:
     return "\n\n".join([*plots, "\n".join(lines), _circumstances(result), "\n".join(goals)])
 
 
+def transformation_benchmark(docs: Path) -> str:
+    """The plots and the table of the last run of `make bench-transformation`, or that there has been none."""
+    result = _result(docs, "transformation", "parse_us")
+    if result is None:
+        return "**Not measured yet.** `make bench-transformation` measures and writes `docs/benchmarks/transformation.json`."
+    rounds = result["parse_us_rounds"]
+    shown = [_bar(name, figure, rounds[name]) for name, figure in result["parse_us"].items() if name != "hl7"]
+    plot = bars(shown, "Parsing 8 KB and reading twenty fields in µs: the median of the rounds, and their range.")
+    lines = ["| A feed of | connections | messages/s | p50 ms | p99 ms | CPU µs a message |", "| --- |" + " ---: |" * 5]
+    for name, by in result["accepted_per_second"].items():
+        for connections, rate in by.items():
+            figures = [format(result[key][name][connections], form) for key, form in _FEED_COLUMNS]
+            lines.append(" | ".join([f"| {_NAMES[name]}", connections, f"{rate:,.0f}", *figures]) + " |")
+    goals = [
+        _verdict("Parsing: the goal is 1.0 times hl7kit's time", result["ratio_to_hl7kit"], 1.0, most=True),
+        _verdict("Parsing: the goal is 0.1 times hl7's time", result["ratio_to_hl7"], 0.1, most=True),
+    ]
+    best = max(result["accepted_per_second"]["adt_10_segments"].values())
+    goals.append(_verdict("A feed of ADT, 16 connections: the goal is 500 messages a second on one core", best, 500))
+    return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
+
+
+_FEED_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_message", ",.0f"))
 _PROMISE_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_request", ",.0f"))
 
 

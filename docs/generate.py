@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmark_pages import gateway_benchmark, messaging_benchmark, promises_benchmark
+from benchmark_pages import gateway_benchmark, messaging_benchmark, promises_benchmark, transformation_benchmark
 from drawing import life, request_diagram, sequence
 from mapping_pages import message_types, segments
 from prometheus_client import CollectorRegistry
@@ -367,5 +367,6 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "benchmark": gateway_benchmark,
     "messaging-benchmark": messaging_benchmark,
     "promises-benchmark": promises_benchmark,
+    "transformation-benchmark": transformation_benchmark,
     **{f"{name}-sequence": partial(_sequence, name) for name in SEQUENCES},
 }

@@ -206,3 +206,11 @@ def test_elements_by_their_paths() -> None:
     assert element.get(made, "name[0].given[1]") == "Maria"
     assert element.get(made, "name[1].given[0]") is None
     assert element.get({"name": "text"}, "name.given") is None
+
+
+def test_the_nhs_gives_nhs_numbers_to_patients_only() -> None:
+    """An authority that is called NHS gives staff other numbers: a practitioner is no patient."""
+    patient = CX.read(Part("9000000009^^^NHS"), LONDON)
+    practitioner = DATA_TYPES["XCN"].read(Part("C1234567^House^Gregory^^^Dr^^^NHS"), LONDON)
+    assert patient["system"] == "https://fhir.nhs.uk/Id/nhs-number"
+    assert practitioner["identifier"] == [{"value": "C1234567", "assigner": {"display": "NHS"}}]

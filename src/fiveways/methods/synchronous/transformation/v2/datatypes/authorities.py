@@ -28,25 +28,28 @@ def _uri(universal: str, kind: str) -> str:
     return universal if kind in ("URI", "") and is_uri(universal) and not universal.startswith("urn:") else ""
 
 
-def authority(component: int) -> Own:
-    """The row of an authority that is a component (HD): its name, its universal id, and what sort of id that is."""
-    return _authority(((component, 1), (component, 2), (component, 3)), (component,), {component: (1, 2, 3)})
+def authority(component: int, *, patients: bool = True) -> Own:
+    """The row of an authority that is a component (HD): its name, its universal id, and what sort of id that is. `patients`:
+    whether what it identifies may be a patient, so that an authority that is the NHS gives NHS numbers."""
+    return _authority(((component, 1), (component, 2), (component, 3)), (component,), {component: (1, 2, 3)}, patients)
 
 
 def authority_from(component: int) -> Own:
     """The row of an authority that is three components (EI), from this one on."""
     name, universal, kind = component, component + 1, component + 2
-    return _authority(((name, 1), (universal, 1), (kind, 1)), (name, universal, kind), {})
+    return _authority(((name, 1), (universal, 1), (kind, 1)), (name, universal, kind), {}, patients=False)
 
 
-def _authority(places: Sequence[tuple[int, int]], components: Sequence[int], subcomponents: dict[int, Sequence[int]]) -> Own:
+def _authority(
+    places: Sequence[tuple[int, int]], components: Sequence[int], subcomponents: dict[int, Sequence[int]], patients: bool
+) -> Own:
     def read(part: Part, into: Resource, context: Context) -> None:
         name = part.get(*places[0])
         universal = part.get(*places[1])
         if not name and not universal:
             return
         known = context.authorities.get(name) or context.authorities.get(universal)
-        if known is None and (name.upper() in NHS_AUTHORITIES or universal in NHS_AUTHORITIES):
+        if known is None and patients and (name.upper() in NHS_AUTHORITIES or universal in NHS_AUTHORITIES):
             known = NHS_NUMBER
         assigner: Resource = {}
         if name and (known != NHS_NUMBER or name != "NHS"):

@@ -275,7 +275,7 @@ XCN = Table(
     "XCN",
     "Practitioner",
     (
-        Inner("identifier[0]", Table("CX", "Identifier", identifier(1, authority(9), kind=13)), needs=1),
+        Inner("identifier[0]", Table("CX", "Identifier", identifier(1, authority(9, patients=False), kind=13)), needs=1),
         Inner("name[0]", Table("XPN", "HumanName", _name(2, (5, 7, 21), 10, 19, 20)), needs=2),
     ),
 )
@@ -338,7 +338,7 @@ def _write_system(place: Resource, part: Part, component: int) -> None:
             part.set("ISO" if oid else "URI", component, 3)
 
 
-_COMPREHENSIVE = Table("EI", "Identifier", identifier(10, authority(11)), needs=10)
+_COMPREHENSIVE = Table("EI", "Identifier", identifier(10, authority(11, patients=False)), needs=10)
 _HD = (1, 2, 3)
 PL = Table(
     "PL",
