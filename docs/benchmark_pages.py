@@ -26,8 +26,8 @@ _NAMES = {
     "fiveways-application-restricted": "Fiveways, pass-through beside façades, an application's token",
     "fiveways-user-restricted": "Fiveways, the same with a person's token, in a role",
     "fiveways-promise": "Fiveways, promises", "engine-on-postgresql": "An engine, each message committed singly",
-    "adt_10_segments": "ADT, 10 segments", "adt_8_kb": "ADT, 8 KB and 24 segments", "fiveways": "Fiveways", "hl7kit": "hl7kit (Rust)",
-    "hl7": "hl7 (Python)", "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
+    "adt_10_segments": "ADT, 10 segments", "adt_8_kb": "ADT, 8 KB and 24 segments", "fiveways": "Fiveways",
+    "hl7kit": "hl7kit (Rust)", "hl7": "hl7 (Python)", "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
 }  # fmt: skip
 
 _COLUMNS = (("requests_per_second", ",.0f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
