@@ -29,7 +29,7 @@ def demo(folder: Path, *options: str, before: str = "pass", cache: Path | None =
         "XDG_CACHE_HOME": str(cache or folder / "nothing-fetched"),
         "PLAYWRIGHT_BROWSERS_PATH": str(folder / "no-browsers"),
     }
-    ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=240, check=False)
     return ended.returncode, ended.stdout + ended.stderr
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fiveways.errors import Forbidden
+from fiveways.errors import Fault, Forbidden
 from fiveways.methods.synchronous.plan import Context
+from fiveways.methods.synchronous.transformation.transformer import Answered, Asked, Place
 
 
 async def summary(context: Context) -> Any:
@@ -79,3 +80,19 @@ class Through:
 
     async def close(self) -> None:
         """Nothing is to be closed."""
+
+
+class Mirrored:
+    """A transformer for formats that are the same."""
+
+    def __init__(self, place: Place) -> None:
+        pass
+
+    def ask(self, asked: Asked) -> Asked:
+        return Asked(asked.method, asked.path, asked.query, asked.content_type or "application/octet-stream", asked.content)
+
+    def answer(self, asked: Asked, answered: Answered) -> Answered:
+        return answered
+
+    def refuse(self, asked: Asked, fault: Fault) -> None:
+        return None

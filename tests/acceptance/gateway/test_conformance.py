@@ -14,7 +14,7 @@ from tests.acceptance.conftest import Backend, Serve, Served, after, dying, resp
 
 from fiveways.methods.synchronous.settings import ApiSettings
 
-PATTERNS = ("pass-through", "wrapper", "orchestration", "sync-wrap", "promise", "middleware")
+PATTERNS = ("pass-through", "wrapper", "orchestration", "sync-wrap", "promise", "middleware", "transformation")
 LIMIT = 4000
 DEPLOYMENT = """\
 organisations: {RXN: {name: Northshire}}
@@ -23,9 +23,9 @@ applications:
   second: {organisation: RXN, jwks: file:keys/second.json, products: [few]}
   outsider: {organisation: RXN, jwks: file:keys/outsider.json, products: [other]}
 products:
-  all: {apis: [pass-through, wrapper, orchestration, sync-wrap, promise, middleware, granular]}
+  all: {apis: [pass-through, wrapper, orchestration, sync-wrap, promise, middleware, transformation, granular]}
   other: {apis: [granular]}
-  few: {apis: [pass-through, wrapper, orchestration, sync-wrap, promise, middleware], quota: 3/h}
+  few: {apis: [pass-through, wrapper, orchestration, sync-wrap, promise, middleware, transformation], quota: 3/h}
 apis:
   granular: {$common, pattern: pass-through, at: /granular, target: $target}
   pass-through: {$common, pattern: pass-through, at: /pass-through, target: $target}
@@ -33,6 +33,7 @@ apis:
   sync-wrap: {$common, pattern: sync-wrap, at: /sync-wrap, target: $target}
   promise: {$common, pattern: promise, at: /promise, target: $target}
   middleware: {$common, pattern: middleware, at: /middleware, target: $target, facade: "plans:Through"}
+  transformation: {$common, pattern: transformation, at: /transformation, target: $target, transform: {by: "plans:Mirrored"}}
   orchestration: {$common, pattern: orchestration, at: /orchestration, plan: "plans:mirrored", uses: [granular]}
 """
 COMMON = (

@@ -26,8 +26,7 @@ _ABOUT_CONTENT: Final = frozenset(
      b"soapaction")
 )  # fmt: skip
 """Header fields that are about the one side's form and mean nothing for the other's."""
-_KEPT: Final = ("retry-after", "location", "fiveways-promise", "fiveways-promised")
-"""Header fields of an answer that a transformer is told, and which go on to the consumer where it keeps them."""
+_OF_THE_BODY: Final = frozenset(("content-type", "content-length", "content-encoding", "transfer-encoding"))
 
 
 class Mediation:
@@ -71,7 +70,7 @@ class Mediation:
             too_long = ProviderFaulty(f"The back end answered with more than {LARGEST} bytes, which are not transformed")
             content = await whole(outcome.body, LARGEST, too_long)
             fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in outcome.headers}
-            told: dict[str, str] = {name: fields[name] for name in _KEPT if name in fields}
+            told = {name: value for name, value in fields.items() if name not in _OF_THE_BODY}
             answered = Answered(outcome.status, fields.get("content-type", ""), content, told)
             made = _outcome(self._transformer.answer(asked, answered))
             self._told(interaction, asked)
@@ -130,7 +129,9 @@ def _become(interaction: Interaction, said: Asked) -> None:
 
 
 def _outcome(answered: Answered) -> Outcome:
-    headers: Headers = [(b"content-length", b"%d" % len(answered.content)), (b"cache-control", b"no-store")]
+    headers: Headers = [(b"content-length", b"%d" % len(answered.content))]
+    if "cache-control" not in answered.headers:
+        headers.append((b"cache-control", b"no-store"))
     if answered.content_type:
         headers.append((b"content-type", answered.content_type.encode("latin-1")))
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answered.headers.items()]

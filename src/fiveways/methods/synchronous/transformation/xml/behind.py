@@ -146,4 +146,4 @@ def _require_all_taken_up(operation: Operation, asked: Asked, said: Resource, co
 
 def _kept(answered: Answered) -> dict[str, str]:
     """Header fields of a promise, and of when to come back."""
-    return {name: value for name, value in answered.headers.items() if name != "location"}
+    return {name: value for name, value in answered.headers.items() if name in ("retry-after", "fiveways-promise")}
