@@ -19,6 +19,8 @@ title = "Transformation: a system that speaks HL7 v2, and consumers that speak F
 NEEDED = ("adt", "old-pas")
 MANY = 200
 NEWCOMER = nhs_numbers(1, 999000900)[0]
+RUN = uuid4().hex[:6].upper()
+"""Message ids begin with it: those of an earlier demo in the same folder are still known."""
 
 
 async def play(stage: Stage) -> None:
@@ -45,7 +47,7 @@ def _said(answer: Message) -> str:
 
 async def _admitted(stage: Stage, pas: PatientAdministration, feed: int, headers: dict[str, str]) -> None:
     before = stage.backend.transactions
-    message = admission("DEMO0001", NEWCOMER, "N100", "Fenwick")
+    message = admission(f"{RUN}0001", NEWCOMER, "N100", "Fenwick")
     (answer,) = await pas.send(feed, message)
     stage.show(
         "Somebody is admitted",
@@ -70,7 +72,7 @@ async def _admitted(stage: Stage, pas: PatientAdministration, feed: int, headers
     await asyncio.sleep(0.3)
     stage.show(
         "The same message again",
-        did="ADT^A01 DEMO0001, as systems do that have missed an acknowledgement",
+        did=f"ADT^A01 {RUN}0001, as systems do that have missed an acknowledgement",
         came=_said(again),
         because="Known by MSH-10: the first answer, to the byte, and nothing is done twice.",
         ok=again.text == answer.text and stage.backend.transactions == before + 1,
@@ -78,7 +80,7 @@ async def _admitted(stage: Stage, pas: PatientAdministration, feed: int, headers
 
 
 async def _refused(stage: Stage, pas: PatientAdministration, feed: int) -> None:
-    message = admission("DEMO0002", NEWCOMER, "N100", "Fenwick").replace("ADT^A01", "BAR^P01")
+    message = admission(f"{RUN}0002", NEWCOMER, "N100", "Fenwick").replace("ADT^A01", "BAR^P01")
     (answer,) = await pas.send(feed, message)
     stage.show(
         "A message that nobody here understands",
@@ -92,7 +94,7 @@ async def _refused(stage: Stage, pas: PatientAdministration, feed: int) -> None:
 async def _many(stage: Stage, pas: PatientAdministration, feed: int) -> None:
     before = stage.backend.transactions
     began = time.monotonic()
-    answers = await pas.send(feed, *(admission(f"DEMO1{n:03}", NEWCOMER, "N100", "Fenwick") for n in range(MANY)))
+    answers = await pas.send(feed, *(admission(f"{RUN}1{n:03}", NEWCOMER, "N100", "Fenwick") for n in range(MANY)))
     took = time.monotonic() - began
     await _until(lambda: stage.backend.transactions >= before + MANY, 60)
     codes = {answer.get("MSA-1") for answer in answers}
