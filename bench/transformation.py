@@ -222,7 +222,7 @@ def _write(
         "machine": machine(),
         "method": {
             "rounds": asked.rounds, "seconds": asked.seconds, "parsed_bytes": len(long()), "parsed_segments": long().count("\r"),
-            "fields_read": len(FIELDS), "feed_bytes": {"adt_10_segments": len(short()), "adt_8_kb": len(long())},
+            "fields_read": len(FIELDS), "short_bytes": len(short()), "long_bytes": len(long()),
         },
         "versions": {name: metadata.version(name) for name in ("hl7kit", "hl7")},
         "parse_us": times,

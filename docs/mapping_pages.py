@@ -45,8 +45,9 @@ def _rows(found: Iterable[Field]) -> Iterator[tuple[str, ...]]:
         if mine[0].element == IGNORED:
             yield f"`{number}`", "nothing of its own", whys
             continue
-        if len(mine) == 1:
-            said = f"`{mine[0].element}`"
+        if len({each.element for each in mine}) == 1:
+            places = [each.path.partition(".")[2] for each in mine]
+            said = f"`{mine[0].element}`" + (f": {places[0]} to {places[-1]}" if len(mine) > 1 else "")
         else:
             common = _common([each.element for each in mine])
             below = ", ".join(f"{each.path.partition('.')[2]} `{_within(each.element, common)}`" for each in mine)
