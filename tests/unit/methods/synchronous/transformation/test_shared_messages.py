@@ -9,10 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.unit.methods.synchronous.transformation.validators import problems
 
-from fiveways.hl7v2 import charsets
+from fiveways.clock import ManualClock
+from fiveways.errors import Fault
+from fiveways.hl7v2 import batch, charsets
 from fiveways.hl7v2.message import Message
+from fiveways.methods.synchronous.transformation.transformer import Answered, Asked, Place
 from fiveways.methods.synchronous.transformation.v2.families.adt import ADT
-from fiveways.methods.synchronous.transformation.v2.messages import Header, kind_of, to_fhir, to_v2
+from fiveways.methods.synchronous.transformation.v2.incoming import Incoming
+from fiveways.methods.synchronous.transformation.v2.messages import READ, Header, kind_of, to_fhir, to_v2
 from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 GIVEN = Path(__file__).parents[6] / "shared" / "data" / "hl7v2"
@@ -47,3 +51,32 @@ def test_it_comes_back_as_a_message_that_says_the_same(file: Path | None) -> Non
     second = to_v2(done.bundle, kind_of(message), HEADER, LONDON)
     third = to_v2(to_fhir(second, LONDON).bundle, kind_of(message), HEADER, LONDON)
     assert third.text == second.text
+
+
+ALL = sorted(GIVEN.glob("*/*.hl7"))
+
+
+@pytest.mark.parametrize("file", ALL or [None], ids=lambda file: file.name if file else "none here")
+def test_a_sender_is_answered(file: Path | None) -> None:
+    """Types that are read become a transaction, which is acknowledged; others are rejected by name, and nothing goes on."""
+    if file is None:
+        pytest.skip("the messages of others are not on this machine")
+    incoming = Incoming(Place("adt", {}, ManualClock()))
+    for message in batch.parse(charsets.decode(file.read_bytes())[0]).messages:
+        kind = kind_of(message)
+        asked = Asked("POST", "", {}, "application/hl7-v2", message.text.encode(), id="1")
+        try:
+            said = incoming.ask(asked)
+            answered = incoming.answer(asked, Answered(200, "application/fhir+json", b"{}"))
+            assert (kind in READ, said.kind) == (True, kind)
+        except Fault as fault:
+            answered = incoming.refuse(asked, fault)
+        if not answered.content:
+            assert message.get("MSH-15") == "NE", "its sender wants no answer"
+            continue
+        ack = Message.parse(answered.content.decode())
+        assert ack.get("MSA-2") == message.control_id
+        assert ack.get("MSA-1") in (("AA", "CA") if kind in READ else ("AR", "CR"))
+        if kind not in READ:
+            assert kind in ack.get("ERR-8")
+            assert ack.get("ERR-3.1") in ("200", "201")
