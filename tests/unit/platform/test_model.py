@@ -8,7 +8,8 @@ import pytest
 
 from fiveways.deployment import document
 from fiveways.errors import DeploymentError
-from fiveways.platform.model import RESERVED, Deployment, load, misfits, validate
+from fiveways.platform.misfits import RESERVED, misfits
+from fiveways.platform.model import Deployment, load, validate
 
 KEY = "sha256:" + "0" * 64
 FITTING = f"""\
@@ -111,3 +112,46 @@ def test_an_empty_file_is_a_deployment_with_a_listener(tmp_path: Path) -> None:
     deployment, _ = load(tmp_path / "d.yaml")
     assert deployment == Deployment()
     assert [listener.url for listener in deployment.listeners.values()] == ["http://127.0.0.1:8080"]
+
+
+FEED = """
+listeners: {main: {http: "127.0.0.1:8080"}, adt: {mllp: "127.0.0.1:2575", %s}}
+organisations: {RXN: {name: Northshire}}
+applications: {pas: {organisation: RXN, products: [all]}}
+products: {all: {apis: [adt]}}
+apis:
+  plain: {pattern: pass-through, at: /plain, target: {url: "http://127.0.0.1:9"}, security: [open]}
+  adt:
+    pattern: transformation
+    at: /adt
+    transform: {by: hl7v2-to-fhir}
+    %s
+    security: [%s]
+"""
+
+
+@pytest.mark.parametrize(
+    ("listener", "behind", "security", "said"),
+    [
+        ("api: adt, as: pas", 'target: {url: "http://127.0.0.1:9"}', "signed-jwt", ""),
+        ("api: none, as: pas", 'target: {url: "http://127.0.0.1:9"}', "signed-jwt", "expected one of apis:"),
+        ("api: plain, as: pas", 'target: {url: "http://127.0.0.1:9"}', "signed-jwt", "whose pattern is transformation"),
+        ("api: adt, as: nobody", 'target: {url: "http://127.0.0.1:9"}', "signed-jwt", "expected one of applications:"),
+        ("api: adt, as: pas", 'target: {url: "http://127.0.0.1:9"}', "api-key", "does not take signed-jwt"),
+        ("api: adt", 'target: {url: "http://127.0.0.1:9"}', "signed-jwt", "mllp needs as:"),
+        ("as: pas", 'target: {url: "http://127.0.0.1:9"}', "signed-jwt", "mllp needs api:"),
+        ("api: adt, as: pas", "mailbox: {from: A, to: B, workflow: W}", "signed-jwt", "expected one of mailboxes:"),
+        ("api: adt, as: pas", "", "signed-jwt", "one of target:, mllp: and mailbox:"),
+        ("api: adt, as: pas", 'mllp: {address: "127.0.0.1:99999"}', "signed-jwt", "expected a port"),
+        ("api: adt, as: pas", "mailbox: {from: A, to: B, workflow: W}\n    promise: {}", "signed-jwt", "means nothing beside mailbox:"),
+    ],
+)
+def test_feeds_that_nobody_could_send_to(tmp_path: Path, listener: str, behind: str, security: str, said: str) -> None:
+    file = tmp_path / "deployment.yaml"
+    file.write_text(FEED % (listener, behind, security))
+    if not said:
+        assert load(file)[0].listeners["adt"].url == "mllp://127.0.0.1:2575"
+        return
+    with pytest.raises(DeploymentError) as refused:
+        load(file)
+    assert said in str(refused.value)
