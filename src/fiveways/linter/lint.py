@@ -13,11 +13,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fiveways.clock import SystemClock
 from fiveways.deployment.callables import load_callable
 from fiveways.deployment.document import Loc, path
 from fiveways.deployment.settings import Reference
+from fiveways.errors import DeploymentError
 from fiveways.linter import rules
 from fiveways.linter.rule import Rule, Severity
+from fiveways.methods.synchronous.transformation import transformers
+from fiveways.methods.synchronous.transformation.transformer import Place
 from fiveways.platform.model import Deployment, load
 from fiveways.platform.routing import unusable
 
@@ -70,6 +74,11 @@ def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
                 load_callable(callable_, base)
             except (ImportError, AttributeError) as error:
                 yield ("apis", name, *where), f"{callable_} cannot be loaded: {error}"
+        if api.transform is not None:
+            try:
+                transformers.made("transform", api.transform.by, Place(name, api.transform.options, SystemClock(), base), base)
+            except DeploymentError as error:
+                yield ("apis", name, "transform"), str(error)
     routing = deployment.messaging.routing
     if routing is not None and (problem := unusable(routing, base)):
         yield ("messaging", "routing"), problem

@@ -151,3 +151,24 @@ def test_a_policy_whose_module_breaks_is_found(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(str(tmp_path))
     (finding,) = linted(tmp_path, apis(f"{MODEL}, policies: ['{name}:policy']"))
     assert (finding.rule, finding.path) == ("REF", "apis.a0.policies[0]")
+
+
+@pytest.mark.parametrize(
+    ("transform", "said"),
+    [
+        ("{by: hl7v2-to-fhir, options: {zone: Nowhere}}", "expected a time zone"),
+        ("{by: nothing}", "expected module:Class or one of: fhir-to-hl7v2, hl7v2-to-fhir"),
+        ("{by: 'nowhere:Nothing'}", "nowhere:Nothing cannot be loaded"),
+        ("{by: xml, options: {consumer: fhir}}", "operations"),
+    ],
+)
+def test_a_transformer_that_cannot_be_made(tmp_path: Path, transform: str, said: str) -> None:
+    file = tmp_path / "deployment.yaml"
+    debt = "{owner: i, reason: r, target: pass-through, retire_by: 2031-01-01}"
+    file.write_text(
+        "apis:\n  a: {pattern: transformation, at: /a, target: {url: 'https://a.test'}, security: [open], "
+        f"transform: {transform}, debt: {debt}}}\n"
+    )
+    found = [each for each in lint(file) if each.rule == "REF"]
+    assert [each.path for each in found] == ["apis.a.transform"]
+    assert said in found[0].message
