@@ -143,7 +143,7 @@ apis:
         ("api: adt, as: pas", "mailbox: {from: A, to: B, workflow: W}", "signed-jwt", "expected one of mailboxes:"),
         ("api: adt, as: pas", "", "signed-jwt", "one of target:, mllp: and mailbox:"),
         ("api: adt, as: pas", 'mllp: {address: "127.0.0.1:99999"}', "signed-jwt", "expected a port"),
-        ("api: adt, as: pas", "mailbox: {from: A, to: B, workflow: W}\n    promise: {}", "signed-jwt", "means nothing beside mailbox:"),
+        ("api: adt, as: pas", "mailbox: {from: A, to: B, workflow: W}\n    promise: {}", "signed-jwt", "nothing beside mailbox:"),
     ],
 )
 def test_feeds_that_nobody_could_send_to(tmp_path: Path, listener: str, behind: str, security: str, said: str) -> None:
