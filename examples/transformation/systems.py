@@ -61,11 +61,11 @@ class Server(BaseHTTPRequestHandler):
 async def patient_administration() -> None:
     """Take messages, show them, and say AA."""
 
-    async def handle(received: Received) -> bytes:
+    async def handle(received: Received) -> list[bytes]:
         message = Message.parse(charsets.decode(received.content)[0])
         say(message.text.replace("\r", "\n"))
         answer = acknowledgement.answer(message, acknowledgement.Code.ACCEPT, datetime.now(UTC), message.control_id)
-        return answer.text.encode()
+        return [answer.text.encode()]
 
     await MllpListener(handle, port=PAS).start()
     await asyncio.Event().wait()

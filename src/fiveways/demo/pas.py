@@ -38,7 +38,7 @@ class PatientAdministration:
         finally:
             await client.aclose()
 
-    async def _handle(self, received: Received) -> bytes:
+    async def _handle(self, received: Received) -> list[bytes]:
         message = Message.parse(received.content.decode())
         numbers = {message.get("PID-3.1"), message.get("PID-3[2].1")}
         code, faults = Code.ACCEPT, []
@@ -46,7 +46,8 @@ class PatientAdministration:
             self.taken.append(message)
         else:
             code, faults = Code.ERROR, [Fault(acknowledgement.UNKNOWN_KEY, "No such patient", "PID-3")]
-        return acknowledgement.answer(message, code, datetime.now(UTC), f"PAS{message.control_id}"[:20], *faults).text.encode()
+        answer = acknowledgement.answer(message, code, datetime.now(UTC), f"PAS{message.control_id}"[:20], *faults)
+        return [answer.text.encode()]
 
 
 def admission(control_id: str, number: str, hospital: str, family: str) -> str:

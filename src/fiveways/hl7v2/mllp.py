@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -55,8 +55,9 @@ class Received:
         return f"Received({len(self.content)} bytes, {self.peer}, {self.connection})"
 
 
-Handle = Callable[[Received], Awaitable[bytes | None]]
-"""Handles a message, and gives the message that answers it; None where no answer is wanted."""
+Handle = Callable[[Received], Awaitable[Sequence[bytes]]]
+"""Handles a message, and gives the messages that answer it, in order: none where no answer is wanted, two where a commit and an
+application acknowledgement are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class MllpListener:
         self._accepting: asyncio.Task[None] | None = None
         self._open: dict[asyncio.Task[None], _Connection] = {}
         self._full = False
-        self._handling: set[asyncio.Task[bytes | None]] = set()
+        self._handling: set[asyncio.Task[bytes]] = set()
 
     @property
     def port(self) -> int:
@@ -198,8 +199,8 @@ class MllpListener:
                 each.cancel()
             await asyncio.wait(left, timeout=_CLOSING)
 
-    async def work(self, received: Received) -> bytes | None:
-        """Have a message handled; _Failed where that goes wrong or takes too long."""
+    async def work(self, received: Received) -> bytes:
+        """Have a message handled, and give its answers in their frames; _Failed where that goes wrong or takes too long."""
         self.counts.messages += 1
         # A task of its own: one that is late is left behind even if it does not let itself be cancelled.
         task = asyncio.create_task(self._handled(received))
@@ -218,11 +219,10 @@ class MllpListener:
             raise _Failed(f"{type(error).__name__} at {_place(error)}")
         return task.result()
 
-    async def _handled(self, received: Received) -> bytes | None:
-        answer = await self.handle(received)
-        return None if answer is None else framed(answer)
+    async def _handled(self, received: Received) -> bytes:
+        return b"".join([framed(answer) for answer in await self.handle(received)])
 
-    def _ended(self, task: asyncio.Task[bytes | None]) -> None:
+    def _ended(self, task: asyncio.Task[bytes]) -> None:
         self._handling.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, or asyncio would log it, and it may hold something of the message
@@ -365,7 +365,7 @@ class _Connection:
         self.busy = True
         try:
             answer = await self._listener.work(Received(content, self.peer, self.id))
-            if answer is None:
+            if not answer:
                 return
             async with asyncio.timeout(self._limits.taking):
                 writer.write(answer)

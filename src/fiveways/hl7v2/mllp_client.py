@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from collections.abc import Callable
 from typing import Final, cast
 
 from fiveways.errors import FivewaysError
@@ -58,8 +59,9 @@ class MllpClient:
         self._link: _Link | None = None
         self._closed = False
 
-    async def send(self, content: bytes) -> bytes:
-        """Send a message and give its answer, both without their frames. Who comes first is served first.
+    async def send(self, content: bytes, final: Callable[[bytes], bool] | None = None) -> bytes:
+        """Send a message and give its answer, both without their frames. Who comes first is served first. `final` says of what
+        comes whether it is the answer, or one before it: a commit acknowledgement, where the application's is to follow.
 
         NotConnected: nothing was sent. AnswerLost, AnswerLate, and BadFrame for an answer that is none: whether the message was
         taken is not known; the connection is given up. With TLS 1.3 a client learns only here that its certificate is not taken:
@@ -73,7 +75,7 @@ class MllpClient:
                     self._link.abort()
                 self._link = None
                 self._link = await self._connect()
-            return await self._link.ask(frame, self._answer_timeout)
+            return await self._link.ask(frame, self._answer_timeout, final)
 
     async def aclose(self) -> None:
         """Close the connection. A message that waits for its answer has lost it, and further ones are NotConnected."""
@@ -119,6 +121,7 @@ class _Link(asyncio.Protocol):
         self._deframer = Deframer(limit)
         self._half = False
         self._answer: asyncio.Future[bytes] | None = None
+        self._final: Callable[[bytes], bool] | None = None
         self._lost: asyncio.Future[None] = loop.create_future()
 
     @property
@@ -131,10 +134,10 @@ class _Link(asyncio.Protocol):
         poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
         return not poll.poll(0)
 
-    async def ask(self, frame: bytes, timeout: float) -> bytes:
+    async def ask(self, frame: bytes, timeout: float, final: Callable[[bytes], bool] | None = None) -> bytes:
         """Send a frame, and give the message that answers it within `timeout` seconds. Whatever else happens, the connection is
         given up: what comes late would be taken for the answer to the next."""
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer, self._final = asyncio.get_running_loop().create_future(), final
         answered = False
         try:
             async with asyncio.timeout(timeout):
@@ -174,7 +177,8 @@ class _Link(asyncio.Protocol):
                     if self._answer is None or self._answer.done():
                         self._transport.abort()
                         return
-                    self._answer.set_result(message)
+                    if self._final is None or self._final(message):
+                        self._answer.set_result(message)
             self._half = data.endswith(END[:1])
         except BadFrame as error:
             if self._answer is not None and not self._answer.done():

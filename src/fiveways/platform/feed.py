@@ -13,15 +13,21 @@ from pathlib import Path
 from typing import Final
 
 from fiveways.clock import Clock
-from fiveways.hl7v2 import acknowledgement
-from fiveways.hl7v2.mllp import Limits, MllpListener, Received
+from fiveways.hl7v2 import acknowledgement, batch
+from fiveways.hl7v2.acknowledgement import Code
+from fiveways.hl7v2.errors import MalformedMessage
+from fiveways.hl7v2.mllp import Limits, MllpListener, Peer, Received
 from fiveways.methods.synchronous.transformation.v2 import answers
 from fiveways.platform.listeners import Listener
-from fiveways.platform.within import Answer, Gateway, Token, Within
+from fiveways.platform.within import Gateway, Token, Within
 from fiveways.security.certificates import identify
 
 LARGEST: Final = 1024 * 1024
 """Bytes of an acknowledgement."""
+MOST: Final = 1000
+"""Messages of one batch: they are handled one after the other, within what the listener gives a message."""
+_BYTES: Final = "latin-1"
+"""Every byte a character: each message of a batch has a character set of its own."""
 _TYPE: Final = answers.CONTENT_TYPE.encode()
 _HEAD: Final = 1024
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,199}")
@@ -85,8 +91,27 @@ class Feed:
         if self._server is not None:
             await self._server.stop()
 
-    async def _handle(self, received: Received) -> bytes | None:
-        content, peer = received.content, received.peer
+    async def _handle(self, received: Received) -> list[bytes]:
+        """What came, answered: a batch by a batch of acknowledgements, each message of it having gone its own way."""
+        if not batch.is_several(received.content):
+            return await self._one(received.content, received.peer)
+        try:
+            read = batch.cut(received.content.decode(_BYTES))
+            if len(read.messages) > MOST:
+                raise MalformedMessage(f"a batch has more than {MOST} messages, which is more than are taken at once")
+        except MalformedMessage as error:
+            fault = acknowledgement.Fault(acknowledgement.SEGMENT_SEQUENCE, str(error))
+            return self._made(received.content, Code.REJECT, fault)
+        said_of: list[list[str]] = []
+        for one in read.batches:
+            said_of.append([])
+            for message in one.messages:
+                said_of[-1] += [said.decode(_BYTES) for said in await self._one(message.encode(_BYTES), received.peer)]
+        if not any(said_of):
+            return []
+        return [batch.answer(read, said_of, self._clock.now()).encode(_BYTES)]
+
+    async def _one(self, content: bytes, peer: Peer) -> list[bytes]:
         headers = [(b"content-type", _TYPE)]
         if control_id := _control_id(content):
             headers.append((b"x-correlation-id", control_id))
@@ -101,14 +126,14 @@ class Feed:
             extensions=extensions,
         )
         if answer.field(b"content-type").startswith(answers.CONTENT_TYPE):
-            return answer.content
-        return None if answer.status < 300 and not answer.content else self._refused(content, answer)
-
-    def _refused(self, content: bytes, answer: Answer) -> bytes | None:
+            return answers.apart(answer.content)
+        if answer.status < 300 and not answer.content:
+            return []
         text = answers.said(answer.content) or f"The gateway answered {answer.status}"
-        fault = acknowledgement.Fault(acknowledgement.INTERNAL, text)
-        made = answers.answer(answers.header_of(content), answers.code_of(answer.status), self._clock.now(), fault)
-        return made or None
+        return self._made(content, answers.code_of(answer.status), acknowledgement.Fault(acknowledgement.INTERNAL, text))
+
+    def _made(self, content: bytes, code: Code, fault: acknowledgement.Fault) -> list[bytes]:
+        return answers.apart(answers.answer(answers.header_of(content), code, self._clock.now(), fault))
 
 
 def _control_id(content: bytes) -> bytes:

@@ -43,6 +43,7 @@ class Sender:
 
     def __init__(self, port: int, seconds: float = 20) -> None:
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        self._held = b""
 
     def send(self, message: bytes) -> Message:
         """Send a message, and its acknowledgement."""
@@ -55,13 +56,13 @@ class Sender:
 
     def bytes(self) -> bytes:
         """The next answer, without its frame; b'' where the connection ends."""
-        got = b""
-        while not got.endswith(b"\x1c\r"):
+        while b"\x1c\r" not in self._held:
             piece = self.connection.recv(65536)
             if not piece:
                 return b""
-            got += piece
-        return got[1:-2]
+            self._held += piece
+        frame, _, self._held = self._held.partition(b"\x1c\r")
+        return frame[1:]
 
     def close(self) -> None:
         """Go."""
@@ -99,12 +100,17 @@ class OldSystem:
 
         asyncio.run_coroutine_threadsafe(listening(), self._loop).result(10)
 
-    async def _handle(self, received: Received) -> bytes:
+    async def _handle(self, received: Received) -> list[bytes]:
         self.got.append(received.content)
         message = Message.parse(received.content.decode())
         code = self.answers.pop(0) if self.answers else Code.ACCEPT
         faults = self.faults if code is not Code.ACCEPT else ()
-        return acknowledgement.answer(message, code, datetime.now(UTC), f"OLD{len(self.got)}", *faults).text.encode()
+        codes = [code]
+        if message.get("MSH-15") == "AL":
+            kept = code not in (Code.COMMIT_ERROR, Code.COMMIT_REJECT)
+            codes = ([Code.COMMIT_ACCEPT] if kept else []) + ([code] if not kept or message.get("MSH-16") == "AL" else [])
+        now = datetime.now(UTC)
+        return [acknowledgement.answer(message, each, now, f"OLD{len(self.got)}{each}", *faults).text.encode() for each in codes]
 
 
 @dataclass
@@ -168,7 +174,7 @@ applications:
   pas: {organisation: RXN, products: [feeds], api_keys: ["$key"]}
   slow: {organisation: RXN, products: [little]}
 products:
-  feeds: {apis: [promised, at-once, posted, strict, old-pas, old-pas-promised]}
+  feeds: {apis: [promised, at-once, posted, strict, old-pas, old-pas-promised, old-pas-keeps, old-pas-says-both]}
   little: {apis: [limited], quota: 2/d}
 messaging: {shared_key: "env:SHARED_KEY"}
 mailboxes:
@@ -221,6 +227,20 @@ apis:
     mllp: {address: "127.0.0.1:$old", answer: 3s, connect: 1s}
     promise: {first_wait: 50ms, longest_wait: 200ms}
     resilience: {breaker: {failures: 1000}}
+    model: {fhir: {version: R4}}
+    $common
+  old-pas-keeps:
+    pattern: transformation
+    at: /old-pas-keeps/FHIR/R4
+    transform: {by: fhir-to-hl7v2, options: {acknowledgements: commit}}
+    mllp: {address: "127.0.0.1:$old", answer: 3s, connect: 1s}
+    model: {fhir: {version: R4}}
+    $common
+  old-pas-says-both:
+    pattern: transformation
+    at: /old-pas-says-both/FHIR/R4
+    transform: {by: fhir-to-hl7v2, options: {acknowledgements: both}}
+    mllp: {address: "127.0.0.1:$old", answer: 3s, connect: 1s}
     model: {fhir: {version: R4}}
     $common
 """

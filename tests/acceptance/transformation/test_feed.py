@@ -13,6 +13,8 @@ import pytest
 from tests.acceptance.conftest import Seen, read_body, response
 from tests.acceptance.transformation.conftest import API_KEY, DONE, FHIR, Sender, Trust, adt, bundle
 
+from fiveways.hl7v2 import batch
+from fiveways.hl7v2.frames import framed
 from fiveways.hl7v2.message import Message
 
 
@@ -109,6 +111,66 @@ def test_the_mode_that_the_sender_asks_for(trust: Trust, further: str, good: str
                 sender.send(adt(id_, further=further))
             assert trust.requests("at-once", id_)
         sender.close()
+
+
+@pytest.mark.parametrize(
+    ("further", "good", "bad"),
+    [("|||AL|AL", ["CA", "AA"], ["CE"]), ("|||SU|AL", ["CA", "AA"], ["AE"]), ("|||ER|SU", ["AA"], ["CE"])],
+)
+def test_who_asks_for_both_acknowledgements_gets_both(trust: Trust, further: str, good: list[str], bad: list[str]) -> None:
+    for wanted, answer in ((good, DONE), (bad, response(500, b"{}"))):
+        id_ = new_id()
+        trust.answers[id_] = answer
+        sender = trust.sender("at-once")
+        for _ in range(2):  # a repeat gets both again
+            got = [sender.send(adt(id_, further=further)), *(sender.answer() for _ in wanted[1:])]
+            assert [code(each) for each in got] == [(each, id_) for each in wanted]
+        assert len({each.control_id for each in got}) == len(got), "each is a message of its own"
+        sender.close()
+
+
+# --- batches --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("envelope", ["batch", "file"])
+def test_each_message_of_a_batch_goes_its_own_way(trust: Trust, envelope: str) -> None:
+    good, also = new_id(), new_id()
+    messages = [adt(good), adt(new_id(), kind="ZZZ^Z01"), b"MSH|^~\\&|broken\r", adt(also)]
+    asked = b"BHS|^~\\&|PAS|RXN|FIVEWAYS|ICB|20261123||||B17\r" + b"".join(messages) + b"BTS|4\r"
+    if envelope == "file":
+        asked = b"FHS|^~\\&|PAS|RXN|FIVEWAYS|ICB|20261123||||F9\r" + asked + b"FTS|1\r"
+    sender = trust.sender("promised")
+    sender.connection.sendall(framed(asked))
+    read = batch.parse(sender.bytes().decode())
+    assert [each.get("MSA-1") for each in read.messages] == ["AA", "AR", "AR", "AA"]
+    header = read.batches[0].header
+    assert header is not None
+    assert [header.field(number) for number in (3, 4, 5, 6, 12)] == ["FIVEWAYS", "ICB", "PAS", "RXN", "B17"]
+    assert (read.header is not None and read.header.field(12)) == ("F9" if envelope == "file" else False)
+    assert code(sender.send(adt(good))) == ("AA", good), "the connection is good for another, and that is a repeat"
+    sender.close()
+    trust.until(lambda: all(trust.requests("promised", id_) for id_ in (good, also)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (b"BHS|^~\\&|PAS\r" + adt("1") + b"BTS|2\r", "BTS-1 counts otherwise"),
+        (b"BHS|^~\\&|PAS\r" + b"MSH|^~\\&|\r" * 1001 + b"BTS\r", "more than 1000"),
+        (b"BHS|^~\\&|PAS" + b"|" * 2000 + b"\r" + adt("1") + b"BTS|1\r", "fields"),
+    ],
+)
+def test_a_batch_that_is_none_is_rejected_whole(trust: Trust, asked: bytes, said: str) -> None:
+    answer = trust.send("promised", asked)
+    assert answer.get("MSA-1") == "AR"
+    assert said in answer.get("ERR-8")
+
+
+def test_a_batch_that_asks_for_no_answers_gets_none(trust: Trust) -> None:
+    sender, id_ = trust.sender("promised"), new_id()
+    sender.connection.sendall(framed(b"BHS|^~\\&|PAS\r" + adt(new_id(), further="|||NE|NE") + b"BTS|1\r"))
+    assert code(sender.send(adt(id_))) == ("AA", id_)
+    sender.close()
 
 
 # --- what is wrong is named -----------------------------------------------------------------------------------------------
@@ -286,6 +348,9 @@ def test_hl7_v2_over_http_is_the_same(trust: Trust) -> None:
     assert again.content == first.content
     refused = trust.served.call("POST", "/at-once", headers=headers, content=adt(new_id(), kind="ZZZ^Z01"))
     assert (refused.status_code, Message.parse(refused.text).get("MSA-1")) == (422, "AR")
+    several = trust.served.call("POST", "/at-once", headers=headers, content=b"BHS|^~\\&|PAS\r" + adt(new_id()) + b"BTS|1\r")
+    assert (several.status_code, Message.parse(several.text).get("MSA-1")) == (422, "AR")
+    assert "over MLLP" in several.text
     promised = trust.served.call("POST", "/promised", headers=headers, content=adt(new_id()))
     assert (promised.status_code, Message.parse(promised.text).get("MSA-1")) == (202, "AA")
     assert promised.headers["fiveways-promise"]

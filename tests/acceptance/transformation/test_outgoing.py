@@ -47,6 +47,22 @@ def test_an_update_is_an_adt_a31(trust: Trust) -> None:
     assert "\\T\\" in trust.old.got[before].decode()
 
 
+@pytest.mark.parametrize(
+    ("api", "answered", "status"),
+    [
+        ("keeps", Code.ACCEPT, 200), ("keeps", Code.COMMIT_REJECT, 422), ("says-both", Code.ACCEPT, 200),
+        ("says-both", Code.ERROR, 422), ("says-both", Code.COMMIT_ERROR, 422),
+    ],
+)  # fmt: skip
+def test_an_old_system_that_speaks_the_enhanced_mode(trust: Trust, api: str, answered: Code, status: int) -> None:
+    before = len(trust.old.got)
+    for _ in range(2):  # the connection is good for another
+        trust.old.answers, trust.old.faults = [answered], (Fault("204", "Unknown key", "PID-3"),)
+        assert put(trust, f"old-pas-{api}").status_code == status
+    asked = [Message.parse(each.decode()) for each in trust.old.got[before:]]
+    assert [(each.get("MSH-15"), each.get("MSH-16")) for each in asked] == [("AL", "NE" if api == "keeps" else "AL")] * 2
+
+
 def test_what_the_old_system_refuses_is_an_operation_outcome(trust: Trust) -> None:
     trust.old.answers, trust.old.faults = [Code.ERROR], (Fault("204", "Unknown key", "PID-3"),)
     answer = put(trust)

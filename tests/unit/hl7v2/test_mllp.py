@@ -21,7 +21,7 @@ from fiveways.clock import SystemClock
 from fiveways.hl7v2.acknowledgement import Code, answer
 from fiveways.hl7v2.frames import BadFrame, Deframer, framed
 from fiveways.hl7v2.message import Message
-from fiveways.hl7v2.mllp import PIECE, Limits, MllpListener, Received, pieces
+from fiveways.hl7v2.mllp import PIECE, Handle, Limits, MllpListener, Received, pieces
 from fiveways.hl7v2.mllp_client import AnswerLate, AnswerLost, MllpClient, NotConnected
 from fiveways.security.certificates import identify, issue_client, issue_server, make_authority
 
@@ -46,11 +46,21 @@ async def echo(received: Received) -> bytes | None:
     return b"ACK " + received.content
 
 
+def answering(handle: Callable[[Received], Awaitable[bytes | None]]) -> Handle:
+    """One that answers with one message, or none."""
+
+    async def handled(received: Received) -> list[bytes]:
+        answer = await handle(received)
+        return [] if answer is None else [answer]
+
+    return handled
+
+
 @asynccontextmanager
 async def served(handle: Callable[[Received], Awaitable[bytes | None]] = echo, **more: Any) -> AsyncIterator[MllpListener]:
     """A listener for the length of a test. What are no settings of its own are limits."""
     own = {name: more.pop(name) for name in ("host", "listening", "shared", "tls", "identify") if name in more}
-    listener = MllpListener(handle, limits=Limits(**more), **own)
+    listener = MllpListener(answering(handle), limits=Limits(**more), **own)
     await listener.start()
     try:
         yield listener
@@ -210,6 +220,23 @@ async def test_where_no_answer_is_wanted_none_is_given() -> None:
     assert listener.counts.messages == 2
 
 
+async def test_a_message_may_have_two_answers_of_which_the_client_waits_for_the_last() -> None:
+    async def handle(received: Received) -> list[bytes]:
+        return [b"CA " + received.content, b"AA " + received.content]
+
+    listener = MllpListener(handle)
+    await listener.start()
+    client = MllpClient("127.0.0.1", listener.port)
+    for number in (b"1", b"2"):
+        assert await client.send(number, lambda answer: answer.startswith(b"AA")) == b"AA " + number
+    assert listener.counts.connections == 1
+    assert await client.send(b"3") == b"CA 3", "one that does not expect the second"
+    assert await client.send(b"4", lambda answer: answer.startswith(b"AA")) == b"AA 4"
+    assert listener.counts.connections == 2, "does not take it for the answer to the next"
+    await client.aclose()
+    await listener.stop()
+
+
 async def test_a_sender_that_says_no_more_is_still_answered() -> None:
     async with served() as listener, sender(listener) as pas:
         await pas.say(framed(b"a") + framed(b"b"))
@@ -228,12 +255,12 @@ async def test_it_listens_on_a_socket_that_it_is_given_and_beside_another(tmp_pa
         assert await reader.readuntil(b"\r") == framed(b"ACK here")
         writer.transport.abort()
     async with served(shared=True) as first:
-        second = MllpListener(echo, port=first.port, shared=True)
+        second = MllpListener(answering(echo), port=first.port, shared=True)
         await second.start()
         assert second.port == first.port
         await second.stop()
         with pytest.raises(OSError, match="in use"):
-            await MllpListener(echo, port=first.port).start()
+            await MllpListener(answering(echo), port=first.port).start()
 
 
 # --- listener: what goes wrong -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from fiveways.deployment.settings import Duration, Name, Settings
 from fiveways.hl7v2 import charsets
-from fiveways.hl7v2.acknowledgement import status
+from fiveways.hl7v2.acknowledgement import Code, Wanted, status
 from fiveways.hl7v2.errors import MalformedMessage
 from fiveways.hl7v2.frames import BadFrame
 from fiveways.hl7v2.message import Message
@@ -91,10 +91,12 @@ class MllpBackEnd:
         """Send it once. Raises an UpstreamFault where there is no acknowledgement."""
         body = interaction.body
         content = b"".join([piece async for piece in body]) if body is not None else b""
+        sent = Message.parse(charsets.decode(content)[0])
+        followed = sent.get("MSH-15") == Wanted.ALWAYS and sent.get("MSH-16") == Wanted.ALWAYS
         interaction.calls += 1
         client = await self._idle.get()
         try:
-            answer = await client.send(content)
+            answer = await client.send(content, _is_last if followed else None)
         except NotConnected as error:
             raise UpstreamUnreachable("The old system could not be connected to", phase="connect", reached=False) from error
         except AnswerLate as error:
@@ -103,9 +105,8 @@ class MllpBackEnd:
             raise UpstreamFaulty("The old system broke off before it acknowledged", phase="first_byte", reached=True) from error
         finally:
             self._idle.put_nowait(client)
-        return Outcome(
-            _judged(content, answer), [(b"content-type", CONTENT_TYPE), (b"content-length", b"%d" % len(answer))], answer
-        )
+        headers = [(b"content-type", CONTENT_TYPE), (b"content-length", b"%d" % len(answer))]
+        return Outcome(_judged(sent, answer), headers, answer)
 
     def reload_tls(self) -> None:
         """Read the certificate files again, without touching the connections that are open; OSError leaves the old in use."""
@@ -117,11 +118,18 @@ class MllpBackEnd:
         await asyncio.gather(*(client.aclose() for client in self._clients))
 
 
-def _judged(asked: bytes, answer: bytes) -> int:
+def _is_last(answer: bytes) -> bool:
+    """Whether the application's acknowledgement does not follow: this is it, or the message is not kept."""
+    try:
+        return Message.parse(charsets.decode(answer)[0]).get("MSA-1") != Code.COMMIT_ACCEPT
+    except MalformedMessage:
+        return True
+
+
+def _judged(sent: Message, answer: bytes) -> int:
     """What an acknowledgement says as a status. Raises UpstreamFaulty for one of another message."""
     try:
         acknowledgement = Message.parse(charsets.decode(answer)[0])
-        sent = Message.parse(charsets.decode(asked)[0])
     except MalformedMessage as error:
         raise UpstreamFaulty("The old system's acknowledgement cannot be read", phase="first_byte", reached=True) from error
     if acknowledgement.get("MSA-2") != sent.control_id:

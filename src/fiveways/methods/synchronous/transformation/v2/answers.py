@@ -1,7 +1,8 @@
 """What a sender of HL7 v2 is answered: AA only for what has been taken, AE and AR naming what is wrong (HL7 v2.9 §2.9).
 
-In the enhanced mode (MSH-15 or MSH-16 says something) it is a commit acknowledgement (CA, CE, CR) where MSH-15 asks for one, else
-the application's (AA, AE, AR) where MSH-16 does. There is one answer: of what is processed at once, both would say the same.
+In the enhanced mode (MSH-15 or MSH-16 says something) it is a commit acknowledgement (CA, CE, CR) where MSH-15 asks for one, and
+the application's (AA, AE, AR) where MSH-16 does. What is processed at once is kept and done at once, or neither: where both are
+asked for, CA is followed by AA, and CE or CR by nothing, since there is no application that would have seen the message.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 
 from fiveways.errors import Fault
@@ -23,6 +25,7 @@ _AGAIN = frozenset((408, 409, 425, 429))
 """Statuses from 400 on, below 500, that will pass."""
 _HEAD = 4096
 """Bytes in which the header of a message that cannot be read is looked for."""
+_NEXT = re.compile(rb"(?<=\r)(?=MSH)")
 _LONG = 200
 """Characters of what a back end says that a sender is told."""
 
@@ -45,13 +48,28 @@ def key_of(message: Message) -> str:
 
 
 def answer(message: Message, code: Code, at: datetime, *faults: acknowledgement.Fault, text: str = "") -> bytes:
-    """The answer to a message, in its own character set; b'' where its sender asks for none."""
+    """The answer to a message, in its own character set: one acknowledgement, or two, one after the other; b'' where its sender
+    asks for none."""
+    made = [_made(message, each, at, faults, text) for each in _codes(message, code)]
+    return b"".join(made)
+
+
+def apart(content: bytes) -> list[bytes]:
+    """The acknowledgements that an answer consists of."""
+    return _NEXT.split(content) if content else []
+
+
+def _codes(message: Message, code: Code) -> list[Code]:
+    if not is_enhanced(message):
+        return [code]
     failed = code is not Code.ACCEPT
-    if is_enhanced(message):
-        if _wants(message.get("MSH-15"), failed=failed):
-            code = _COMMIT[code]
-        elif not _wants(message.get("MSH-16"), failed=failed):
-            return b""
+    codes = [_COMMIT[code]] if _wants(message.get("MSH-15"), failed=failed) else []
+    if _wants(message.get("MSH-16"), failed=failed) and not (codes and failed):
+        codes.append(code)
+    return codes
+
+
+def _made(message: Message, code: Code, at: datetime, faults: tuple[acknowledgement.Fault, ...], text: str) -> bytes:
     named = hashlib.sha256(key_of(message).encode("utf-8", "surrogatepass") + code.value.encode()).digest()
     control_id = base64.b32encode(named)[:20].decode()
     made = acknowledgement.answer(message, code, at, control_id, *faults, text=text)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fiveways.errors import DeploymentError, Fault, MethodNotAllowed
-from fiveways.hl7v2 import acknowledgement, charsets
+from fiveways.hl7v2 import acknowledgement, batch, charsets
 from fiveways.hl7v2.acknowledgement import Code
 from fiveways.hl7v2.errors import MalformedMessage, UnknownCharacterSet
 from fiveways.hl7v2.message import Message
@@ -82,6 +82,10 @@ class Incoming:
         return Answered(fault.status, self._type(made), made, dict(fault.headers))
 
     def _message(self, content: bytes) -> Message:
+        if batch.is_several(content):
+            text = "One request is one message: a batch is taken over MLLP, or message by message"
+            said = acknowledgement.Fault(acknowledgement.SEGMENT_SEQUENCE, text)
+            raise Rejected(text, said, ack=Code.REJECT)
         try:
             text, _ = charsets.decode(content, self.options.charset)
         except UnknownCharacterSet as error:

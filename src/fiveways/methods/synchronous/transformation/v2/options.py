@@ -87,6 +87,9 @@ class OutgoingOptions(V2Options):
     """MSH-5 and MSH-6."""
     version: Literal["2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.8"] = "2.5.1"
     """MSH-12."""
+    acknowledgements: Literal["original", "commit", "application", "both"] = "original"
+    """What the old system is asked for: its original acknowledgement, or, in the enhanced mode (MSH-15 and MSH-16), that it keeps
+    the message, that it has processed it, or first the one and then, on the same connection, the other. The last is the answer."""
     events: dict[
         Annotated[str, Field(pattern=r"^(POST|PUT) [A-Z][A-Za-z]+$")], Annotated[str, Field(pattern=r"^[A-Z]{3}\^[A-Z0-9]{3}$")]
     ] = Field(default_factory=dict)

@@ -16,6 +16,7 @@ import msgspec
 from fiveways.errors import DeploymentError, Fault, InvalidValue, MethodNotAllowed, ProviderFaulty, ProviderUnavailable
 from fiveways.fhir.resource import mismatch
 from fiveways.hl7v2 import acknowledgement, charsets
+from fiveways.hl7v2.acknowledgement import Wanted
 from fiveways.hl7v2.errors import MalformedMessage
 from fiveways.hl7v2.message import Message
 from fiveways.methods.synchronous.transformation.encoding import encode
@@ -27,6 +28,13 @@ from fiveways.methods.synchronous.transformation.v2.options import OutgoingOptio
 from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
 _FHIR: Final = "application/fhir+json"
+_WANTED: Final = {
+    "original": (),
+    "commit": ((15, Wanted.ALWAYS), (16, Wanted.NEVER)),
+    "application": ((15, Wanted.NEVER), (16, Wanted.ALWAYS)),
+    "both": ((15, Wanted.ALWAYS), (16, Wanted.ALWAYS)),
+}
+"""MSH-15 and MSH-16."""
 _DECODE: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
@@ -69,6 +77,8 @@ class Outgoing:
         )  # fmt: skip
         try:
             message = to_v2(bundle, kind, header, self._context)
+            for number, condition in _WANTED[said.acknowledgements]:
+                message.segments[0].set_field(number, condition)
             content = message.text.encode(self._codec)
         except (Unsayable, UnsupportedMessage) as error:
             raise NotSayable(str(error)) from None
