@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reference_pages import table
 
-from fiveways.methods.synchronous.transformation.v2.coverage import IGNORED, Field, fields
+from fiveways.methods.synchronous.transformation.v2.coverage import IGNORED, UNSAID, Field, fields
 from fiveways.methods.synchronous.transformation.v2.messages import READ
 
 
@@ -17,7 +17,7 @@ def message_types(_: Path) -> str:
     """Every type and event that is read and written, with the segments that tables read of it."""
     rows = []
     for kind in sorted(READ):
-        found = fields(kind)
+        found = [each for each in fields(kind) if each.element != UNSAID]
         segments = dict.fromkeys(each.path.partition("-")[0] for each in found)
         back = sum(each.back for each in found)
         rows.append((f"`{kind}`", ", ".join(f"[{name}](#{name.lower()})" for name in segments), f"{len(found)}", f"{back}"))
@@ -44,6 +44,9 @@ def _rows(found: Iterable[Field]) -> Iterator[tuple[str, ...]]:
         whys = "; ".join(dict.fromkeys(each.why for each in mine if each.why))
         if mine[0].element == IGNORED:
             yield f"`{number}`", "nothing of its own", whys
+            continue
+        if mine[0].element == UNSAID:
+            yield f"`{number}`", "not mapped", whys
             continue
         if len({each.element for each in mine}) == 1:
             places = [each.path.partition(".")[2] for each in mine]

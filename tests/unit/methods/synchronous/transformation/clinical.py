@@ -54,8 +54,13 @@ def one(done: Transformed, kind: str) -> dict[str, Any]:
 
 
 def comparable(bundle: dict[str, Any]) -> Any:
-    """The entries, with names that follow from their order, and one way to write a moment of UTC."""
-    text = encode([[entry["resource"], entry["request"]] for entry in bundle["entry"]]).decode()
+    """The entries, with names that follow from their order, and one way to write a moment of UTC. When a provenance was recorded
+    may be when the message was made."""
+    said = [[entry["resource"], entry["request"]] for entry in bundle["entry"]]
+    for each in said:
+        if each[0]["resourceType"] == "Provenance":
+            each[0] = {name: value for name, value in each[0].items() if name not in ("recorded", "_recorded")}
+    text = encode(said).decode()
     for number, entry in enumerate(bundle["entry"]):
         text = text.replace(entry["fullUrl"], f"#{number}")
     return json.loads(text.replace('+00:00"', 'Z"'))

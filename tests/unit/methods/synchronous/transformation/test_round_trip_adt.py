@@ -62,20 +62,27 @@ TYPES: dict[str, list[dict[str, str]]] = {
     "ST": [{"1": "AB123456C"}],
     "EI": [{"1": "D77", "2": "PAS", "3": OID, "4": "ISO"}],
     "DLD": [{"1.1": "22", "1.2": "Home", "1.3": "L1"}],
-    "HD": [{"1": "Ward 5"}],
+    "HD": [{"1": "Ward 5", "2": OID, "3": "ISO"}],
 }  # fmt: skip
 """Values of each component of a data type; what excludes another is in a sample of its own."""
 FIELDS = {
-    "EVN-2": TIME, "EVN-6": LATER, "PID-6": "Begum", "PID-7": TIME, "PID-8": "F", "PID-12": "E07", "PID-23": "Leeds", "PID-24": "Y",
-    "PID-25": "2", "PID-29": TIME, "PID-30": "Y", "PID-32": "01", "PD1-14": "St Mary", "NK1-8": TIME, "NK1-9": LATER, "NK1-15": "M",
-    "PV1-2": "I", "PV1-44": TIME, "PV1-45": LATER, "PV1-53": "Hip", "PV2-8": TIME, "PV2-9": LATER, "PV2-11": "3", "DG1-4": "Said",
+    "EVN-2": TIME, "EVN-6": LATER, "PID-6": "Begum", "PID-7": TIME, "PID-8": "F", "PID-12": "E07", "PID-23": "Leeds",
+    "PID-24": "Y", "PID-25": "2", "PID-29": TIME, "PID-30": "Y", "PID-32": "01", "PID-33": TIME, "NK1-16": "19600102",
+    "PV1-40": "O", "PR1-4": "Said", "PR1-5": TIME, "PR1-7": "45", "PR1-20": "D", "GT1-8": "19600102", "GT1-9": "F",
+    "GT1-13": TIME, "GT1-14": LATER, "IN1-4": "Insurers", "IN1-8": "G1", "IN1-9": "Group", "IN1-11": "Employer", "IN1-12": TIME,
+    "IN1-13": LATER, "IN1-18": "19600102", "IN1-22": "1", "IN1-43": "F", "IN1-49": "S123", "ROL-5": TIME, "ROL-6": LATER,
+    "PV2-12": "Some <pain>", "PV2-22": "Y", "PD1-14": "St Mary", "NK1-8": TIME, "NK1-9": LATER, "NK1-15": "M", "PV1-2": "I",
+    "PV1-44": TIME, "PV1-45": LATER, "PV1-53": "Hip", "PV2-8": TIME, "PV2-9": LATER, "PV2-11": "3", "DG1-4": "Said",
     "DG1-5": TIME, "DG1-15": "1", "DG1-19": LATER, "DG1-21": "D", "AL1-2": "FA", "AL1-4": "SV", "AL1-5": "Rash", "AL1-6": TIME,
 }  # fmt: skip
 """Values of fields that are single ones."""
 PARTICULAR = {
     "PID-13": {"2": "PRN"}, "PID-14": {"2": "WPN"}, "PID-40": {"2": "PRS"}, "NK1-5": {"2": "PRN"}, "NK1-6": {"2": "WPN"},
     "NK1-40": {"2": "PRS"}, "NK1-7": {"1": "N", "3": "HL70131"}, "PV1-19": {"5": "VN"}, "PID-15": {"1": "en"},
-    "MRG-1": {"1": "OLD1"}, "PID-9": {"7": "N"},
+    "MRG-1": {"1": "OLD1"}, "MRG-2": {"1": "OLD2"}, "MRG-4": {"1": "OLD4"}, "PV1-18": {"3": "HL70018"}, "NK1-12": {"5": "EI"},
+    "NK1-20": {"1": "en"}, "NK1-31": {"2": "WPN"}, "ROL-3": {"1": "PP", "3": "HL70443"}, "GT1-2": {"1": "GUARANTOR1"},
+    "GT1-7": {"2": "WPN"}, "GT1-36": {"1": "en"}, "ROL-12": {"2": "WPN"}, "GT1-6": {"2": "PRN"}, "IN1-7": {"2": "WPN"},
+    "PID-21": {"1": "MUM1"}, "PID-9": {"7": "N"},
 }  # fmt: skip
 """What the value of a field has that others of its type have not."""
 

@@ -10,20 +10,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.methods.synchronous.transformation.clinical import FAMILIES, FIXTURES, LONDON, OTHERS, back, comparable, message
+from tests.unit.methods.synchronous.transformation.validators import structure_problems
 
 from fiveways.hl7v2.message import Message, Segment
 from fiveways.methods.synchronous.transformation.encoding import encode
 from fiveways.methods.synchronous.transformation.transformer import Coverage
 from fiveways.methods.synchronous.transformation.v2.codes.orders import Kept
 from fiveways.methods.synchronous.transformation.v2.coverage import fields
-from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, PL, XAD, XCN
+from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, PL, XAD, XCN, XTN
 from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, EIP, PRODUCER, XON
 from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import CQ, UNIT, Number
+from fiveways.methods.synchronous.transformation.v2.datatypes.repeats import DURATION
 from fiveways.methods.synchronous.transformation.v2.datatypes.values import VALUES
 from fiveways.methods.synchronous.transformation.v2.messages import READ, to_fhir
 from fiveways.methods.synchronous.transformation.v2.segments.document import CONTENT
 from fiveways.methods.synchronous.transformation.v2.segments.observation import OBX_EACH
-from fiveways.methods.synchronous.transformation.v2.segments.order import SPS
+from fiveways.methods.synchronous.transformation.v2.segments.specimen import SPS
 from fiveways.methods.synchronous.transformation.v2.tables.segment import FieldRow, SegmentTable
 from fiveways.methods.synchronous.transformation.v2.tables.table import Coded, Own, Table
 
@@ -36,13 +38,15 @@ SAMPLES: list[tuple[Table, str]] = [
     (EI, "A1^LIMS^1.2.3^ISO"), (EIP, "A1&ICE&1.2.3&ISO^B2&LIMS&1.2.4&ISO"), (CX, "A1^^^LIMS&1.2.3&ISO^MR"),
     (XCN, "C1^Osei^Ama^B^III^Dr^MBE^^LIMS&1.2.3&ISO^L"), (XON, "Lab^^^^^NHS&2.16.840.1.113883.2.1.4.3&ISO^^^^RX1"),
     (XAD, "1 Lab Lane^^Thornaby^^TS17 6AA"), (PL, "W7^B2^4^NSH"), (CWE, CONCEPT), (UNIT, "mg^milligram^UCUM"),
-    (CQ, "5.0^mg&milligram&UCUM"), (PRODUCER, "LAB^Laboratory^LOCAL"), (VALUES["SN"], ">=^5.0"), (VALUES["NR"], "1.0^2.0"),
+    (CQ, "5.0^mg&milligram&UCUM"), (DURATION, "5.0^min"), (XTN, "01642 1^WPN^PH"),
+    (PRODUCER, "LAB^Laboratory^LOCAL"), (VALUES["SN"], ">=^5.0"), (VALUES["NR"], "1.0^2.0"),
     (VALUES["DR"], f"{MOMENT}^{MOMENT}"), (VALUES["NM"], "5.0"), (VALUES["ST"], "words"), (VALUES["CWE"], CONCEPT),
     (VALUES["TS"], MOMENT), (VALUES["TM"], "083000"), (VALUES["ED"], "^application^pdf^Base64^JVBERi0xLjQK"),
     (VALUES["RP"], "https://a.test/1^^image^jpeg"), (SPS, "BLD&Blood&LOCAL^^^LA&Arm&LOCAL"),
 ]  # fmt: skip
 BY_NAME = {
     "TQ": f"^^^{MOMENT}^20261101090500+0000", "NDL": "B1&Byrne&Orla", "DR": f"{MOMENT}^20261101090500+0000", "OG": "1",
+    "RPT": "BID&Twice&LOCAL^DW^1^3^2^d^^AC^30^min", "PPN": f"C1^Osei^Ama^^^^^^LIMS&1.2.3&ISO^L^^^PRN^^{MOMENT}",
     "DTM": MOMENT, "FT": "words", "ST": "words", "ID": "TX", "CWE": CONCEPT, "XPN": "Khan^Aisha",
 }  # fmt: skip
 SAID = {
@@ -50,6 +54,7 @@ SAID = {
     ("AIS", 8): "MIN", ("AIG", 12): "MIN", ("AIL", 10): "MIN", ("AIP", 10): "MIN", ("SCH", 9): "30", ("AIS", 7): "30",
     ("AIG", 11): "30", ("AIL", 9): "30", ("AIP", 9): "30", ("OBX", 8): "H", ("OBX", 7): "1.0-2.0", ("TXA", 2): "CN",
     ("TXA", 18): "R", ("SPM", 24): "HEM", ("AIG", 3): "SCAN^Scanner^LOCAL", ("OBX", 3): CONCEPT,
+    ("TQ1", 4): "083000", ("TQ1", 5): "30^min",
 }  # fmt: skip
 BASE = {
     "ORU": ["PID", "ORC|RE", "OBR|1||A1^LIMS^1.2.3^ISO|UE^Urea", "NTE|1||note", "TQ1|1", "OBX|1|NM|X^Some||5",
@@ -67,6 +72,7 @@ NEEDS = {
     ("AIG", 11): {8: MOMENT, 12: "MIN"}, ("AIL", 9): {6: MOMENT, 10: "MIN"},
     ("AIP", 9): {6: MOMENT, 10: "MIN"}, ("AIG", 12): {8: MOMENT, 11: "30"}, ("AIL", 10): {6: MOMENT, 9: "30"},
     ("AIP", 10): {6: MOMENT, 9: "30"}, ("NTE", 5): {3: "note"}, ("NTE", 6): {3: "note"}, ("OBR", 8): {7: "20261030"},
+    ("ORC", 22): {21: "Lab"}, ("ORC", 23): {21: "Lab"}, ("TQ1", 5): {3: "^^^^^^^AC"}, ("OBR", 47): {4: "UE"},
 }  # fmt: skip
 """Fields that say nothing without another."""
 
@@ -86,7 +92,7 @@ def sample(table: SegmentTable, row: FieldRow) -> str:
         case Number():
             return "5.0"
     name = type(row.said).__name__
-    return {"Time": MOMENT, "Instant": MOMENT}.get(name, "words")
+    return {"Time": MOMENT, "Instant": MOMENT, "Positive": "3"}.get(name, "words")
 
 
 def built(kind: str, name: str, said: dict[int, str]) -> Message:
@@ -119,6 +125,7 @@ def test_each_field_that_a_table_names_comes_back(kind: str, table: SegmentTable
     of = built(kind, table.name, said)
     done = to_fhir(of, LONDON)
     assert done.coverage.wrong == []
+    assert structure_problems(done.bundle) == []
     told = [path for path in done.coverage.unmapped if path.startswith(f"{table.name}-{row.number}")]
     assert told == []
     again = back(done.bundle, of)

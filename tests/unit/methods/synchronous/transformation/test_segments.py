@@ -14,7 +14,8 @@ from fiveways.hl7v2.message import Message, Segment
 from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.transformer import Coverage
 from fiveways.methods.synchronous.transformation.v2.segments import SEGMENTS
-from fiveways.methods.synchronous.transformation.v2.segments.patient import NK1, PID
+from fiveways.methods.synchronous.transformation.v2.segments.contact import NK1
+from fiveways.methods.synchronous.transformation.v2.segments.patient import PID
 from fiveways.methods.synchronous.transformation.v2.tables.table import Context
 
 GIVEN = Path(__file__).parents[6] / "shared" / "data" / "hl7v2"
@@ -74,8 +75,8 @@ def test_a_patient() -> None:
 
 
 def test_what_no_row_names_is_told_of() -> None:
-    _, coverage = patient("PID|1|old|K1^4^M11||Khan||19800102|F~M||race||||||||12^^^&x")
-    assert coverage.unmapped == ["PID-3.2", "PID-3.3", "PID-8[2]", "PID-10", "PID-18"]
+    _, coverage = patient("PID|1|old|K1^4^M11||Khan||19800102|F~M||race|||||||||||||||||veteran")
+    assert coverage.unmapped == ["PID-3.2", "PID-3.3", "PID-8[2]", "PID-10", "PID-27"]
 
 
 def test_what_cannot_be_said_is_told_of_and_the_rest_is_said() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.unit.methods.synchronous.transformation.test_round_trip_adt import whole
 from tests.unit.methods.synchronous.transformation.validators import problems
 
 from fiveways.hl7v2 import charsets
@@ -21,6 +22,13 @@ MSH = "MSH|^~\\&|PAS|RXN|||20261123101500||ADT^A01|N1|P|2.5.1\r"
 @pytest.mark.parametrize("file", sorted(OWN.glob("ADT_*.hl7")), ids=lambda file: file.stem)
 def test_our_own_messages(file: Path) -> None:
     assert problems(to_fhir(Message.parse(charsets.decode(file.read_bytes())[0]), LONDON).bundle) == []
+
+
+@pytest.mark.parametrize("event", ["A01", "A02", "A05", "A28", "A40"])
+def test_messages_that_say_all_that_a_table_names(event: str) -> None:
+    """But for what their codes are called, which are samples."""
+    found = problems(to_fhir(whole(event, 0), LONDON).bundle)
+    assert [each for each in found if "Wrong Display Name" not in each] == []
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from tests.unit.methods.synchronous.transformation.clinical import FIXTURES, LONDON, OTHERS, message, said
+from tests.unit.methods.synchronous.transformation.test_round_trip_clinical import NEEDS, built, rows, sample
 from tests.unit.methods.synchronous.transformation.validators import HERE, profile_problems, structure_problems
 
 from fiveways.methods.synchronous.transformation.v2.messages import to_fhir
+from fiveways.methods.synchronous.transformation.v2.tables.segment import FieldRow, SegmentTable
 
 PID = "PID|1||9000000009^^^NHS^NH||Khan^Aisha||19800102|F"
 BARE = {
@@ -42,6 +44,13 @@ def test_what_nobody_said_leaves_a_bundle_valid(kind: str) -> None:
     assert structure_problems(bundle) == []
     if HERE:
         assert profile_problems(bundle) == []
+
+
+@pytest.mark.skipif(not HERE, reason="the packages are not on this machine")
+@pytest.mark.parametrize(("kind", "table", "row"), [each for each in rows() if each.values[0][:3] in ("ORU", "OML", "MDM")])
+def test_each_field_leaves_what_it_is_said_in_valid(kind: str, table: SegmentTable, row: FieldRow) -> None:
+    said = {**NEEDS.get((table.name, row.number), {}), row.number: sample(table, row)}
+    assert profile_problems(to_fhir(built(kind, table.name, said), LONDON).bundle) == []
 
 
 def test_what_is_not_valid_is_found() -> None:

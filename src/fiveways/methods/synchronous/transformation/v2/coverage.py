@@ -11,6 +11,8 @@ from fiveways.methods.synchronous.transformation.v2.tables.table import Inner, O
 
 IGNORED = "ignored"
 """What stands for the element of a field that says nothing of its own."""
+UNSAID = "not mapped"
+"""What stands for the element of a field that FHIR R4 has no place for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ def fields(kind: str) -> list[Field]:
 
 def _of_segment(table: SegmentTable) -> Iterator[Field]:
     rows = {row.number: row for row in table.rows}
-    for number in sorted({*rows, *table.ignored}):
+    for number in sorted({*rows, *table.ignored, *table.unsaid}):
         if number in rows:
             yield from _of_field(rows[number], f"{table.name}-{number}", f"{table.fhir}.{rows[number].path}")
-        else:
+        elif number in table.ignored:
             yield Field(f"{table.name}-{number}", IGNORED, back=False, why=table.ignored[number])
+        else:
+            yield Field(f"{table.name}-{number}", UNSAID, back=False, why=table.unsaid[number])
 
 
 def _of_field(row: FieldRow, path: str, element: str) -> Iterator[Field]:

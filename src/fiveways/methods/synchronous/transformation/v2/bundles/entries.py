@@ -20,36 +20,24 @@ def enter(reading: Reading, resource: Resource, *, named: bool = False, by_code:
     asked = search(resource) if resource.get("identifier") else ""
     if asked and by_code and (code := _code(resource)):
         asked += f"&code={code}"
-    known = _found(reading, asked) if asked else None
-    if known is not None and not by_code:
-        merge(known["resource"], resource)
-        return str(known["fullUrl"])
-    identifiers = resource.get("identifier")
-    resource["identifier"] = [{}]  # it is asked for below
-    reference = reading.add(resource)
-    if identifiers is not None:
-        resource["identifier"] = identifiers
-    else:
-        del resource["identifier"]
-    if asked and known is None:
-        kind, _, query = asked.partition("?")
-        conditional = {"method": "POST", "url": kind, "ifNoneExist": query}
-        reading.entries[-1]["request"] = conditional if named else {"method": "PUT", "url": asked}
-    return reference
+    known = reading.entry(asked) if asked else None
+    if known is None:
+        return reading.add(resource, named=named, asked=asked)
+    if by_code:
+        return reading.add(resource, asked="")
+    merge(known["resource"], resource)
+    return str(known["fullUrl"])
+
+
+def entered(reading: Reading, reference: Any) -> Resource | None:
+    """The resource of the entry that a Reference leads to; None where there is none."""
+    entry = reading.entry_at(str(element.get(reference, "reference")))
+    return entry["resource"] if entry is not None else None
 
 
 def refer(reference: str | None) -> Resource:
     """A Reference to an entry, as an element: {} where there is none."""
     return {"reference": reference} if reference else {}
-
-
-def _found(reading: Reading, asked: str) -> Resource | None:
-    kind, _, query = asked.partition("?")
-    for entry in reading.entries:
-        request = entry["request"]
-        if request["url"] == asked or (request["url"] == kind and request.get("ifNoneExist") == query):
-            return entry
-    return None
 
 
 def _code(resource: Resource) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Any
 
-from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
+from fiveways.methods.synchronous.transformation.v2.codes.general import ADDRESS_USE, TELECOM_USE
+from fiveways.methods.synchronous.transformation.v2.tables.table import ALTERNATE_CODES, Resource
 
 Resolve = Callable[[Any], Resource | None]
 """Finds the resource that a Reference leads to outside of the resource that has it."""
@@ -23,6 +24,8 @@ def unknown() -> Resource:
 
 def contain(into: Resource, resource: Resource, kind: str) -> Resource:
     """Put a resource into another, once; the Reference to it."""
+    if kind == "Organization":
+        resource = _nobodys_home(resource)
     contained = into.setdefault("contained", [])
     for each in contained:
         if each["resourceType"] == kind and {n: v for n, v in each.items() if n not in ("resourceType", "id")} == resource:
@@ -30,6 +33,24 @@ def contain(into: Resource, resource: Resource, kind: str) -> Resource:
     name = f"{kind.lower()}-{len(contained) + 1}"
     contained.append({"resourceType": kind, "id": name, **resource})
     return {"reference": f"#{name}"}
+
+
+_HOME = {"address": (ADDRESS_USE, "H"), "telecom": (TELECOM_USE, "PRN")}
+"""What a home is in HL7's tables, by the element of an organisation that is none in FHIR."""
+
+
+def _nobodys_home(organization: Resource) -> Resource:
+    """An organisation whose addresses and numbers are nobody's home: a code that says so is kept beside the use. One that is not
+    named is said to be unknown."""
+    made = dict(organization)
+    for name, (codes, home) in _HOME.items():
+        for each in (each for each in made.get(name, ()) if each.get("use") == "home"):
+            del each["use"]
+            concept = {"coding": [codes.coding(home)]}
+            each["_use"] = {"extension": [{"url": ALTERNATE_CODES, "valueCodeableConcept": concept}]}
+    if not made.keys() & {"name", "identifier"}:
+        made["_name"] = unknown()
+    return made
 
 
 def contain_place(into: Resource, place: Resource) -> Resource:

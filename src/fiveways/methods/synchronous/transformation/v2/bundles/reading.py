@@ -40,6 +40,7 @@ class Reading:
         self.coverage = Coverage()
         self.entries: list[Resource] = []
         self._known: dict[str, str] = {}
+        self._by_url: dict[str, Resource] = {}
         self._seed = f"{message.get('MSH-4')} {message.control_id}"
         counts: Counter[str] = Counter()
         self._left: dict[int, tuple[str, Segment]] = {}
@@ -79,11 +80,13 @@ class Reading:
         """Nothing more is to be read of a segment: what it says has been taken up otherwise."""
         self._left.pop(id(segment), None)
 
-    def add(self, resource: Resource, *, named: bool = False) -> str:
+    def add(self, resource: Resource, *, named: bool = False, asked: str | None = None) -> str:
         """Make an entry; the reference to it. `named`: the message does no more than name it, so that what is there is not changed.
-        What has the same identifier as an entry that is there already is that entry."""
+        What has the same identifier as an entry that is there already is that entry. `asked` is the search that finds it, where
+        that is another than its identifier says; '' where nothing is to."""
         kind = resource["resourceType"]
-        asked = search(resource)
+        if asked is None:
+            asked = search(resource)
         if asked and (known := self._known.get(asked)) is not None:
             return known
         request: Resource = {"method": "POST", "url": kind}
@@ -92,15 +95,25 @@ class Reading:
         elif asked:
             request = {"method": "PUT", "url": asked}
         full_url = f"urn:uuid:{uuid5(_NAMESPACE, f'{self._seed} {len(self.entries) + 1}')}"
-        self.entries.append({"fullUrl": full_url, "resource": resource, "request": request})
+        entry: Resource = {"fullUrl": full_url, "resource": resource, "request": request}
+        self.entries.append(entry)
+        self._by_url[full_url] = entry
         if asked:
             self._known[asked] = full_url
         return full_url
 
     def find(self, resource: Resource) -> Resource | None:
         """The resource of the entry that has the same identifier as this one; None where there is none."""
-        url = self._known.get(search(resource))
-        return next((entry["resource"] for entry in self.entries if entry["fullUrl"] == url), None) if url is not None else None
+        entry = self.entry(search(resource))
+        return entry["resource"] if entry is not None else None
+
+    def entry(self, asked: str) -> Resource | None:
+        """The entry that a search finds; None where there is none."""
+        return self._by_url.get(self._known.get(asked, ""))
+
+    def entry_at(self, url: str) -> Resource | None:
+        """The entry of a full URL; None where there is none."""
+        return self._by_url.get(url)
 
     def finish(self) -> None:
         """Tell of the fields of segments that nobody has read."""

@@ -23,6 +23,8 @@ PROFILES = {
         "Practitioner",
         "Location",
         "Organization",
+        "Procedure",
+        "RelatedPerson",
     )
 }
 """The profiles by the types of resources; a resource of another type says none."""

@@ -43,6 +43,8 @@ ORDER_STATUS = Codes(
         "A": "active", "DC": "revoked", "RP": "revoked",
     },
 )  # fmt: skip
+SPECIMEN_ACTION = Codes("0065", {"G": "reflex-order"})
+"""What a request is where its results led to it; other actions (OBR-11) are kept beside what it is."""
 PRIORITY = Codes("0485", {"R": "routine", "S": "stat", "A": "asap", "U": "urgent"})
 AVAILABLE = Codes("0136", {"Y": "available", "N": "unavailable"})
 APPOINTMENT_STATUS = Codes(

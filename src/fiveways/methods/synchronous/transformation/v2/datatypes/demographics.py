@@ -43,6 +43,24 @@ class Birth:
 BIRTH = Birth()
 
 
+class Date:
+    """A day. FHIR R4 has the time of a patient's birth alone: one that another was born at is not said, and midnight is none."""
+
+    def read(self, text: str, into: Resource, path: str, context: Context) -> None:
+        """Put the date; ValueError where there is a time of the day."""
+        moment = moment_of(text, context)
+        if moment.precision not in ("year", "month", "day") and (moment.at.hour, moment.at.minute, moment.at.second) != (0, 0, 0):
+            raise ValueError("expected a day, with no time of it")
+        element.put(into, path, moment.date)
+
+    def write(self, resource: Resource, path: str, context: Context) -> str:
+        """The date."""
+        return DAY.write(resource, path, context)
+
+
+DATE = Date()
+
+
 def _put_plural(into: Resource, said: Resource) -> None:
     into["multipleBirthBoolean"] = said["value"]
 

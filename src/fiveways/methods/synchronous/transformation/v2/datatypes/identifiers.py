@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.v2.codes.general import SYSTEM
 from fiveways.methods.synchronous.transformation.v2.datatypes.authorities import authority, authority_from, identifier
@@ -58,6 +61,18 @@ EIP = Table(
         ),
     ),
 )
+
+
+def placed(identifiers: Iterable[Any]) -> Resource:
+    """The placer's identifier and the filler's, as EIP has them: the first of each."""
+    codes = {"PLAC": "placer", "FILL": "filler"}
+    found: Resource = {}
+    for each in identifiers:
+        name = codes.get(element.get(each, "type.coding[0].code") or "")
+        if name is not None:
+            found.setdefault(name, each)
+    return found
+
 
 _GIVEN_BY = authority(6)
 

@@ -34,6 +34,9 @@ class _TimeOfDay:
         return str(resource.get(path) or "").replace(":", "")
 
 
+TIME_OF_DAY = _TimeOfDay()
+
+
 def _read_concept(part: Part, into: Resource, context: Context) -> None:
     if concept := CWE.read(part, context):
         into["valueCodeableConcept"] = concept
@@ -68,7 +71,7 @@ CODED = Table(
 STRING = Table("TX", "string", (Row(1, "valueString"),))
 TIMESTAMP = Table("TS", "dateTime", (Row(1, "valueDateTime", MOMENT),))
 PERIOD = Table("DR", "Period", (Row(1, "valuePeriod.start", MOMENT), Row(2, "valuePeriod.end", MOMENT)))
-TIME = Table("TM", "time", (Row(1, "valueTime", _TimeOfDay()),))
+TIME = Table("TM", "time", (Row(1, "valueTime", TIME_OF_DAY),))
 ANY = Table("*", "string", (Own((1, 2), "The value as it is written, with its components.", _read_any, _write_any),))
 """What a type that no table reads is read by."""
 

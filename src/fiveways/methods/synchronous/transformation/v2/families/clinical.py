@@ -6,16 +6,12 @@ it is: an entry is found again by that, and it is not written back.
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID, uuid5
-
-from fiveways.methods.synchronous.transformation import element
+from fiveways.methods.synchronous.transformation.v2.bundles.derived import code_of, derive, found_by
 from fiveways.methods.synchronous.transformation.v2.bundles.reading import Reading, search
 from fiveways.methods.synchronous.transformation.v2.bundles.writing import Writing
-from fiveways.methods.synchronous.transformation.v2.segments.clinical import AL1, DERIVED, DG1, DG1_OF_NO_VISIT
+from fiveways.methods.synchronous.transformation.v2.segments.clinical import AL1, DG1, DG1_OF_NO_VISIT
 from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
-_NAMESPACE = UUID("c1f6a2c2-51a9-5a2b-9c0e-6f6a0c1b7d55")
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
 _ACTIVE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]}
 
@@ -36,12 +32,13 @@ def read_diagnoses(reading: Reading, patient: Resource, subject: str, visit: Res
         diagnosis: Resource = {name: made.pop(name) for name in ("use", "rank") if name in made}
         made["subject"] = {"reference": subject}
         if visit is None:
-            _derive(made, [patient], seen)
+            derive(made, search(patient), code_of(made.get("code", {})), seen=seen)
             reading.add(made)
             continue
         made["category"] = [{"coding": [{"system": _CATEGORY, "code": "encounter-diagnosis"}]}]
         made["encounter"] = {"reference": at}
-        _derive(made, [patient, visit, diagnosis.get("use", {})], seen)
+        whose = search(patient), found_by(reading.message, visit), code_of(diagnosis.get("use", {}))
+        derive(made, *whose, code_of(made.get("code", {})), seen=seen)
         visit.setdefault("diagnosis", []).append({"condition": {"reference": reading.add(made)}, **diagnosis})
 
 
@@ -54,23 +51,8 @@ def read_allergies(reading: Reading, patient: Resource, subject: str) -> None:
         if len(made) == 2:
             continue
         made["patient"] = {"reference": subject}
-        _derive(made, [patient], seen)
+        derive(made, search(patient), code_of(made.get("code", {})), seen=seen)
         reading.add(made)
-
-
-def _derive(made: Resource, owners: list[Resource], seen: dict[str, int]) -> None:
-    """Give what has no identifier one that follows from whose it is and what it is; one that nobody is known to have gets none."""
-    if made.get("identifier") or not search(owners[0]):
-        return
-    parts = [search(each) if "resourceType" in each else _code(each) for each in owners]
-    name = " ".join((made["resourceType"], *parts, _code(made.get("code", {}))))
-    seen[name] = seen.get(name, 0) + 1
-    made["identifier"] = [{"system": DERIVED, "value": f"urn:uuid:{uuid5(_NAMESPACE, f'{name} {seen[name]}')}"}]
-
-
-def _code(concept: Resource) -> str:
-    coding: Any = element.get(concept, "coding[0]") or {}
-    return f"{coding.get('system', '')}|{coding.get('code', '')}" if coding else str(concept.get("text", ""))
 
 
 def write_diagnoses(writing: Writing, visit: Resource | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fiveways.hl7v2.message import Segment
 from fiveways.methods.synchronous.transformation import element
+from fiveways.methods.synchronous.transformation.v2.bundles.derived import Owner, derive, is_derived, number_of
 from fiveways.methods.synchronous.transformation.v2.bundles.entries import enter, refer
 from fiveways.methods.synchronous.transformation.v2.bundles.inlined import contain, inline, unknown
 from fiveways.methods.synchronous.transformation.v2.bundles.reading import Reading
@@ -14,25 +15,30 @@ from fiveways.methods.synchronous.transformation.v2.datatypes.attachments import
 from fiveways.methods.synchronous.transformation.v2.datatypes.values import LINES, type_of
 from fiveways.methods.synchronous.transformation.v2.families.family import Family
 from fiveways.methods.synchronous.transformation.v2.families.groups import Observed, subjects
-from fiveways.methods.synchronous.transformation.v2.families.observing import observe, write_notes, write_observation
+from fiveways.methods.synchronous.transformation.v2.families.observed import write_notes, write_observation
+from fiveways.methods.synchronous.transformation.v2.families.observing import observe
+from fiveways.methods.synchronous.transformation.v2.families.ordered import agents_of, specimen_as_said, write_request, write_who
 from fiveways.methods.synchronous.transformation.v2.families.ordering import (
     compose,
+    owner_of,
     place_condition,
     place_request,
     place_specimen,
-    specimen_as_said,
     who,
-    write_request,
-    write_who,
+    whose,
 )
+from fiveways.methods.synchronous.transformation.v2.families.provenance import attest, attested
 from fiveways.methods.synchronous.transformation.v2.segments.document import CONTENT, TXA
 from fiveways.methods.synchronous.transformation.v2.segments.encounter import PV1, PV2
 from fiveways.methods.synchronous.transformation.v2.segments.observation import NTE
-from fiveways.methods.synchronous.transformation.v2.segments.order import OBR_ORDER, ORC, TQ1
+from fiveways.methods.synchronous.transformation.v2.segments.order import OBR_ORDER, ORC
 from fiveways.methods.synchronous.transformation.v2.segments.patient import PD1, PID
+from fiveways.methods.synchronous.transformation.v2.segments.timing import TQ1
 from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
 _RELATED = "ServiceRequest"
+_ATTESTER = "attester"
+"""What somebody is who has authenticated a document."""
 _FILE = {"text": "Unique document file name"}
 """What sort of identifier TXA-16 is."""
 
@@ -45,6 +51,9 @@ def _read(reading: Reading) -> None:
     related: list[Resource] = []
     contents: list[Resource] = []
     titles: list[str] = []
+    seen: dict[str, int] = {}
+    numbered = number_of(reading.message, [document["masterIdentifier"]] if "masterIdentifier" in document else ())
+    of_document = Owner((numbered,), seen)
     for subject in subjects(reading.message):
         person, visit = who(reading, subject)
         common = {**person, **visit}
@@ -53,22 +62,31 @@ def _read(reading: Reading) -> None:
         if visit:
             document.setdefault("context", {})["encounter"] = [visit["encounter"]]
         observed = list(subject.observed)
-        related += [refer(place_condition(reading, diagnosis, common)) for diagnosis in subject.diagnoses]
+        related += [
+            refer(place_condition(reading, diagnosis, common, whose(reading, common, seen))) for diagnosis in subject.diagnoses
+        ]
         for order in subject.orders:
             observed += [*order.observed, *(each for sample in order.samples for each in sample.observed)]
             where = reading.where(order.request or order.common or header or reading.message.segments[0])
             made = compose(reading, order, OBR_ORDER)
-            if specimen := place_specimen(reading, None, made.get("Specimen") or {}, common, where):
+            owner = owner_of(reading, made, "PLAC", seen)
+            if specimen := place_specimen(reading, None, made.get("Specimen") or {}, common, where, owner):
                 made.setdefault("ServiceRequest", {})["specimen"] = [refer(specimen)]
-            if request := place_request(reading, order, made, common, where, named=True, notes=order.notes):
+            if request := place_request(reading, order, made, common, where, owner, named=True, notes=order.notes):
                 related.append(refer(request))
-        related += [refer(each) for each in _contents(reading, observed, contents, titles, common)]
+        related += [refer(each) for each in _contents(reading, observed, contents, titles, common, of_document)]
+    authenticated = document.pop("authenticated", ())
     _settle(document, contents, titles, related)
-    enter(reading, document)
+    if numbered:
+        derive(document, numbered)
+    reference = enter(reading, document)
+    for person in authenticated:
+        at = person.pop("at", "")
+        attest(reading, reference, {_ATTESTER: [person]}, occurred=at, recorded=at)
 
 
 def _contents(
-    reading: Reading, observed: list[Observed], contents: list[Resource], titles: list[str], common: Resource
+    reading: Reading, observed: list[Observed], contents: list[Resource], titles: list[str], common: Resource, owner: Owner
 ) -> list[str]:
     """Put what the document holds; the references to what is observed beside it. Texts in a row that are called the same are
     one."""
@@ -79,7 +97,7 @@ def _contents(
         kind = each.segment.value(2)
         table = CONTENT.get(kind)
         if table is None:
-            beside += observe(reading, [each], common)
+            beside += observe(reading, [each], common, owner)
             line_of = ""
             continue
         said = reading.read(table, each.segment, {})
@@ -152,7 +170,9 @@ def _write(writing: Writing) -> None:
     for number, request in enumerate([each for _, each in related if each is not None and _is(each, _RELATED)], start=1):
         specimens = [writing.resolve(each) for each in request.get("specimen") or ()]
         first = next((each for each in specimens if each is not None), None)
-        more = {"Specimen": specimen_as_said(writing, first)} if first is not None else {}
+        more: Resource = {"Provenance": agents_of(writing, request)}
+        if first is not None:
+            more["Specimen"] = specimen_as_said(writing, first)
         write_request(writing, request, more, OBR_ORDER, number)
         write_notes(writing, request)
     writing.write(TXA, _as_said(writing, document), 1)
@@ -173,6 +193,11 @@ def _as_said(writing: Writing, document: Resource) -> Resource:
     said["author"] = [each for ref in document.get("author") or () if (each := inline(document, ref, writing.resolve))]
     if person := inline(document, document.get("authenticator"), writing.resolve):
         said["authenticator"] = person
+    said["authenticated"] = [
+        {**person, **({"at": at} if (at := provenance.get("occurredDateTime")) else {})}
+        for person, provenance in attested(writing, document, _ATTESTER)
+        if person is not None
+    ]
     related = element.get(document, "context.related") or ()
     said["orders"] = [each["identifier"] for each in related if "reference" not in each and "identifier" in each]
     if parent := element.get(document, "relatesTo[0].target.identifier"):
@@ -182,7 +207,7 @@ def _as_said(writing: Writing, document: Resource) -> Resource:
     for identifier in document.get("identifier") or ():
         if identifier.get("type") == _FILE:
             said["file"] = identifier.get("value")
-        else:
+        elif not is_derived(identifier):
             said.setdefault("masterIdentifier", identifier)
     return said
 

@@ -30,7 +30,7 @@ def read(reading: Reading) -> None:
     if not says or not sender:
         reading.read(EVN_BARE, segment, {})
         return
-    made: Resource = {"resourceType": "Provenance", "target": [{"reference": entry["fullUrl"]} for entry in reading.entries]}
+    made: Resource = {"resourceType": "Provenance", "target": _targets(reading)}
     try:
         INSTANT.read(reading.message.get("MSH-7"), made, "recorded", reading.context)
     except ValueError:
@@ -43,6 +43,11 @@ def read(reading: Reading) -> None:
     reading.add(made)
 
 
+def _targets(reading: Reading) -> list[Resource]:
+    """All entries there are, but for what is itself said of one."""
+    return [{"reference": entry["fullUrl"]} for entry in reading.entries if entry["resource"]["resourceType"] != "Provenance"]
+
+
 def _is_time(text: str, reading: Reading) -> bool:
     try:
         INSTANT.read(text, {}, "recorded", reading.context)
@@ -53,10 +58,15 @@ def _is_time(text: str, reading: Reading) -> bool:
 
 def write(writing: Writing) -> None:
     """Put into EVN who did it, when and why, where a Provenance says so."""
-    said = next(writing.all("Provenance"), None)
+    said = next((each for each in writing.all("Provenance") if _is_of_event(each)), None)
     segment = writing.message.segment("EVN")
     if said is not None and segment is not None:
         EVN.write(said, segment, writing.context)
+
+
+def _is_of_event(provenance: Resource) -> bool:
+    """Whether it says who made the event happen: agents of another provenance say what they are."""
+    return not any("type" in agent for agent in provenance.get("agent") or ())
 
 
 def event_of(bundle: Resource) -> str | None:

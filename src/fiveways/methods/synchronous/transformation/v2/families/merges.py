@@ -8,6 +8,7 @@ from fiveways.hl7v2.message import Message, Segment
 from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.v2.bundles.reading import Reading, search
 from fiveways.methods.synchronous.transformation.v2.bundles.writing import Unsayable, Writing
+from fiveways.methods.synchronous.transformation.v2.families import beside
 from fiveways.methods.synchronous.transformation.v2.segments.patient import MRG, PD1, PID
 from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
@@ -15,11 +16,13 @@ from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 def read(reading: Reading) -> None:
     """The patients of a message that are kept, each with those that they replace.
 
-    Who is replaced, and can be found by an identifier, is updated: not active, and replaced by. Who cannot is contained in the one
-    that is kept, so that nobody is made who was never there.
+    Who is replaced, and can be found by an identifier that the other has not, is updated: not active, and replaced by. What both
+    have, an NHS number, finds the one that is kept alone from now on. Who cannot be found is contained in the one that is kept, so
+    that nobody is made who was never there.
     """
+    said: list[tuple[str, Resource]] = []
     for group in _groups(reading.message):
-        kept, subject = _kept(reading, group)
+        kept, subject = _kept(reading, group, said)
         for segment in group[1:]:
             if segment.name == "MRG":
                 prior: Resource = {"resourceType": "Patient"}
@@ -27,8 +30,9 @@ def read(reading: Reading) -> None:
                 _link(reading, kept, subject, prior)
 
 
-def _kept(reading: Reading, group: list[Segment]) -> tuple[Resource, str]:
-    """The patient of a group, and the reference to them; one who is named before is said once."""
+def _kept(reading: Reading, group: list[Segment], said: list[tuple[str, Resource]]) -> tuple[Resource, str]:
+    """The patient of a group, and the reference to them; one who is named before is said once. `said` is what has been said of
+    others beside each patient."""
     made: Resource = {"resourceType": "Patient"}
     read = [
         (reading.where(segment), reading.apart(table, segment, made))
@@ -36,6 +40,7 @@ def _kept(reading: Reading, group: list[Segment]) -> tuple[Resource, str]:
         for segment in group
         if segment.name == table.name
     ]
+    others = beside.taken(made)
     known = reading.find(made)
     same = known is None or all(known.get(name) == value for name, value in made.items() if name != "contained")
     for where, coverage in read:
@@ -44,6 +49,9 @@ def _kept(reading: Reading, group: list[Segment]) -> tuple[Resource, str]:
         else:
             reading.coverage.wrong.append((where, "it says otherwise of a patient who is named before"))
     subject = reading.add(made)
+    if same and (subject, others) not in said:
+        said.append((subject, others))
+        beside.place(reading, others, subject)
     return known or made, subject
 
 
@@ -63,8 +71,9 @@ def _groups(message: Message) -> Iterator[list[Segment]]:
 def _link(reading: Reading, kept: Resource, subject: str, prior: Resource) -> None:
     if len(prior) == 1:
         return
-    found = search(prior)
-    if found and found != search(kept):
+    own = [each for each in prior.get("identifier", ()) if not _is_among(each, kept.get("identifier", ()))]
+    if search({**prior, "identifier": own}):
+        prior["identifier"] = own
         prior["active"] = False
         prior["link"] = [{"other": {"reference": subject}, "type": "replaced-by"}]
         reference = reading.add(prior)
@@ -76,6 +85,12 @@ def _link(reading: Reading, kept: Resource, subject: str, prior: Resource) -> No
     kept.setdefault("link", []).append({"other": {"reference": reference}, "type": "replaces"})
 
 
+def _is_among(identifier: Resource, others: list[Resource]) -> bool:
+    """Whether one has it too who has others: it finds them, and not the one who is replaced."""
+    said = (identifier.get("system"), identifier.get("value"))
+    return any(said == (each.get("system"), each.get("value")) for each in others)
+
+
 def write(writing: Writing) -> None:
     """A group for each patient who is replaced. Raises Unsayable where nobody is, or where there are several and the event is
     A34."""
@@ -85,7 +100,7 @@ def write(writing: Writing) -> None:
     if writing.event == "A34" and len(pairs) > 1:
         raise Unsayable("an A34 is of one patient who is replaced, and there are several")
     for number, (kept, prior) in enumerate(pairs, start=1):
-        writing.write(PID, kept, number)
+        writing.write(PID, beside.as_said(writing, kept), number)
         writing.write_what_is_said(PD1, kept)
         writing.write(MRG, prior)
 

@@ -1,4 +1,4 @@
-"""Observations out of OBX and NTE, and back.
+"""Observations out of OBX and NTE.
 
 Each OBX is an observation of its own. Where several in a row are lines of text (TX, FT) and say the same but for the line, they are
 one, whose value has the lines. A value that repeats is said in components, all with the code of the observation; of a text the
@@ -8,24 +8,25 @@ repetitions are lines. Documents (ED, RP) are entries of their own, from which t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from fiveways.hl7v2.message import Segment
 from fiveways.methods.synchronous.transformation import element
-from fiveways.methods.synchronous.transformation.v2.bundles.entries import enter, refer
-from fiveways.methods.synchronous.transformation.v2.bundles.inlined import Resolve, contain, inline, picked, resolve, unknown
+from fiveways.methods.synchronous.transformation.v2.bundles.derived import Owner, code_of
+from fiveways.methods.synchronous.transformation.v2.bundles.entries import enter, entered, refer
+from fiveways.methods.synchronous.transformation.v2.bundles.inlined import contain, picked, unknown
 from fiveways.methods.synchronous.transformation.v2.bundles.reading import Reading
-from fiveways.methods.synchronous.transformation.v2.bundles.writing import Writing
-from fiveways.methods.synchronous.transformation.v2.codes.orders import OBSERVATION_STATUS
-from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import limits, ranged
-from fiveways.methods.synchronous.transformation.v2.datatypes.values import ANY, LINES, type_of
+from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import limits
+from fiveways.methods.synchronous.transformation.v2.datatypes.values import ANY, LINES
 from fiveways.methods.synchronous.transformation.v2.families.groups import Observed
-from fiveways.methods.synchronous.transformation.v2.segments.observation import NTE, OBX, OBX_ANY
+from fiveways.methods.synchronous.transformation.v2.segments.observation import NTE, OBX, OBX_ANY, SUB_ID
 from fiveways.methods.synchronous.transformation.v2.tables.part import Part
 from fiveways.methods.synchronous.transformation.v2.tables.table import Resource
 
-_FUNCTION = "http://hl7.org/fhir/StructureDefinition/event-performerFunction"
-_PERFORMER = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0912", "code": "PO"}]}
+FUNCTION = "http://hl7.org/fhir/StructureDefinition/event-performerFunction"
+"""HL7's extension for what a performer did."""
+DIRECTOR = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0912", "code": "MDIR"}]}
+"""What the person of OBX-25 does; those of OBX-16 have no function."""
+PERFORMER = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0912", "code": "PO"}]}
 """What the organisation of OBX-23 does; that of OBX-15 has no function."""
 _ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _NOT_ASKED = "N"
@@ -33,19 +34,43 @@ _TEXTUAL = frozenset((*LINES, "ST", ""))
 _DOCUMENTS = frozenset(("ED", "RP"))
 
 
-def observe(reading: Reading, observed: list[Observed], common: Resource) -> list[str]:
-    """Make the entries of OBX segments in a row; the references to them. `common` is what all of them have: subject, time."""
+def observe(reading: Reading, observed: list[Observed], common: Resource, owner: Owner) -> list[str]:
+    """Make the entries of OBX segments in a row; the references to them. `common` is what all of them have: subject, time. Those
+    that say no identifier (OBX-21) are known by their owner, what is observed (OBX-3), and what tells them apart (OBX-4): so that
+    a correction is of what it corrects."""
     references = []
     for observation in _in_lines(reading, observed):
         attachments = [value["attachment"] for value in observation.pop("attachments", ())]
+        _specimen(reading, observation, common)
         for name, value in common.items():
             if name.startswith("effective") and ("effectiveDateTime" in observation or not value):
                 continue
             observation.setdefault(name, value)
+        told = code_of(observation["code"])
+        if told:
+            owner.derive(observation, told, _sub_id(observation))
         if attachments:
-            observation["derivedFrom"] = [refer(enter(reading, _document(observation, attachments)))]
+            document = _document(observation, attachments)
+            if told:
+                owner.derive(document, told, _sub_id(observation))
+            observation["derivedFrom"] = [refer(enter(reading, document))]
         references.append(enter(reading, observation))
     return references
+
+
+def _sub_id(observation: Resource) -> str:
+    extensions = observation.get("extension") or ()
+    return next((str(element.get(each, "extension[0].valueString")) for each in extensions if each.get("url") == SUB_ID), "")
+
+
+def _specimen(reading: Reading, observation: Resource, common: Resource) -> None:
+    """Refer to the specimen that OBX-33 names: to the one that SPM describes, where it is that, else to one that is contained."""
+    named = observation.pop("specimen", None)
+    if named is None:
+        return
+    described = entered(reading, common.get("specimen")) or {}
+    if not all(each in (described.get("identifier") or ()) for each in named["identifier"]):
+        observation["specimen"] = contain(observation, named, "Specimen")
 
 
 def _document(observation: Resource, attachments: list[Resource]) -> Resource:
@@ -152,8 +177,11 @@ def _performers(said: Resource) -> None:
     if producer := said.pop("producer", None):
         references.append(contain(said, producer, "Organization"))
     if organization := said.pop("organization", None):
-        function = [{"url": _FUNCTION, "valueCodeableConcept": _PERFORMER}]
+        function = [{"url": FUNCTION, "valueCodeableConcept": PERFORMER}]
         references.append({"extension": function, **contain(said, organization, "Organization")})
+    if director := said.pop("director", None):
+        function = [{"url": FUNCTION, "valueCodeableConcept": DIRECTOR}]
+        references.append({"extension": function, **contain(said, director, "Practitioner")})
     if references:
         said["performer"] = references
     if "device" in said:
@@ -179,79 +207,3 @@ def read_notes(reading: Reading, notes: Sequence[Segment], owner: Resource) -> I
         if author:
             said["authorReference"] = contain(owner, author, "Practitioner")
         yield said
-
-
-def write_observation(writing: Writing, observation: Resource, number: int, omit: Resource | None = None) -> int:
-    """Add the OBX and NTE segments of an observation; the number of the last. `omit` are elements that what stands before says."""
-    said = _as_said(observation, writing.resolve, omit or {})
-    components = [each for each in observation.get("component") or () if each.get("code") != observation.get("code")]
-    _write_obx(writing, said, number)
-    write_notes(writing, observation)
-    for component in components:
-        number += 1
-        shared = picked(said, "status", "_status", "effectiveDateTime")
-        _write_obx(writing, {**shared, **component, "values": [_value_of(component)]}, number)
-    return number
-
-
-def _write_obx(writing: Writing, said: Resource, number: int) -> None:
-    kind = next((found for value in said["values"] if (found := type_of(value))), "")
-    segment = writing.write(OBX.get(kind, OBX_ANY), said, number)
-    if kind:
-        segment.set(kind, 2)
-
-
-def _as_said(observation: Resource, elsewhere: Resolve, omit: Resource) -> Resource:
-    """An observation as the tables of OBX have it."""
-    said = {name: value for name, value in observation.items() if omit.get(name) != value}
-    said["values"] = list(_values(observation, elsewhere))
-    if reference := observation.get("referenceRange"):
-        said["referenceRange"] = [{"text": ranged(reference[0])}]
-    if "effectivePeriod" in said and (start := element.get(said, "effectivePeriod.start")):
-        said["effectiveDateTime"] = start
-    said["performer"] = []
-    for reference in observation.get("performer") or ():
-        if person := inline(observation, reference, elsewhere):
-            said["performer"].append(person)
-        elif organization := inline(observation, reference, elsewhere, "Organization"):
-            function = element.get(reference, "extension[0].valueCodeableConcept")
-            said["organization" if function == _PERFORMER else "producer"] = organization
-    if "status" not in said or (said["status"] == "unknown" and "_status" not in said):
-        said.pop("status", None)
-    return said
-
-
-def _values(observation: Resource, elsewhere: Resolve) -> Iterator[Resource]:
-    if value := _value_of(observation):
-        yield value
-    for component in observation.get("component") or ():
-        if component.get("code") == observation.get("code"):
-            yield _value_of(component)
-    for reference in observation.get("derivedFrom") or ():
-        document = resolve(observation, reference, elsewhere) or {}
-        if document.get("resourceType") == "DocumentReference":
-            for content in document.get("content") or ():
-                yield {"attachment": content.get("attachment") or {}}
-
-
-def _value_of(element_of: Resource) -> Resource:
-    """The value of an observation, or of a component; a truth as Y or N (table 0136)."""
-    for name, value in element_of.items():
-        if name == "valueBoolean":
-            coding = {"system": f"{OBSERVATION_STATUS.system[:-4]}0136", "code": "Y" if value else "N"}
-            return {"valueCodeableConcept": {"coding": [coding]}}
-        if name.startswith("value"):
-            return {name: value}
-    return {}
-
-
-def write_notes(writing: Writing, resource: Resource) -> None:
-    """Add the NTE segments of a resource that has notes."""
-    for number, note in enumerate(resource.get("note") or (), start=1):
-        write_note(writing, note, resource, number)
-
-
-def write_note(writing: Writing, note: Resource, owner: Resource, number: int) -> None:
-    """Add the NTE segment of a note."""
-    author: Any = inline(owner, note.get("authorReference"), writing.resolve)
-    writing.write(NTE, {**note, **({"author": author} if author else {})}, number)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fiveways.hl7v2.message import Segment
-from fiveways.methods.synchronous.transformation.v2.bundles.entries import enter, refer
+from fiveways.methods.synchronous.transformation.v2.bundles.derived import Owner, derive, number_of
+from fiveways.methods.synchronous.transformation.v2.bundles.entries import enter, entered, refer
 from fiveways.methods.synchronous.transformation.v2.bundles.inlined import inline, merge, picked, unknown
 from fiveways.methods.synchronous.transformation.v2.bundles.reading import Reading
 from fiveways.methods.synchronous.transformation.v2.bundles.writing import Unsayable, Writing
@@ -14,8 +15,10 @@ from fiveways.methods.synchronous.transformation.v2.codes.orders import APPOINTM
 from fiveways.methods.synchronous.transformation.v2.datatypes.moments import in_order
 from fiveways.methods.synchronous.transformation.v2.families.family import Family
 from fiveways.methods.synchronous.transformation.v2.families.groups import subjects
-from fiveways.methods.synchronous.transformation.v2.families.observing import observe, write_observation
-from fiveways.methods.synchronous.transformation.v2.families.ordering import place_condition, who, write_conditions, write_who
+from fiveways.methods.synchronous.transformation.v2.families.observed import write_observation
+from fiveways.methods.synchronous.transformation.v2.families.observing import observe
+from fiveways.methods.synchronous.transformation.v2.families.ordered import write_conditions, write_who
+from fiveways.methods.synchronous.transformation.v2.families.ordering import place_condition, who, whose
 from fiveways.methods.synchronous.transformation.v2.families.taking_part import (
     CONTACTS,
     as_said,
@@ -70,6 +73,8 @@ def _read(reading: Reading) -> None:
         taking_part.append(contact(appointment, name, person))
     appointment["participant"] = taking_part or [{"actor": unknown(), "status": "needs-action"}]
     visits = appointment.pop("visits", ())
+    if numbered := number_of(reading.message, appointment.get("identifier", ())):
+        derive(appointment, numbered)
     reference = enter(reading, appointment)
     for visit in visits:
         visit["appointment"] = [refer(reference)]
@@ -151,18 +156,21 @@ def _comment(reading: Reading, appointment: Resource) -> None:
 
 
 def _patients(reading: Reading, appointment: Resource) -> Iterator[Resource]:
+    seen: dict[str, int] = {}
     state = "cancelled" if appointment["status"] == "cancelled" else "planned"
     for subject in subjects(reading.message):
         person, visit = who(reading, subject, state)
         if person:
             yield {"actor": person["subject"], "status": "accepted"}
         if visit:
-            appointment.setdefault("visits", []).append(reading.entries[-1]["resource"])
+            appointment.setdefault("visits", []).append(entered(reading, visit["encounter"]))
         common = {**person, **visit}
-        if found := observe(reading, subject.observed, common):
+        numbered = number_of(reading.message, appointment.get("identifier", ()))
+        owner = Owner((numbered, *whose(reading, common, seen).parts), seen)
+        if found := observe(reading, subject.observed, common, owner):
             appointment.setdefault("supportingInformation", []).extend(refer(each) for each in found)
         for segment in subject.diagnoses:
-            condition = refer(place_condition(reading, segment, common))
+            condition = refer(place_condition(reading, segment, common, owner))
             appointment.setdefault("reasonReference", []).append(condition)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fiveways.methods.synchronous.transformation.v2.segments.clinical import AL1, DG1
+from fiveways.methods.synchronous.transformation.v2.segments.contact import NK1
 from fiveways.methods.synchronous.transformation.v2.segments.encounter import PV1, PV2
 from fiveways.methods.synchronous.transformation.v2.segments.event import EVN
-from fiveways.methods.synchronous.transformation.v2.segments.patient import MRG, NK1, PD1, PID
+from fiveways.methods.synchronous.transformation.v2.segments.patient import MRG, PD1, PID
 
 SEGMENTS = {table.name: table for table in (EVN, PID, PD1, NK1, MRG, PV1, PV2, DG1, AL1)}
 """The tables by the names of their segments."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
+from fiveways.methods.synchronous.transformation.v2.bundles.derived import given
 from fiveways.methods.synchronous.transformation.v2.codes.general import ALLERGEN_CATEGORY, CRITICALITY, DIAGNOSIS_TYPE
 from fiveways.methods.synchronous.transformation.v2.datatypes.authorities import authority_from, identifier
 from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, XCN
@@ -14,20 +15,22 @@ from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBER
 from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, TEXT, Coded, Context, Resource, Table
 
 VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
-DERIVED = "urn:ietf:rfc:3986"
-"""The system of identifiers that stand for what a message says, and are of no sender's."""
 _EI = Table("EI", "Identifier", identifier(1, authority_from(2)), needs=1)
 
 
 def _put_description(into: Resource, said: Resource) -> None:
     if element.get(into, "code.text") not in (None, said["value"]):
-        raise ValueError("DG1-3 has a text of its own, and FHIR has one of both")
+        raise ValueError("its code has a text of its own, and FHIR has one of both")
     element.put(into, "code.text", said["value"])
 
 
 def _description(resource: Resource) -> Iterator[Resource]:
     if text := element.get(resource, "code.text"):
         yield {"value": text}
+
+
+DESCRIPTION = Seam(_put_description, _description)
+"""What something is called, beside its code."""
 
 
 class _Action:
@@ -50,10 +53,7 @@ def _put_identifier(into: Resource, said: Resource) -> None:
 
 
 def _identifiers(resource: Resource) -> Iterator[Resource]:
-    for each in resource.get("identifier") or ():
-        if each.get("system") != DERIVED:
-            yield each
-            return
+    yield from given(resource)[:1]
 
 
 def _put_category(into: Resource, said: Resource) -> None:
@@ -85,7 +85,7 @@ def _reactions(resource: Resource) -> Iterator[Resource]:
 
 _CONDITION = (
     FieldRow(3, "code", CWE),
-    FieldRow(4, "code.text", TEXT, seam=Seam(_put_description, _description)),
+    FieldRow(4, "code.text", TEXT, seam=DESCRIPTION),
     FieldRow(5, "onsetDateTime", MOMENT),
     FieldRow(16, "asserter", XCN, seam=referred("asserter", "Practitioner")),
     FieldRow(19, "recordedDate", MOMENT),

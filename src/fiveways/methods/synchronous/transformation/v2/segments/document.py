@@ -8,6 +8,7 @@ from fiveways.methods.synchronous.transformation.v2.datatypes.concepts import CO
 from fiveways.methods.synchronous.transformation.v2.datatypes.general import XCN
 from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, FILLER, PLACER
 from fiveways.methods.synchronous.transformation.v2.datatypes.moments import INSTANT
+from fiveways.methods.synchronous.transformation.v2.datatypes.parties import PPN
 from fiveways.methods.synchronous.transformation.v2.datatypes.values import STRING
 from fiveways.methods.synchronous.transformation.v2.segments.observation import VALUE
 from fiveways.methods.synchronous.transformation.v2.tables.part import Part
@@ -44,11 +45,13 @@ TXA = SegmentTable(
         FieldRow(17, "docStatus", Coded(DOCUMENT_STATUS)),
         FieldRow(18, "securityLabel", CONFIDENTIALITY, many=True),
         FieldRow(19, "status", Coded(AVAILABILITY)),
+        FieldRow(22, "authenticated", PPN, many=True),
         FieldRow(25, "description"),
     ),
     ignored={1: NUMBERS_ITSELF},
 )
-"""`format` is of the first content, `file` an identifier, `parent` what the document relates to; `orders` are in its context."""
+"""`format` is of the first content, `file` an identifier, `parent` what the document relates to; `orders` are in its context;
+`authenticated` says who has done so, and when: each is a provenance of the document."""
 
 
 def _read_title(part: Part, into: Resource, context: Context) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
+from fiveways.methods.synchronous.transformation.v2.codes.general import SYSTEM
 from fiveways.methods.synchronous.transformation.v2.codes.orders import OBSERVATION_STATUS
 from fiveways.methods.synchronous.transformation.v2.datatypes.concepts import INTERPRETATION
 from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, XAD, XCN
-from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, FILLER, PRODUCER, XON
+from fiveways.methods.synchronous.transformation.v2.datatypes.identifiers import EI, EIP, FILLER, PRODUCER, XON, placed
 from fiveways.methods.synchronous.transformation.v2.datatypes.quantities import UNIT
 from fiveways.methods.synchronous.transformation.v2.datatypes.values import ANY, VALUES
 from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
-from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, Coded, Resource, Row, Table
+from fiveways.methods.synchronous.transformation.v2.tables.table import CODE, MOMENT, Coded, Resource, Row, Table
 
 SUB_ID = "http://hl7.org/fhir/StructureDefinition/observation-v2-subid"
 """HL7's extension for what tells observations of one kind apart (OBX-4)."""
@@ -24,6 +25,13 @@ _SUB_ID = Table(
     "OG",
     "Extension",
     (Row(1, "extension[0].valueString", fixed={"extension[0].url": "original-sub-identifier"}),),
+)
+NATURE = "http://hl7.org/fhir/StructureDefinition/observation-nature-of-abnormal-test"
+"""HL7's extension for what a test is abnormal for: age, sex, race (OBX-10)."""
+_NATURE = Table(
+    "ID",
+    "Extension",
+    (Row(1, "valueCodeableConcept.coding[0].code", CODE, fixed={"valueCodeableConcept.coding[0].system": f"{SYSTEM}0080"}),),
 )
 _ANALYSED = Table("DTM", "Extension", (Row(1, "valueDateTime", MOMENT),))
 _LINE = Table("FT", "string", (Row(1, "text"),))
@@ -59,6 +67,15 @@ def _lines(resource: Resource) -> Iterator[Resource]:
         yield {"text": resource["text"]}
 
 
+def _put_specimen(into: Resource, said: Resource) -> None:
+    into["specimen"] = {"identifier": list(said.values())}
+
+
+def _specimens(resource: Resource) -> Iterator[Resource]:
+    if said := placed(element.get(resource, "specimen.identifier") or ()):
+        yield said
+
+
 VALUE = Seam(_put_value, _values)
 """Repetitions of a value: one is the value of the observation, several are of its components."""
 UNITS = Seam(_put_unit, _units)
@@ -68,6 +85,7 @@ _ROWS = (
     FieldRow(6, "value.unit", UNIT, seam=UNITS),
     FieldRow(7, "referenceRange[0].text"),
     FieldRow(8, "interpretation", INTERPRETATION, many=True),
+    FieldRow(10, "extension", _NATURE, many=True, fixed={"url": NATURE}),
     FieldRow(11, "status", Coded(OBSERVATION_STATUS)),
     FieldRow(14, "effectiveDateTime", MOMENT),
     FieldRow(15, "producer", PRODUCER),
@@ -79,13 +97,21 @@ _ROWS = (
     FieldRow(21, "identifier", EI, many=True, fixed=FILLER),
     FieldRow(23, "organization", XON),
     FieldRow(24, "organization.address[0]", XAD),
+    FieldRow(25, "director", XCN),
+    FieldRow(33, "specimen", EIP, seam=Seam(_put_specimen, _specimens)),
 )
-"""`performer`, `producer` and `organization` are contained once all is read."""
+"""`performer`, `producer`, `organization`, `director` and `specimen` are contained once all is read."""
+_UNSAID = {
+    9: "FHIR R4 has no probability of a result",
+    12: "FHIR R4 does not say since when a reference range holds",
+    13: "what a sender's own access checks mean, nobody else knows",
+    22: "FHIR R4 has observations of what was observed alone, and not of what is meant to be",
+}
 _IGNORED = {1: NUMBERS_ITSELF, 2: "it says how OBX-5 is read"}
 
 
 def _table(value: Table, ignored: dict[int, str]) -> SegmentTable:
-    return SegmentTable("OBX", "Observation", (*_ROWS, FieldRow(5, "value", value, many=True, seam=VALUE)), ignored)
+    return SegmentTable("OBX", "Observation", (*_ROWS, FieldRow(5, "value", value, many=True, seam=VALUE)), ignored, _UNSAID)
 
 
 OBX = {kind: _table(value, _IGNORED) for kind, value in VALUES.items()}

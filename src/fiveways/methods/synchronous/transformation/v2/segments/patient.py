@@ -1,4 +1,4 @@
-"""Who it is about: PID and PD1; NK1 for those who are to be told; MRG for the record that another takes the place of."""
+"""Who it is about: PID and PD1; MRG for the record that another takes the place of."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from collections.abc import Iterator
 
 from fiveways.methods.synchronous.transformation import element
 from fiveways.methods.synchronous.transformation.v2.codes.general import (
-    CONTACT_ROLE,
     ETHNIC_CATEGORY,
     MARITAL_STATUS,
     NHS_NUMBER_STATUS,
     NHS_NUMBER_STATUSES,
-    RELATIONSHIP,
     SEX,
     SYSTEM,
 )
 from fiveways.methods.synchronous.transformation.v2.datatypes.demographics import BIRTH, DIED, LANGUAGE, ORDER, PLURAL
 from fiveways.methods.synchronous.transformation.v2.datatypes.general import CWE, CX, NHS_NUMBER, XAD, XCN, XPN, XTN
 from fiveways.methods.synchronous.transformation.v2.datatypes.numbers import POSITIVE, YES_OR_NO
-from fiveways.methods.synchronous.transformation.v2.datatypes.parties import LICENCE, NUMBER, ORGANIZATION
+from fiveways.methods.synchronous.transformation.v2.datatypes.parties import FACILITY, LICENCE, NUMBER, ORGANIZATION
 from fiveways.methods.synchronous.transformation.v2.segments.contained import referred
 from fiveways.methods.synchronous.transformation.v2.segments.extensions import R4, UK_CORE, extension, text_of
-from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, Seam, SegmentTable
+from fiveways.methods.synchronous.transformation.v2.tables.segment import NUMBERS_ITSELF, FieldRow, NotMapped, Seam, SegmentTable
 from fiveways.methods.synchronous.transformation.v2.tables.table import MOMENT, TEXT, Coded, Resource
 
 _TYPES = {"type.coding[0].system": f"{SYSTEM}0203"}
@@ -61,6 +59,40 @@ def _verification(resource: Resource) -> Iterator[Resource]:
                     return
 
 
+_ETHNIC = f"{UK_CORE}EthnicCategory"
+_ETHNIC_SEAM = extension(_ETHNIC, "CodeableConcept")
+
+
+def _put_race(into: Resource, said: Resource) -> None:
+    if element.get(said, "coding[0].system") != ETHNIC_CATEGORY.system:
+        raise NotMapped("it is no ethnic category of the NHS's, and FHIR R4 has no other race")
+    _ETHNIC_SEAM.put(into, said)
+
+
+def _put_ethnic(into: Resource, said: Resource) -> None:
+    known = next(_ETHNIC_SEAM.members(into), None)
+    if known is None:
+        _ETHNIC_SEAM.put(into, said)
+    elif known != said:
+        raise ValueError("PID-10 says another, and UK Core has one")
+
+
+def _animal(name: str) -> Seam:
+    """An animal's species, and its breed: one extension."""
+
+    def put(into: Resource, said: Resource) -> None:
+        known = next((each for each in into.get("extension") or () if each.get("url") == _ANIMAL), None)
+        if known is None:
+            if name != "species":
+                raise ValueError("PID-35 says of no species that it would be a breed of")
+            known = {"url": _ANIMAL, "extension": []}
+            into.setdefault("extension", []).append(known)
+        known["extension"].append({"url": name, "valueCodeableConcept": said})
+
+    return Seam(put, extension(_ANIMAL, "CodeableConcept", inside=name).members)
+
+
+_ANIMAL = f"{R4}patient-animal"
 PID = SegmentTable(
     "PID",
     "Patient",
@@ -73,6 +105,14 @@ PID = SegmentTable(
         FieldRow(7, "birthDate", BIRTH),
         FieldRow(8, "gender", Coded(SEX)),
         FieldRow(9, "name", XPN, many=True, moved="an alias is written as a name of the patient's, PID-5"),
+        FieldRow(
+            10,
+            "extension",
+            CWE,
+            table=ETHNIC_CATEGORY,
+            seam=Seam(_put_race, lambda resource: iter(())),
+            moved="the NHS's ethnic category is written as PID-22; another race is not mapped",
+        ),
         FieldRow(11, "address", XAD, many=True),
         FieldRow(12, "address.district", seam=Seam(_put_district, lambda resource: iter(())), moved="it is written as PID-11.9"),
         FieldRow(13, "telecom", XTN, many=True, default={"use": "home"}),
@@ -87,9 +127,11 @@ PID = SegmentTable(
         FieldRow(15, "communication", LANGUAGE, many=True),
         FieldRow(16, "maritalStatus", CWE, table=MARITAL_STATUS),
         FieldRow(17, "extension", CWE, seam=extension(f"{R4}patient-religion", "CodeableConcept")),
+        FieldRow(18, "account", CX),
         FieldRow(19, "identifier", NUMBER, many=True, fixed=_identifier("Social security number", "SS")),
         FieldRow(20, "identifier", LICENCE, many=True, fixed=_identifier("Driver's licence number", "DL")),
-        FieldRow(22, "extension", CWE, table=ETHNIC_CATEGORY, seam=extension(f"{UK_CORE}EthnicCategory", "CodeableConcept")),
+        FieldRow(21, "mother", CX, many=True),
+        FieldRow(22, "extension", CWE, table=ETHNIC_CATEGORY, seam=Seam(_put_ethnic, _ETHNIC_SEAM.members)),
         FieldRow(23, "extension", TEXT, seam=text_of(f"{R4}patient-birthPlace", "valueAddress.text")),
         FieldRow(24, "multipleBirthBoolean", YES_OR_NO, seam=PLURAL),
         FieldRow(25, "multipleBirthInteger", POSITIVE, seam=ORDER),
@@ -98,9 +140,28 @@ PID = SegmentTable(
         FieldRow(29, "deceasedDateTime", MOMENT),
         FieldRow(30, "deceasedBoolean", YES_OR_NO, seam=DIED),
         FieldRow(32, "identifier.extension", TEXT, seam=Seam(_put_verification, _verification)),
+        FieldRow(33, "updated.at", MOMENT),
+        FieldRow(34, "updated.by", FACILITY),
+        FieldRow(35, "extension", CWE, seam=_animal("species")),
+        FieldRow(36, "extension", CWE, seam=_animal("breed")),
+        FieldRow(
+            39,
+            "extension",
+            CWE,
+            many=True,
+            seam=Seam(extension(f"{R4}patient-citizenship", "CodeableConcept", inside="code").put, lambda resource: iter(())),
+            moved="it is a citizenship as others are, PID-26",
+        ),
     ),
     ignored={1: NUMBERS_ITSELF},
+    unsaid={
+        27: "FHIR R4 has no military status, and nobody has published an extension for it",
+        31: "FHIR R4 does not say that somebody's identity is unknown",
+        37: "an animal's strain is not in FHIR R4's extension for animals",
+        38: "an animal's production class is not in FHIR R4's extension for animals",
+    },
 )
+"""`account`, `mother` and `updated` are resources of their own: an account, a related person, and a provenance."""
 
 PD1 = SegmentTable(
     "PD1",
@@ -114,28 +175,6 @@ PD1 = SegmentTable(
         FieldRow(14, "extension", TEXT, seam=extension(f"{R4}patient-congregation", "String")),
     ),
 )
-
-NK1 = SegmentTable(
-    "NK1",
-    "Patient.contact",
-    (
-        FieldRow(2, "name", XPN),
-        FieldRow(3, "relationship", CWE, many=True, table=RELATIONSHIP),
-        FieldRow(7, "relationship", CWE, many=True, fixed={"coding[0].system": CONTACT_ROLE.system}, table=CONTACT_ROLE),
-        FieldRow(4, "address", XAD),
-        FieldRow(5, "telecom", XTN, many=True, default={"use": "home"}),
-        FieldRow(6, "telecom", XTN, many=True, fixed={"use": "work"}),
-        FieldRow(
-            40, "telecom", XTN, many=True, moved="it is written as NK1-5, or NK1-6 where its use is work: older versions have those"
-        ),
-        FieldRow(8, "period.start", MOMENT),
-        FieldRow(9, "period.end", MOMENT),
-        FieldRow(13, "organization", ORGANIZATION, seam=referred("organization", "Organization")),
-        FieldRow(15, "gender", Coded(SEX)),
-    ),
-    ignored={1: NUMBERS_ITSELF},
-)
-"""An organisation that a contact is of is contained in the contact until it is put into the patient."""
 
 MRG = SegmentTable(
     "MRG",

@@ -21,6 +21,10 @@ NUMBERS_ITSELF = "it counts the segments of its kind"
 """Why a set id is ignored."""
 
 
+class NotMapped(ValueError):
+    """What a seam has no place for; the text says why. It is told of as not mapped, and not as wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seam:
     """How a value and the resource that it belongs to come together, where a path cannot say it; and how they are parted again.
@@ -58,12 +62,14 @@ class FieldRow:
 @dataclass(frozen=True, slots=True)
 class SegmentTable:
     """A segment and the resource, or the element of one, that it is. `ignored` are fields that say nothing of their own: set ids,
-    and what another part of the message says better; each is named with why."""
+    and what another part of the message says better; each is named with why. `unsaid` are those that FHIR R4 has no place for, each
+    with why: they are told of as not mapped, as all are that no row names."""
 
     name: str
     fhir: str
     rows: Sequence[FieldRow]
     ignored: dict[int, str] = field(default_factory=dict)
+    unsaid: dict[int, str] = field(default_factory=dict)
     _by_number: dict[int, FieldRow] = field(init=False, repr=False, compare=False)
     _written: Sequence[FieldRow] = field(init=False, repr=False, compare=False)
     """In the order that they are written in: what is fixed goes before what takes the rest of a list."""
@@ -125,6 +131,9 @@ def _read_repetition(row: FieldRow, part: Part, into: Resource, context: Context
         elif made is not None:
             coverage.ignored.append(where)
             return
+    except NotMapped:
+        coverage.unmapped.append(where)
+        return
     except ValueError as error:
         coverage.wrong.append((where, str(error)))
         return
