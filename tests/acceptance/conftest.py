@@ -72,7 +72,8 @@ def response(status: int = 200, body: bytes = b"{}", *fields: tuple[str, str]) -
 
 
 class Backend:
-    """A raw HTTP/1.1 server in a thread of its own. `at` gives a path of its own to an answer; other paths get 200 and `{}`.
+    """A raw HTTP/1.1 server in a thread of its own. `at` gives a path of its own to an answer; other paths get `otherwise`:
+    200 and `{}`.
 
     With `tls` it speaks TLS, and `Seen.peer` is the common name of the certificate that it was shown.
     """
@@ -82,6 +83,7 @@ class Backend:
         self.seen: list[Seen] = []
         self.connections = 0
         self._answers: dict[bytes, Answer] = {}
+        self.otherwise: Answer = response()
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._server = self._loop.run_until_complete(self._listen(0))
@@ -152,7 +154,7 @@ class Backend:
                 seen.peer = _common_name(writer.get_extra_info("peercert"))
                 self.seen.append(seen)
                 known = re.search(rb"/t[0-9a-f]{32}", seen.target)
-                answer = self._answers.get(known[0], response()) if known else response()
+                answer = self._answers.get(known[0], self.otherwise) if known else self.otherwise
                 if callable(answer):
                     await answer(seen, reader, writer)
                 else:

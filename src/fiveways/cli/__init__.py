@@ -15,6 +15,7 @@ from fiveways.cli import (
     debt,
     delivery,
     demo,
+    exchange,
     init,
     key,
     mailbox,
@@ -62,6 +63,7 @@ for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, 
     cli.command(name=command.__name__.rpartition(".")[2])(command.command)
 cli.add_typer(audit.commands, name="audit")
 cli.add_typer(delivery.commands, name="delivery")
+cli.add_typer(exchange.commands, name="exchange")
 cli.add_typer(key.commands, name="key")
 mailboxes.add_to(mailbox.commands)
 cli.add_typer(mailbox.commands, name="mailbox")

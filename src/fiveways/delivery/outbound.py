@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -26,7 +26,7 @@ from fiveways.clock import Clock
 from fiveways.delivery.addresses import Address
 from fiveways.delivery.guard import Destination, Guard, Refused, Unresolved
 from fiveways.delivery.queue import Delivery, GiveUp, Retry
-from fiveways.delivery.signing import HEADER, Signature
+from fiveways.signing import HEADER, Signature
 
 AGAIN = frozenset((408, 425, 429))
 """Statuses besides 5xx after which the same request may succeed later (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4)."""
@@ -64,15 +64,17 @@ class Outbound:
         self._authority = authority
         self._clients: OrderedDict[tuple[str, int, Address], Client] = OrderedDict()
 
-    async def __call__(self, delivery: Delivery) -> None:
-        """Post a delivery. Raises Retry or GiveUp."""
+    async def __call__(
+        self, delivery: Delivery, more: Mapping[str, str] | None = None, secrets: Sequence[bytes] | None = None
+    ) -> None:
+        """Post a delivery, with `more` header fields; signed with `secrets`, where they are given. Raises Retry or GiveUp."""
         try:
             destination = await self._guard.destination(delivery.target)
         except Refused as error:
             raise GiveUp(f"the outbound guard: {error}") from None
         except Unresolved as error:
             raise Retry(str(error)) from None
-        headers = await self._headers(delivery)
+        headers = {**await self._headers(delivery, secrets), **(more or {})}
         try:
             async with asyncio.timeout(self._patience):
                 for address in destination.addresses:
@@ -92,7 +94,7 @@ class Outbound:
         while self._clients:
             await self._clients.popitem()[1].close()
 
-    async def _headers(self, delivery: Delivery) -> dict[str, str]:
+    async def _headers(self, delivery: Delivery, secrets: Sequence[bytes] | None) -> dict[str, str]:
         headers = {
             "Content-Type": delivery.content_type,
             "Content-Length": str(delivery.size),
@@ -101,9 +103,9 @@ class Outbound:
         }
         if delivery.correlation:
             headers["X-Correlation-ID"] = delivery.correlation
-        secrets = self._secrets(delivery)
-        if secrets:
-            signature = Signature(secrets, int(self._clock.time()))
+        known = self._secrets(delivery) if secrets is None else secrets
+        if known:
+            signature = Signature(known, int(self._clock.time()))
             async for piece in delivery.content():
                 signature.add(piece)
             headers[HEADER] = signature.value()

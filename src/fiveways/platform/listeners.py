@@ -58,6 +58,8 @@ class Listener(Settings):
     """Plain HTTP/1.1 and HTTP/2 (prior knowledge) at this address. For loopback, or behind a TLS terminator."""
     https: HostPort | None = None
     """HTTPS at this address: HTTP/1.1 and HTTP/2 by ALPN; HTTP/1.1 only where client certificates are asked for."""
+    long_poll: bool = False
+    """Whether requests for outcomes are held here, and nothing else is answered: for exchanges with `long_poll`."""
     mllp: HostPort | None = None
     """HL7 v2 over MLLP at this address; over TLS where there is a certificate."""
     api: Name | None = None
@@ -80,6 +82,8 @@ class Listener(Settings):
         if sum(each is not None for each in (self.http, self.https, self.mllp)) != 1:
             raise ValueError("expected one of http, https and mllp")
         self._mllp_has_what_it_needs()
+        if self.long_poll and self.mllp is not None:
+            raise ValueError("long_poll is for http and https")
         if self.https is not None and (self.certificate is None or self.key is None):
             raise ValueError("https needs certificate and key")
         if self.http is not None and (self.certificate or self.key or self.client_certificates):

@@ -35,8 +35,35 @@ def misfits(deployment: Deployment) -> Iterator[Mistake]:
     yield from _shared_identities(deployment)
     yield from _people(deployment)
     yield from _apis(deployment)
+    yield from _exchanges(deployment)
     yield from _feeds(deployment)
     yield from _mailboxes(deployment)
+
+
+def _exchanges(deployment: Deployment) -> Iterator[Mistake]:
+    """Exchanges of APIs that are none, or have two stages already; callbacks that the outbound guard would not let pass."""
+    guard = deployment.outbound.guard()
+    for name, exchange in deployment.exchanges.items():
+        where = ("exchanges", name)
+        api = deployment.apis.get(name)
+        if api is None:
+            yield Mistake(where, f"found {name!r}, expected one of apis:")
+        elif api.pattern == "sync-wrap":
+            yield Mistake(where, "a sync-wrap passes its back end's own second stage to those who prefer it: it needs no exchange")
+        elif api.promises:
+            yield Mistake(where, "an API that promises says that it has received, and nothing more is owed: it needs no exchange")
+        if exchange.provider is not None and exchange.provider not in deployment.applications:
+            yield Mistake((*where, "provider"), f"found {exchange.provider!r}, expected one of applications:")
+        if exchange.long_poll is not None and exchange.long_poll.listener not in deployment.listeners:
+            yield Mistake((*where, "long_poll", "listener"), f"found {exchange.long_poll.listener!r}, expected one of listeners:")
+        for consumer, receiver in (exchange.callback.consumers if exchange.callback is not None else {}).items():
+            at = (*where, "callback", "consumers", consumer)
+            if consumer not in deployment.applications:
+                yield Mistake(at, f"found {consumer!r}, expected one of applications:")
+            try:
+                guard.judge(receiver.url)
+            except Refused as refused:
+                yield Mistake((*at, "url"), f"{refused} (outbound: says what may be called)")
 
 
 def _feeds(deployment: Deployment) -> Iterator[Mistake]:

@@ -13,6 +13,7 @@ from fiveways.deployment import document
 from fiveways.deployment.document import Document
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
 from fiveways.ledger.audit.settings import AuditSettings
+from fiveways.methods.exchange.settings import ExchangeSettings
 from fiveways.methods.messaging.directory import MailboxId, MailboxSettings, MessagingSettings, WorkflowId, WorkflowSettings
 from fiveways.methods.synchronous.alerting import AlertSettings
 from fiveways.methods.synchronous.settings import ApiSettings
@@ -131,6 +132,8 @@ class Deployment(Settings):
     """What applications subscribe to."""
     apis: dict[Name, ApiSettings] = Field(default_factory=dict)
     """The APIs published through the gateway."""
+    exchanges: dict[Name, ExchangeSettings] = Field(default_factory=dict)
+    """Which of them answer in two stages for now, by name: 202 first, the outcome later."""
     messaging: MessagingSettings = MessagingSettings()
     """Messaging as a whole."""
     mailboxes: dict[MailboxId, MailboxSettings] = Field(default_factory=dict)

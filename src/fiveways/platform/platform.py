@@ -16,9 +16,12 @@ import fiveways
 from fiveways.clock import Clock, SystemClock, micros
 from fiveways.correlation import new_id
 from fiveways.delivery.outbound import Outbound
+from fiveways.delivery.queue import Queue
 from fiveways.deployment.document import Document
 from fiveways.errors import DeploymentError, StoreError
 from fiveways.ledger.audit import AuditEvent
+from fiveways.methods.exchange.longpoll import LongPolling
+from fiveways.methods.exchange.service import Jobs as ExchangeJobs
 from fiveways.methods.messaging.collecting import Inboxes
 from fiveways.methods.messaging.directory import Directory
 from fiveways.methods.messaging.trials import Trials
@@ -35,6 +38,7 @@ from fiveways.platform import directory, mailboxes, routing
 from fiveways.platform.authorization import AuthorizationServers
 from fiveways.platform.certificates import certificate_files
 from fiveways.platform.deliveries import Dispatch
+from fiveways.platform.exchanges import LARGEST, Exchanges, exchanges, holding
 from fiveways.platform.feed import Feed
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
@@ -46,11 +50,11 @@ from fiveways.platform.posts import Posts
 from fiveways.platform.tallies import Tallies
 from fiveways.platform.telemetry import tracing
 from fiveways.platform.webhook import teller
-from fiveways.platform.within import Gateway, Token
+from fiveways.platform.within import Answer, Gateway, Token, Within
 from fiveways.security.authorization import AuthorizationServer
 from fiveways.security.expiry import Expiry
 from fiveways.security.tokens import TokenIssuer, TokenVerifier
-from fiveways.types import Outcome
+from fiveways.types import Headers, Outcome
 
 log = structlog.get_logger("fiveways.platform")
 
@@ -64,7 +68,13 @@ class Running:
     authorization: AuthorizationServer
     alerts: Alerts
     outbound: Outbound
+    exchanges: Exchanges
     messaging: mailboxes.Messages | None = None
+
+    @property
+    def queues(self) -> list[Queue]:
+        """What is to be delivered, besides webhooks."""
+        return [*self.compiled.promises, *self.exchanges.queues]
 
 
 class Platform:
@@ -90,6 +100,7 @@ class Platform:
             outbound=lambda: self.running.outbound,
             find=self._webhook,
         )
+        self._exchange = ExchangeJobs(foundation.deliveries, clock)
         self._trials = Trials(clock)
         self._server = AuthorizationServers(foundation, clock)
         self._unfinished: set[asyncio.Task[Outcome]] = set()
@@ -124,7 +135,7 @@ class Platform:
                 await self._node_metrics.resume()
             self._running = self._compile(deployment, None)
             await self._running.compiled.lasting.open()
-            self._dispatch.keep(self._running.compiled.promises)
+            self._dispatch.keep(self._running.queues)
             await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         except BaseException:
             await foundation.close()
@@ -159,7 +170,7 @@ class Platform:
             await self._tell_audit("deployment.refused", details={"reason": type(error).__name__})
             raise
         self._running = new
-        self._dispatch.keep(new.compiled.promises)
+        self._dispatch.keep(new.queues)
         await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         await self._retire(old.compiled, new.compiled)
         return read
@@ -179,6 +190,15 @@ class Platform:
         handling = api.longest.total_seconds() + 15
         gateway: Callable[[], Gateway] = lambda: self.running.compiled.gateway  # noqa: E731
         return Feed(listener, api.at, gateway, token, self.base, self.clock, handling=handling, shared=shared)
+
+    def long_polling(self) -> LongPolling:
+        """What holds requests for outcomes at a listener."""
+        within = Within(lambda: self.running.compiled.gateway, LARGEST)
+
+        async def ask(path: str, headers: Headers, client: tuple[str, int], extensions: dict[str, Any]) -> Answer:
+            return await within.ask("GET", path, headers=headers, client=client, extensions=extensions)
+
+        return LongPolling(ask, lambda base: holding(self.deployment, base), self._exchange, self.clock)
 
     async def close(self) -> None:
         """Finish: no request is under way any more. Flushes and seals the audit."""
@@ -213,6 +233,15 @@ class Platform:
             self.foundation.keys, self.foundation.revocations.memory, issuer=tokens.issuer, audience=tokens.audience
         )
         bearer = contexts.bearer(verifier, who.organisations, self.clock)
+        exchanged = exchanges(
+            deployment,
+            self.base,
+            self._exchange,
+            self.ledger,
+            self.clock,
+            compiled=lambda: self.running.compiled,
+            outbound=lambda: self.running.outbound,
+        )
         services = Services(
             clock=self.clock,
             ledger=self.ledger,
@@ -220,6 +249,7 @@ class Platform:
             tell=Outcomes(lambda: self.running.messaging),
             post=Posts(lambda: self.running.messaging),
             counts=self._counts,
+            exchanged=exchanged.exchanged,
             contexts={
                 "open": open_access,
                 "signed-jwt": bearer,
@@ -274,7 +304,7 @@ class Platform:
             alerts.go_on_from(self._running.alerts)
         outbound = self._dispatch.made(deployment.outbound, self.base)
         authorization = self._server.authorization(deployment, self.base, verifier, issuer, self._record_token)
-        return Running(deployment, compiled, authorization, alerts, outbound, messaging)
+        return Running(deployment, compiled, authorization, alerts, outbound, exchanged, messaging)
 
     async def _record_token(self, kind: str, *, application: str, outcome: str, details: Mapping[str, Any]) -> None:
         await self._tell_audit(kind, application=application, outcome=outcome, details=details)
@@ -324,12 +354,18 @@ class Platform:
         await self.foundation.people.purge()
         await counts.purge(self.ledger.group, self.clock.now().date())
         await self._dispatch.purge(self.deployment.outbound.keep)
+        await self._exchange.purge()
 
     async def _look(self) -> None:
         """How full inboxes and queues are, for the metrics."""
         await self._dispatch.look()
         await self._inboxes.look()
         self._tallies.inboxes = self._inboxes.rows
+
+    async def _late(self) -> None:
+        """End the jobs for whose outcome it is too late."""
+        if self.deployment.exchanges:
+            await self._exchange.expire_late()
 
     def _webhook(self, mailbox: str) -> Webhook | None:
         directory = self._directory()
@@ -352,6 +388,7 @@ class Platform:
             Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),
             Job("expiry", 60.0, self._purge),
             Job("messages", messages.every, messages.round),
+            Job("jobs", 1.0, self._late),
             Job("leftovers", 86_400.0, self.foundation.sweep),
             Job("fill", 15.0, self._look),
         ]

@@ -54,7 +54,8 @@ class Serving:
             if listener.mllp is not None:
                 server: Listening = self.platform.feed(listener, shared=self._shared)
             else:
-                server = listen(listener, application, self.platform.base, shared=self._shared)
+                answering = self.platform.long_polling() if listener.long_poll else application
+                server = listen(listener, answering, self.platform.base, shared=self._shared)
             try:
                 await server.start()
             except OSError as error:

@@ -21,7 +21,7 @@ from tests.acceptance.conftest import Serve, Served, free_port
 from tests.acceptance.messaging.wire import V2, token
 from tests.contract.conftest import postgres  # noqa: F401 - a fixture
 
-from fiveways.delivery.signing import BadSignature, verify
+from fiveways.signing import BadSignature, verify
 
 OLD, NEW = "the-secret-that-was-used-so-far", "the-secret-that-is-used-from-now-on"
 KEY = b"SharedKey"

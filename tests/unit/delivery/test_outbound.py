@@ -19,8 +19,8 @@ from fiveways.clock import ManualClock, SystemClock
 from fiveways.delivery.guard import Guard
 from fiveways.delivery.outbound import Outbound, retry_after
 from fiveways.delivery.queue import Delivery, GiveUp, Retry
-from fiveways.delivery.signing import verify
 from fiveways.security.certificates import issue_server, make_authority
+from fiveways.signing import verify
 
 pytestmark = pytest.mark.anyio
 

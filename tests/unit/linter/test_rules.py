@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.linter.case import Case
+from tests.unit.linter.exchange_cases import EXCHANGE
 from tests.unit.linter.facade_cases import FACADES, WRAPPER, debt, one, workflow
 from tests.unit.linter.gateway_cases import GATEWAY
 from tests.unit.linter.ms0_cases import MESSAGING
@@ -41,6 +42,7 @@ CASES: dict[str, list[Case]] = {
         Case(apis(f"operations: [{{{POST}}}]")),
         Case(apis(f"operations: [{{{POST}, idempotent: false, security: [api-key], deduplicate: {{by: X-Request-ID}}}}]")),
     ],
+    **EXCHANGE,
     **FACADES,
     **GATEWAY,
     **MESSAGING,

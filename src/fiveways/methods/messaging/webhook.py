@@ -20,10 +20,10 @@ from fiveways.delivery.engine import Deliveries, Promise, Step
 from fiveways.delivery.queue import Capacity, Delivery, GiveUp, Handler, Queue
 from fiveways.delivery.records import promise_if
 from fiveways.delivery.settings import CapacitySettings
-from fiveways.delivery.signing import SHORTEST
 from fiveways.deployment.settings import Reference, Settings
 from fiveways.methods.messaging import records
 from fiveways.methods.messaging.records import Message
+from fiveways.signing import SHORTEST
 
 QUEUE = "messaging.webhook"
 

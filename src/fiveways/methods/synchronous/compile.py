@@ -137,6 +137,7 @@ class _Compiler:
         )
         self._apis[name] = api
         self._probes(api, settings, behind)
+        self._jobs(api, settings, outer, observers)
         if settings.promises and behind is not None:
             said, services = settings.promise or PromiseSettings(), self._services
             made = queue(api, said, behind[1].target, settings.longest, behind[1], services.clock, services.tell)
@@ -224,6 +225,7 @@ class _Compiler:
             ("identity", self._identity(names(security))),
             *self._entitled(name, security, allowances),
             self._behalf(security),
+            self._exchange(name),
             mediation,
             self._deduplication(name, settings, operation),
             self._promise(name, settings),
@@ -296,6 +298,27 @@ class _Compiler:
         check = declared_callable(f"apis.{name}.promise.check", said.check, services.base) if said.check is not None else None
         pseudonyms = services.ledger.pseudonyms
         return "promise", Accepting(name, said, services.deliveries, pseudonyms, services.clock, fhir=fhir, check=check)
+
+    def _exchange(self, name: str) -> Named | None:
+        exchanged = self._services.exchanged.get(name)
+        return ("exchange", exchanged.policy) if exchanged is not None else None
+
+    def _jobs(self, api: Api, settings: ApiSettings, outer: list[Named], observers: tuple[Observer, ...]) -> None:
+        """Where an API that answers in two stages tells of the second: for those who may call it."""
+        exchanged = self._services.exchanged.get(api.name)
+        if exchanged is None:
+            return
+        asked: list[Named | None] = [
+            *outer,
+            ("identity", self._identity(names(settings.security))),
+            *self._entitled(api.name, settings.security, self._directory.allowances.get(api.name, {})),
+            self._behalf(settings.security),
+        ]
+        policies = [policy for policy in asked if policy is not None]
+        titles = tuple(title for title, _ in policies)
+        route = Route(exchanged.at.strip("/"), wrap(exchanged.handler, *(policy for _, policy in policies)), observers, titles)
+        for method in ("GET", "PUT", "POST", "PATCH", "DELETE"):
+            api.matches.append(Match(method, template(f"{exchanged.at}/**"), route))
 
     @staticmethod
     def _retry(settings: ApiSettings, operation: Operation | None) -> Named | None:

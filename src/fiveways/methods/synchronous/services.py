@@ -21,7 +21,7 @@ from fiveways.methods.synchronous.settings import SecurityContext
 from fiveways.methods.synchronous.transformation.counts import Counts
 from fiveways.methods.synchronous.transformation.mailbox import Post
 from fiveways.security.users.providers import Provider
-from fiveways.types import Outcome, Policy
+from fiveways.types import Handler, Outcome, Policy
 
 
 @dataclass(slots=True, frozen=True)
@@ -36,6 +36,15 @@ class Directory:
     attributes: Mapping[str, Mapping[str, str]]
     allowances: Mapping[str, Mapping[str, Allowance]]
     providers: Mapping[str, Provider] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Exchanged:
+    """What an API answers in two stages with: the policy that makes jobs of its requests, and what answers below `{API}{at}`."""
+
+    policy: Policy
+    handler: Handler
+    at: str
 
 
 @dataclass(slots=True, frozen=True)
@@ -59,5 +68,7 @@ class Services:
     """Tells of what came of promises."""
     post: Post | None = None
     """Puts messages into mailboxes."""
+    exchanged: Mapping[str, Exchanged] = field(default_factory=dict)
+    """The APIs that answer in two stages."""
     tracing: Policy | None = None
     gather_metrics: Callable[[], Awaitable[None]] | None = None

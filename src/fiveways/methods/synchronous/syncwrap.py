@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
-from urllib.parse import urljoin, urlsplit
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -23,6 +22,7 @@ from pydantic import Field, model_validator
 from fiveways.clock import Clock, micros, micros_in
 from fiveways.deployment.settings import Duration, Settings
 from fiveways.errors import KeyReused, ProviderFaulty, ProviderUnavailable
+from fiveways.fhir import asynchronous
 from fiveways.ledger import replay
 from fiveways.methods.synchronous.passthrough import PassThrough
 from fiveways.methods.synchronous.upstream.message import UpstreamRequest
@@ -31,7 +31,6 @@ from fiveways.types import Headers, Interaction, Outcome
 
 NAMESPACE: Final = "work"
 _WAIT: Final = re.compile(rb"[0-9]{1,4}(\.[0-9]{1,3})?")
-_TARGET: Final = re.compile(r"/[!-~]*")
 _OWN: Final = frozenset((b"x-sync-wait", b"prefer", b"cookie"))
 _OF_BODY: Final = frozenset(
     (b"content-type", b"content-length", b"content-encoding", b"if-match", b"if-none-match", b"if-none-exist")
@@ -104,7 +103,7 @@ class SyncWrap:
     async def __call__(self, interaction: Interaction) -> Outcome:
         """Send the request, and wait for what comes of it; or join what an earlier one with the same id has begun."""
         until = self._clock.monotonic() + self._wait(interaction)
-        if _prefers_async(interaction):
+        if asynchronous.prefers_async(interaction.headers):
             outcome = await self._through.send(interaction, self._request(interaction))
             return await self._rewritten(outcome) if outcome.status == 202 else outcome
         key = self._key(interaction)
@@ -157,7 +156,7 @@ class SyncWrap:
             request.body = _hashed(interaction.body, digest)
         request.headers.append((b"x-sync-wrapped", b"true"))
         outcome = await self._through.send(interaction, request)
-        location = _field(outcome, b"content-location") or _field(outcome, b"location")
+        location = asynchronous.location(outcome.headers)
         if outcome.status != 202 or not location:
             return outcome
         await outcome.aclose()
@@ -185,14 +184,9 @@ class SyncWrap:
 
     def _own(self, location: str, target: bytes) -> str:
         """Path and query of an address of the back end's own. Raises ProviderFaulty for any other."""
-        origin, elsewhere = urlsplit(self._through.url), ProviderFaulty("The back end says that its answer is somewhere else")
-        try:
-            found = urlsplit(urljoin(urljoin(self._through.url, target.decode("latin-1")), location))
-        except ValueError:
-            raise elsewhere from None
-        where = found.path + (f"?{found.query}" if found.query else "")
-        if (found.scheme, found.netloc) != (origin.scheme, origin.netloc) or _TARGET.fullmatch(where) is None:
-            raise elsewhere
+        where = asynchronous.own(location, self._through.url, target.decode("latin-1"))
+        if where is None:
+            raise ProviderFaulty("The back end says that its answer is somewhere else")
         return where
 
     async def _rewritten(self, outcome: Outcome) -> Outcome:
@@ -211,9 +205,9 @@ class SyncWrap:
         """A header field with the gateway's address in it, where it has one; None for one that no consumer could reach."""
         if name not in (b"content-location", b"location"):
             return name, value
-        base = urlsplit(self._through.url).path.rstrip("/")
-        where = self._own(value.decode("latin-1"), f"{base}/".encode())
-        return (name, (self._at + where[len(base) :]).encode("latin-1")) if where.startswith(f"{base}/") else None
+        url = self._through.url
+        where = asynchronous.below(self._own(value.decode("latin-1"), f"{url.rstrip('/')}/".encode("latin-1")), url)
+        return (name, (self._at + where).encode("latin-1")) if where is not None else None
 
     # --- waiting ---------------------------------------------------------------------------------------------------------
 
@@ -245,11 +239,6 @@ class SyncWrap:
         return outcome
 
 
-def _prefers_async(interaction: Interaction) -> bool:
-    said = b",".join(value for name, value in interaction.headers if name == b"prefer")
-    return any(part.partition(b";")[0].strip().lower() == b"respond-async" for part in said.split(b","))
-
-
 def _what(interaction: Interaction) -> bytes:
     return b"%b %b?%b\0" % (interaction.method.encode(), interaction.below, interaction.query)
 
@@ -258,10 +247,6 @@ async def _hashed(body: AsyncIterator[bytes], digest: hashlib._Hash) -> AsyncIte
     async for piece in body:
         digest.update(piece)
         yield piece
-
-
-def _field(outcome: Outcome, name: bytes) -> str:
-    return next((value.decode("latin-1") for known, value in outcome.headers if known == name), "")
 
 
 def _cookies(before: str, headers: Headers) -> str:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fiveways.correlation import Correlation
+from fiveways.delivery import envelope
+from fiveways.delivery.envelope import Envelope
 from fiveways.errors import MissingValue
 from fiveways.fhir.resource import mismatch
-from fiveways.methods.synchronous.promise import envelope
-from fiveways.methods.synchronous.promise.envelope import Envelope
 from fiveways.methods.synchronous.promise.order import Order, pointed
 from fiveways.methods.synchronous.promise.settings import OrderSettings
 from fiveways.types import Consumer, Headers, Interaction

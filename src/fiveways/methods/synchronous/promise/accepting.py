@@ -17,13 +17,13 @@ import msgspec
 
 from fiveways.clock import Clock
 from fiveways.correlation import new_id
+from fiveways.delivery import envelope
 from fiveways.delivery.engine import Deliveries, Promise
+from fiveways.delivery.envelope import Envelope
 from fiveways.errors import InvalidValue, KeyReused
 from fiveways.fhir.outcome import CONTENT_TYPE, information
 from fiveways.fhir.resource import mismatch
 from fiveways.ledger.pseudonym import Pseudonyms
-from fiveways.methods.synchronous.promise import envelope
-from fiveways.methods.synchronous.promise.envelope import Envelope
 from fiveways.methods.synchronous.promise.order import Order
 from fiveways.methods.synchronous.promise.settings import PromiseSettings
 from fiveways.store.payloads import IN_ROW, keep

@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import Final
 
 from fiveways.clock import Clock
+from fiveways.delivery import envelope
 from fiveways.delivery.outbound import AGAIN, retry_after
 from fiveways.delivery.queue import Capacity, Delivery, GiveUp, Queue, Retry
 from fiveways.errors import Fault, ProviderFaulty
@@ -25,7 +26,6 @@ from fiveways.methods.synchronous import paths
 from fiveways.methods.synchronous.answer import whole
 from fiveways.methods.synchronous.api import Api
 from fiveways.methods.synchronous.policies.breaker import Breaker
-from fiveways.methods.synchronous.promise import envelope
 from fiveways.methods.synchronous.promise.accepting import queue_of
 from fiveways.methods.synchronous.promise.outcome import Answered, Tell
 from fiveways.methods.synchronous.promise.settings import OutcomeSettings, PromiseSettings

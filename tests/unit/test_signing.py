@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fiveways.delivery.signing import BadSignature, Signature, sign, verify
+from fiveways.signing import BadSignature, Signature, sign, verify
 
 OLD, NEW = b"old secret, 20 bytes", b"new secret, 20 bytes"
 secrets = st.binary(min_size=16, max_size=80)
