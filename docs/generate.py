@@ -25,6 +25,7 @@ from fiveways.delivery.states import TRANSITIONS
 from fiveways.errors import Fault
 from fiveways.fhir.outcome import party_code
 from fiveways.linter.lint import all_rules
+from fiveways.methods.exchange import states as job_states
 from fiveways.methods.messaging import states
 from fiveways.methods.synchronous import gateway, paths, policies, request
 from fiveways.methods.synchronous.policies import metrics
@@ -219,6 +220,25 @@ def _message_life(_: Path) -> str:
     return life(table, MESSAGE_PLACES, "The life of a message. Every arrow is an event that is appended.")
 
 
+JOB_PLACES: dict[str | None, tuple[int, int]] = {
+    None: (0, 1), "submitted": (1, 1), "running": (2, 1), "completed": (3, 0), "failed": (3, 1), "collected": (4, 0),
+    "expired": (3, 2), "cancelled": (3, 3),
+}  # fmt: skip
+
+
+def _job_life(_: Path) -> str:
+    """The life; of what can happen in several states one arrow is drawn, and the others are said: they would hide the rest."""
+    drawn: dict[tuple[str | None, str], str] = {}
+    besides: dict[str, list[str]] = {}
+    for (source, happening), target in job_states.TRANSITIONS.items():
+        if happening in ("cancel", "expire") and source is not job_states.State.RUNNING:
+            besides.setdefault(happening, []).append(str(source))
+        else:
+            drawn[source and str(source), happening] = str(target)
+    said = "; ".join(f"{happening} happens to {', '.join(sources)} too" for happening, sources in sorted(besides.items()))
+    return life(drawn, JOB_PLACES, f"The life of a job. Every arrow is an event that is appended. What is not drawn: {said}.")
+
+
 def _delivery_life(_: Path) -> str:
     rows = [(source.value if source is not None else "–", event, state.value) for (source, event), state in TRANSITIONS.items()]
     return table(("A delivery that is", "may", "and is then"), rows)
@@ -358,6 +378,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "decisions": _decisions,
     "message-life": _message_life,
     "delivery-life": _delivery_life,
+    "job-life": _job_life,
     "session-life": _session_life,
     "message-types": message_types,
     "segment-tables": segments,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from uuid import NAMESPACE_OID, uuid5
+
+from uuid_utils import NAMESPACE_OID, uuid5
 
 if TYPE_CHECKING:
     from fiveways.correlation import Correlation

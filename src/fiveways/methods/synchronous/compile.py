@@ -297,7 +297,11 @@ class _Compiler:
         fhir = _render(settings) is as_operation_outcome
         check = declared_callable(f"apis.{name}.promise.check", said.check, services.base) if said.check is not None else None
         pseudonyms = services.ledger.pseudonyms
-        return "promise", Accepting(name, said, services.deliveries, pseudonyms, services.clock, fhir=fhir, check=check)
+        transformed = settings.transform is not None
+        policy = Accepting(
+            name, said, services.deliveries, pseudonyms, services.clock, fhir=fhir, check=check, transformed=transformed
+        )
+        return "promise", policy
 
     def _exchange(self, name: str) -> Named | None:
         exchanged = self._services.exchanged.get(name)

@@ -57,8 +57,10 @@ class Accepting:
         *,
         fhir: bool,
         check: Check | None = None,
+        transformed: bool = False,
     ) -> None:
-        """`fhir`: whether bodies are resources, and the answer one too; `check`: what the deployment looks at requests with."""
+        """`fhir`: whether bodies are resources, and the answer one too; `check`: what the deployment looks at requests with;
+        `transformed`: bodies are made here, and need not be looked at for what they say they are."""
         self._api = api
         self._queue = queue_of(api)
         self._status = settings.answer
@@ -69,6 +71,7 @@ class Accepting:
         self._clock = clock
         self._fhir = fhir
         self._check = check
+        self._unread = transformed and check is None and (settings.order is None or settings.order.body is None)
 
     async def __call__(self, interaction: Interaction, handler: Handler) -> Outcome:
         """Answer what asks; promise what changes. Raises the fault that refuses it, or StoreError, and then nothing is promised."""
@@ -104,6 +107,8 @@ class Accepting:
         """The body, and what it says where it is JSON. Raises InvalidValue, or what the deployment's own check does."""
         body: _Body = interaction.body if interaction.body is not None else b""
         document: Any = None
+        if self._unread:
+            return (body if isinstance(body, bytes) else b"".join([piece async for piece in body])), None
         json = _is_json(interaction.fields.get(b"content-type", b""))
         if not isinstance(body, bytes) and (json or (interaction.length or IN_ROW + 1) <= IN_ROW):
             body = b"".join([piece async for piece in body])

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
@@ -49,6 +50,12 @@ _add = _new.on_conflict_do_update(
 _purge = delete(transformed).where(_c.day < bindparam("b_day"))
 
 
+@lru_cache(maxsize=4096)
+def _anywhere(path: str) -> str:
+    """A path without which segment and which repetition it is."""
+    return _WHICH.sub("", path)
+
+
 class Row(NamedTuple):
     """So many of an API's messages of a kind (`fate` 'message'), or of values in them: mapped, unmapped, or wrong."""
 
@@ -76,7 +83,7 @@ class Counts:
         counts[day, api, kind, "mapped", ""] += coverage.mapped
         for fate, paths in (("unmapped", coverage.unmapped), ("wrong", [path for path, _ in coverage.wrong])):
             for path in paths:
-                key = day, api, kind, fate, _WHICH.sub("", path)
+                key = day, api, kind, fate, _anywhere(path)
                 if key in counts or len(counts) < MOST_PATHS:
                     counts[key] += 1
         metric = self._metric

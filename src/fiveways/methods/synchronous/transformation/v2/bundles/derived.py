@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid5
+
+from uuid_utils import UUID, uuid5
 
 from fiveways.hl7v2.message import Message
 from fiveways.methods.synchronous.transformation import element

@@ -23,7 +23,7 @@ from fiveways.methods.synchronous.transformation.v2.tables.table import Context,
 
 _SPECIAL = re.compile(r"[\\,|$]")
 """Characters that a search value has another meaning for (FHIR R4 §3.1.1.3.4)."""
-_PLAIN = re.compile(r"[\w:/.-]*\|[\w.-]*", re.ASCII)
+_PLAIN = re.compile(r"[\w:/.-]*\|[\w:/.-]*", re.ASCII)
 """A search value with nothing in it that would have to be quoted, but what stands between system and value."""
 _NAMESPACE = UUID("6f6b7f0e-6a0c-5d0c-9b5e-2b8a0b9a4f11")
 """Of the names that entries have within a Bundle: the same message gives the same Bundle."""
