@@ -316,6 +316,8 @@ def _keys(moment: ColumnElement[int]) -> Any:
 find_due = _keys(_row.due)
 """Keys under which something is due and that nobody holds, those due for longest first."""
 find_expiring = _keys(_row.expires)
+find_soonest = select(func.min(_row.due).label("due"), func.min(_row.expires).label("expires")).where(_row.queue == _queue)
+"""When something of a queue is due first, or was; and when something expires first. None where there is nothing."""
 find_next = select(func.min(_row.due)).where(_row.queue == _queue, _row.due > _now)
 """When something will be due that is not yet."""
 find_depth = select(func.count(), func.min(_row.since)).where(_row.queue == _queue, _row.ready < NEVER)

@@ -116,12 +116,17 @@ class Worker:
         if len(working) >= most:
             return self._poll
         asked = {"b_queue": queue.name, "b_now": now, "b_most": most}
+        due, expires = (await self._group.submit(records.find_soonest, {"b_queue": queue.name}, synced=False)).rows[0]
+        if due is None:
+            return self._poll
+        if min(due, expires) > now:
+            return min(self._poll, float(due - now) / 1e6)
         async with self._group.database.read() as connection:
             expiring = (await connection.execute(records.find_expiring, asked)).all()
-            due = (await connection.execute(records.find_due, asked)).all() if queue.room() > 0 else ()
+            ready = (await connection.execute(records.find_due, asked)).all() if queue.room() > 0 else ()
             later = await connection.scalar(records.find_next, {"b_queue": queue.name, "b_now": now})
         most = min(most, max(queue.room(), len(expiring)))
-        for key in dict.fromkeys(row[0] for row in (*expiring, *due)):
+        for key in dict.fromkeys(row[0] for row in (*expiring, *ready)):
             if key not in working and len(working) < most:
                 task = working[key] = asyncio.create_task(self._work(queue, key))
                 task.add_done_callback(partial(self._done, working, key, wakes))

@@ -388,7 +388,7 @@ class Platform:
             Job("keys", 600.0, lambda: asyncio.to_thread(self.foundation.keys.maintain, lifetime)),
             Job("expiry", 60.0, self._purge),
             Job("messages", messages.every, messages.round),
-            Job("jobs", 1.0, self._late),
+            Job("jobs", 2.0, self._late),
             Job("leftovers", 86_400.0, self.foundation.sweep),
             Job("fill", 15.0, self._look),
         ]

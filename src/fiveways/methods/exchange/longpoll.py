@@ -2,7 +2,7 @@
 
 It asks the gateway, as its consumer would, what is said of the job; while that is 202 it waits for news, up to `Prefer:
 wait=SECONDS` (RFC 7240 §4.3) and what the exchange allows, and asks again. News come by the bus; and, where that does not reach
-every process, from the store, which is looked at twice a second, whoever waits and however many.
+every process, from the store, which is looked at once a second, whoever waits and however many.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HELD: Final = "fiveways.held"
 """The ASGI extension of a question that is asked for somebody who waits: it is not too soon."""
 MOST: Final = 20_000
 """Requests that one process holds."""
-_LOOK: Final = 0.5
+_LOOK: Final = 1.0
 _OVERLAP: Final = 5_000_000
 """Microseconds that the clocks of nodes may be apart."""
 _PATH: Final = re.compile(rf"(.+){JOBS}/([0-9a-f-]{{36}})")

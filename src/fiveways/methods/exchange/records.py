@@ -145,7 +145,7 @@ find_events = select(job_events).where(_event.job == _id).order_by(_event.number
 def _over(states: frozenset[State]) -> Select[Any]:
     found = select(_job.id, _job.payload, _job.api).join(job_events, _event.job == _job.id)
     return (
-        found.where(_job.expires <= _now, _event.number == _newest, _event.state.in_([state.value for state in states]))
+        found.where(_job.expires <= _now, _event.number == _newest, or_(*(_event.state == state.value for state in sorted(states))))
         .order_by(_job.expires)
         .limit(_most)
     )

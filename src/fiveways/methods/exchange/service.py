@@ -166,12 +166,11 @@ class Jobs:
 
     async def expire_late(self) -> int:
         """End the jobs for whose outcome it is too late; how many. StoreError where the store fails."""
-        async with self._group.database.read() as connection:
-            asked = {"b_now": micros(self.clock), "b_most": _AT_ONCE}
-            late = (await connection.execute(records.find_late, asked)).all()
+        asked = {"b_now": micros(self.clock), "b_most": _AT_ONCE}
+        late = (await self._group.submit(records.find_late, asked, synced=False)).rows
         done = 0
-        for row in late:
-            job = await self.find(row.id)
+        for id_, *_ in late:
+            job = await self.find(id_)
             done += job is not None and await self._let_go(records.expire, job, "", "no outcome in time")
         return done
 
@@ -206,8 +205,8 @@ class Jobs:
 
     async def news(self, since: int) -> Sequence[tuple[str, int]]:
         """The jobs to which something has happened since a moment, and how often something had happened to them then."""
-        async with self._group.database.read() as connection:
-            return [(row.job, row.number) for row in await connection.execute(records.find_news, {"b_at": since})]
+        rows = (await self._group.submit(records.find_news, {"b_at": since}, synced=False)).rows
+        return [(job, number) for job, number in rows]
 
     async def history(self, id: str) -> Sequence[Any]:  # noqa: A002
         """What happened to a job, in order: rows of `job_events`."""
