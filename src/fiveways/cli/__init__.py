@@ -10,6 +10,8 @@ from rich.console import Console
 import fiveways
 from fiveways.cli import (
     audit,
+    awaiting,
+    call,
     certs,
     check,
     debt,
@@ -27,6 +29,7 @@ from fiveways.cli import (
     schema,
     serve,
     session,
+    submit,
     token,
     trace,
     transform,
@@ -61,6 +64,9 @@ def _options(
 
 for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, trace, reload):
     cli.command(name=command.__name__.rpartition(".")[2])(command.command)
+for client_command in (call, submit):
+    cli.command(name=client_command.__name__.rpartition(".")[2])(client_command.command)
+cli.command(name="await")(awaiting.command)
 cli.add_typer(audit.commands, name="audit")
 cli.add_typer(delivery.commands, name="delivery")
 cli.add_typer(exchange.commands, name="exchange")

@@ -1,6 +1,6 @@
-"""The consumer's half: a mailbox, a listener, and a ledger of open requests. It knows nothing of the server's.
+"""The consumer's half: calls and jobs, a mailbox, a listener, and a ledger of open requests. It knows nothing of the server's.
 
-The ledger needs nothing else; whatever talks to a mailbox needs `fiveways[client]`, and is loaded when it is first asked for.
+The ledger needs nothing else; whatever talks to somebody is loaded when it is first asked for. Mailboxes need `fiveways[client]`.
 """
 
 from __future__ import annotations
@@ -8,24 +8,53 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fiveways.client.errors import ClientError, DeadLetter, Denied, Garbled, Gone, LocalIdReused, Refused, Unavailable
+from fiveways.client.errors import (
+    ClientError,
+    DeadLetter,
+    Denied,
+    Garbled,
+    Gone,
+    LocalIdReused,
+    Refused,
+    StillRunning,
+    TooLarge,
+    Unavailable,
+    Unsent,
+    Untrusted,
+)
 from fiveways.client.ledger import Ledger, Request
 from fiveways.client.matching import match
 from fiveways.client.message import Message
+from fiveways.client.pace import Pace
+from fiveways.client.resending import Resend
 from fiveways.client.schedule import Retry, Schedule
 from fiveways.client.states import State
 
 if TYPE_CHECKING:
+    from fiveways.client.access import ApiKey, Certificate, SignedJwt, Token
+    from fiveways.client.answer import Answer
     from fiveways.client.blocking import BlockingMailbox
+    from fiveways.client.blocking_calls import BlockingFiveways, BlockingJob
+    from fiveways.client.callbacks import Receiver, serve_callbacks
+    from fiveways.client.fiveways import Fiveways
     from fiveways.client.folders import Folders
+    from fiveways.client.job import Job
     from fiveways.client.listener import Listener
     from fiveways.client.mailbox import Mailbox
+    from fiveways.client.polling import Step
 
-_LATER = {"BlockingMailbox": "blocking", "Folders": "folders", "Listener": "listener", "Mailbox": "mailbox"}
+_LATER = {
+    "Answer": "answer", "ApiKey": "access", "BlockingFiveways": "blocking_calls", "BlockingJob": "blocking_calls",
+    "BlockingMailbox": "blocking", "Certificate": "access", "Fiveways": "fiveways", "Folders": "folders", "Job": "job",
+    "Listener": "listener", "Mailbox": "mailbox", "Receiver": "callbacks", "SignedJwt": "access", "Step": "polling",
+    "Token": "access", "serve_callbacks": "callbacks",
+}  # fmt: skip
 
 __all__ = [
-    "BlockingMailbox", "ClientError", "DeadLetter", "Denied", "Folders", "Garbled", "Gone", "Ledger", "Listener", "LocalIdReused",
-    "Mailbox", "Message", "Refused", "Request", "Retry", "Schedule", "State", "Unavailable", "match",
+    "Answer", "ApiKey", "BlockingFiveways", "BlockingJob", "BlockingMailbox", "Certificate", "ClientError", "DeadLetter",
+    "Denied", "Fiveways", "Folders", "Garbled", "Gone", "Job", "Ledger", "Listener", "LocalIdReused", "Mailbox", "Message",
+    "Pace", "Receiver", "Refused", "Request", "Resend", "Retry", "Schedule", "SignedJwt", "State", "Step", "StillRunning",
+    "Token", "TooLarge", "Unavailable", "Unsent", "Untrusted", "match", "serve_callbacks",
 ]  # fmt: skip
 
 

@@ -43,3 +43,19 @@ class AlreadyListening(ClientError):
 
 class DeadLetter(ClientError):
     """Raised by a handler: this message will never succeed, so do not try again."""
+
+
+class StillRunning(Unavailable):
+    """The outcome was not there in time. The work goes on, and its outcome may be waited for again."""
+
+
+class Untrusted(ClientError):
+    """The other side points to an address that is not its own, nor one that we were told to trust."""
+
+
+class TooLarge(ClientError):
+    """A body is larger than what was said to be the largest."""
+
+
+class Unsent(ClientError):
+    """It is not known whether this request was ever sent: submit it again under its local id, which has no second effect."""

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from fiveways.client.errors import ClientError
 
-_VERSION = 1
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE requests (
     id TEXT PRIMARY KEY, method TEXT NOT NULL, party TEXT NOT NULL, own TEXT NOT NULL, local_id TEXT NOT NULL,
     workflow TEXT NOT NULL, correlation TEXT NOT NULL, label TEXT NOT NULL, digest TEXT NOT NULL,
@@ -43,10 +42,29 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (own, stage, due);
 CREATE INDEX deliveries_at ON deliveries (at);
 """
+_EXCHANGE = """
+CREATE TABLE jobs (
+    request TEXT PRIMARY KEY REFERENCES requests, status_url TEXT NOT NULL, monitor_url TEXT NOT NULL, callback INTEGER NOT NULL,
+    due INTEGER NOT NULL, etag TEXT NOT NULL, progress TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX jobs_status_url ON jobs (status_url) WHERE status_url != '';
+CREATE TABLE outcomes (
+    request TEXT PRIMARY KEY REFERENCES requests, status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB, how TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE endings (place INTEGER PRIMARY KEY AUTOINCREMENT, request TEXT NOT NULL REFERENCES requests) STRICT;
+CREATE INDEX endings_request ON endings (request);
+"""
+_VERSIONS = (_FIRST, _EXCHANGE)
+"""What each version of the file added: a file of an older one is brought up to date when it is opened."""
 
 
 class LedgerFile:
-    """The file: `requests` with their `names` and `events`, `answers` that came, `uploads` under way, `deliveries` to a handler."""
+    """The file: `requests` with their `names` and `events`, `answers` that came, `uploads` under way, `deliveries` to a handler.
+
+    `jobs` are requests whose outcome is kept, in `outcomes`; `endings` are requests that came to an end, in the order in which they
+    did, so that another process sees it.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it, readable for its owner only. Raises ClientError for a file that is something else."""
@@ -68,12 +86,13 @@ class LedgerFile:
     def _prepare(self) -> None:
         with self.transaction() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={_VERSION}")
-            elif version != _VERSION:
+            if version > len(_VERSIONS):
                 raise ClientError(f"{self.path} was made by another version of Fiveways")
+            for added in _VERSIONS[version:]:
+                for statement in added.split(";"):
+                    connection.execute(statement)
+            if version < len(_VERSIONS):
+                connection.execute(f"PRAGMA user_version={len(_VERSIONS)}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

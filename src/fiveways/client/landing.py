@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -50,7 +51,9 @@ def put(content: IO[bytes], target: Path) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Make durable what was renamed in a folder."""
+    """Make durable what was renamed in a folder; Windows does so of its own accord, and opens no folders."""
+    if sys.platform == "win32":
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

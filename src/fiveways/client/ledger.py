@@ -15,12 +15,14 @@ from typing import Self
 
 from fiveways.client.errors import LocalIdReused
 from fiveways.client.file import LedgerFile
-from fiveways.client.states import UNANSWERED, State, after
+from fiveways.client.states import ENDED, UNANSWERED, State, after
 from fiveways.clock import Clock, SystemClock, micros, micros_in, micros_of, moment_of
 from fiveways.correlation import new_id
 
 MESSAGING = "messaging"
 """The method of requests that go through mailboxes."""
+EXCHANGE = "exchange"
+"""The method of requests whose outcome follows over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,10 @@ class Ledger:
         with self.file.transaction() as connection:
             return _one(connection, "method = ? AND own = ? AND local_id = ?", method, own, local_id)
 
+    def get(self, id_: str) -> Request | None:
+        """The request of an id; None where there is none."""
+        return next(iter(_made(self.file.ask(f"{_QUERY} WHERE r.id = ?", id_))), None)
+
     def waiting(self) -> list[Request]:
         """Requests that somebody waits for an answer to, or that may not have been sent, oldest first."""
         return _made(self.file.ask(f"{_QUERY} WHERE e.state IN ({_UNANSWERED}) ORDER BY r.opened_at"))
@@ -198,11 +204,17 @@ class Ledger:
         at = micros_of(before)
         with self.file.transaction() as connection:
             old = _made(connection.execute(f"{_QUERY} WHERE r.opened_at < ? AND e.state NOT IN ({_UNANSWERED})", (at,)).fetchall())
-            for table, column in (
-                ("names", "request"), ("events", "request"), ("answers", "request"), ("uploads", "request"), ("requests", "id")
-            ):  # fmt: skip
+            for table in ("names", "events", "answers", "uploads", "jobs", "outcomes", "endings", "requests"):
+                column = "id" if table == "requests" else "request"
                 connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(each.id,) for each in old])  # noqa: S608 (names of ours)
-            return len(old)
+        for each in old:
+            outcome_file(self.path, each.id).unlink(missing_ok=True)
+        return len(old)
+
+
+def outcome_file(ledger: Path, request: str) -> Path:
+    """Where a ledger has the outcome of a request, if that is too large for a row."""
+    return ledger.with_name(f"{ledger.name}.outcomes") / request
 
 
 # --- rows, for the ledger and for what matches answers to it ------------------------------------------------------------------
@@ -233,6 +245,8 @@ def _append(
         place = "(SELECT coalesce(max(place) + 1, 0) FROM events WHERE request = ?)"
         values = (request, request, happening, reached.value, at, code, reason)
         connection.execute(f"INSERT INTO events VALUES (?, {place}, ?, ?, ?, ?, ?)", values)  # noqa: S608 (no value is in it)
+        if reached in ENDED:
+            connection.execute("INSERT INTO endings (request) VALUES (?)", (request,))
 
 
 def _name(connection: sqlite3.Connection, request: str, kind: str, value: str) -> None:

@@ -23,6 +23,7 @@ from requests import Response
 from fiveways.client import wire
 from fiveways.client.content import PIECE, Slice, decompressed, pieces, spooled
 from fiveways.client.errors import ClientError, Denied, Gone, Refused, Unavailable
+from fiveways.client.jobs import Jobs
 from fiveways.client.ledger import MESSAGING, Ledger, Request, Upload
 from fiveways.client.message import Message
 from fiveways.client.reference import reference_of
@@ -101,16 +102,20 @@ class Mailbox:
         subject: str = "",
         file_name: str = "",
         content_type: str = "",
+        keep_answer: bool = False,
     ) -> Request:
         """Send a message; the request that the ledger has of it.
 
         Give it a `local_id` of yours, and after Unavailable, a time-out or a crash, the same call goes on where the first was
         interrupted: it sends nothing that the other side has. What the other side has refused is in the ledger as failed.
-        `answer_within`: when an answer is due; None where none is awaited. Raises LocalIdReused where it names another message.
+        `answer_within`: when an answer is due; None where none is awaited. `keep_answer`: the first answer's content is kept in the
+        ledger (`Fiveways.submit_message`). Raises LocalIdReused where it names another message.
         """
         about = {"subject": subject, "filename": file_name, "content_type": content_type}
         said = {name: value for name, value in about.items() if value}
         request = await self._work(self._noted, recipient.upper(), content, workflow, local_id, correlation, label, answer_within)
+        if keep_answer:
+            await self._work(Jobs(self.ledger).keep, request.id)
         return await self._work(self._sent, request, content, compress, {**said, "workflow_id": workflow})
 
     async def pages(self, workflow: str = "") -> AsyncIterator[list[str]]:

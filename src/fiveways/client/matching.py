@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from fiveways.client.answer import Fields
+from fiveways.client.jobs import is_kept, keep_outcome
 from fiveways.client.ledger import MESSAGING, Ledger, Request, append, found
 from fiveways.client.message import Message
 from fiveways.client.reference import Reference, reference_of
@@ -45,6 +47,12 @@ def match(ledger: Ledger, message: Message) -> Request | None:
         if message.is_report:
             code, reason = message.fields.get("statuscode", ""), message.fields.get("statusdescription", "")
             return append(connection, request, "fail", at, code, reason)
+        if is_kept(connection, request.id):
+            fields = Fields(
+                [("Content-Type", message.content_type), *((f"Mex-{name}", said) for name, said in message.fields.items())]
+            )
+            keep_outcome(connection, ledger.path, request.id, 200, fields, message.content, how, at)
+            message.content.seek(0)
         return append(connection, request, "answer", at, reference.code if reference is not None else "", how)
 
 

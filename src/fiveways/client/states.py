@@ -55,6 +55,8 @@ TRANSITIONS: dict[tuple[State | None, str], State] = {
 
 UNANSWERED = frozenset((State.OPEN, State.SENT, State.OVERDUE))
 """States in which somebody waits."""
+ENDED = frozenset((State.ANSWERED, State.FAILED))
+"""States in which whoever waits is to be told."""
 
 
 def after(state: State | None, happening: str) -> State | None:

@@ -89,7 +89,7 @@ def exchanges(
         conclude = Conclusion(name, settings, jobs)
         works = Working(settings, jobs, conclude, back_end)
         policy = Submitting(name, api.at, settings, jobs, ledger.pseudonyms, answers)
-        found[name] = Exchanged(policy, Routes(name, settings, jobs, answers, conclude, clock), JOBS)
+        found[name] = Exchanged(policy, Routes(name, settings, jobs, answers, conclude, works.withdraw, clock), JOBS)
 
         def room(target: str = url) -> int:
             breakers = [breaker for breaker in compiled().lasting.breakers.values() if breaker.target == target]

@@ -9,6 +9,7 @@ DELETE {api}/_jobs/{id}            its consumer wants no more of it
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fiveways.clock import Clock
@@ -30,6 +31,10 @@ _PATIENT: Final = 10_000
 """Jobs of which it is remembered when they were asked for last."""
 
 
+Withdraw = Callable[[Job, Interaction], Awaitable[None]]
+"""Tells the back end that a job is not wanted any more."""
+
+
 class Gone(Fault):
     """There will be no outcome any more."""
 
@@ -40,13 +45,21 @@ class Routes:
     """The handler of one API's jobs."""
 
     def __init__(
-        self, api: str, settings: ExchangeSettings, jobs: Jobs, answers: Answers, conclude: Conclusion, clock: Clock
+        self,
+        api: str,
+        settings: ExchangeSettings,
+        jobs: Jobs,
+        answers: Answers,
+        conclude: Conclusion,
+        withdraw: Withdraw,
+        clock: Clock,
     ) -> None:
         self._api = api
         self._settings = settings
         self._jobs = jobs
         self._answers = answers
         self._conclude = conclude
+        self._withdraw = withdraw
         self._clock = clock
         self._asked: dict[str, float] = {}
 
@@ -67,6 +80,7 @@ class Routes:
         if method == "DELETE" and not is_outcome:
             if job.state is State.CANCELLED or not await self._jobs.cancel(job, interaction.consumer.application, "cancelled"):
                 raise NotFound("The job was cancelled")
+            await self._withdraw(job, interaction)
             return self._answers.cancelled(job)
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed("A job is asked for, or cancelled", headers={"Allow": _ALLOWED})

@@ -12,6 +12,7 @@ Where there is no time left for another attempt, that answer is the outcome too.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -19,6 +20,7 @@ from typing import Final, Protocol
 
 from fiveways.clock import micros, micros_in
 from fiveways.delivery import envelope
+from fiveways.delivery.envelope import Envelope
 from fiveways.delivery.outbound import retry_after
 from fiveways.delivery.queue import Capacity, Delivery, Queue, Retry
 from fiveways.fhir import asynchronous
@@ -36,6 +38,8 @@ _NOT_KEPT: Final = frozenset(
      b"x-request-id", b"x-correlation-id", b"etag", b"age", b"via", b"keep-alive", b"trailer")
 )  # fmt: skip
 """Header fields of an answer that are about that answer and say nothing of the outcome."""
+_WITHDRAWING: Final = 5.0
+"""Seconds that a back end has to take in that a job is not wanted any more."""
 LARGEST: Final = 2**40
 """Bytes of an outcome."""
 
@@ -88,6 +92,16 @@ class Working:
         await self._conclude(job, status, kept, body)
         return f"answered {status}"
 
+    async def withdraw(self, job: Job, interaction: Interaction) -> None:
+        """Tell a back end that is polled that nobody wants the outcome any more, as far as it can be told just now."""
+        if not job.location or job.location == _HANDED_OVER:
+            return
+        back_end, started = self._back_end(), self._jobs.clock.monotonic()
+        made = Envelope.of(interaction, b"").interaction(back_end.name, back_end.base, job.location, job.id, None, None, started)
+        with suppress(Exception):
+            async with asyncio.timeout(_WITHDRAWING):
+                await (await back_end.ask(made)).aclose()
+
     def _question(self, job: Job, delivery: Delivery) -> Interaction:
         """What the back end is asked: the request, or how far it is."""
         kept, back_end, started = envelope.decode(delivery.envelope), self._back_end(), self._jobs.clock.monotonic()
@@ -111,8 +125,7 @@ class Working:
         said = _text(fields, b"x-progress")[:LONGEST_PROGRESS]
         location = job.location
         if not location and (where := asynchronous.location(outcome.headers)):
-            path = asynchronous.own(where, url, f"{url.rstrip('/')}/")
-            location = (asynchronous.below(path, url) if path is not None else None) or ""
+            location = _below(where, url, job)
             if not location:
                 text = b'{"detail": "The back end says that its outcome is told somewhere else"}'
                 await self._conclude(job, 502, [(b"content-type", b"application/json")], text)
@@ -155,6 +168,16 @@ def queue(api: str, settings: ExchangeSettings, working: Working, url: str, long
         capacity=lambda delivery: capacity,
         room=room,
     )
+
+
+def _below(where: str, url: str, job: Job) -> str:
+    """Where a back end tells of a job, below the API's base: it may call itself as it is known here, or, as one does that is told
+    by X-Forwarded-Host what its consumers call it, as the API is known to them. '' where it is neither."""
+    known = job.url.partition(f"/_jobs/{job.id}")[0]
+    if where.startswith(f"{known}/"):
+        return where.removeprefix(known)
+    path = asynchronous.own(where, url, f"{url.rstrip('/')}/")
+    return (asynchronous.below(path, url) if path is not None else None) or ""
 
 
 def _text(fields: dict[bytes, bytes], name: bytes) -> str:
