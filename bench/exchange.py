@@ -2,13 +2,13 @@
 
     make bench-exchange        or: python -m bench.exchange [--waiters N] [--woken N] [--jobs N] [--seconds S]
 
-Waiters: `fiveways serve`, pinned to the first core, holds so many requests of consumers for outcomes. Memory is resident memory with
+Waiters: `fiveways serve`, pinned to the first core, holds so many requests for outcomes. Memory is resident memory with
 them less that without, divided by their number; CPU is what the process takes while nothing happens.
 
 Wake-up: so many waiters, each for a job of its own; outcomes are reported one after another, as a provider does. Latency is from
 sending the report to the waiter's having its answer, so that it includes making the outcome durable.
 
-Polling: one process with the client library has so many jobs open, at a server that says to ask again in a minute. Writes
+Polling: one process with the client library has so many jobs open, at a server that says to ask again in half a minute. Writes
 docs/benchmarks/exchange.json.
 """
 
@@ -82,11 +82,8 @@ def main() -> None:
         process, base, waiting = _ours(stack, Path(temporary))
         figures = uvloop.run(_waiting(process, base, waiting, asked))
         process.stop()
-    polling = json.loads(
-        subprocess.run(
-            [sys.executable, "-m", "bench.exchange_polling", str(asked.jobs), str(asked.seconds)], stdout=subprocess.PIPE, check=True
-        ).stdout
-    )
+    command = [sys.executable, "-m", "bench.exchange_polling", str(asked.jobs), str(asked.seconds)]
+    polling = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     result = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "fiveways": metadata.version("fiveways"),
         "long_poll": figures, "polling": polling,
