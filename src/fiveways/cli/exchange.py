@@ -111,6 +111,19 @@ def cancel(
     console.print(f"cancelled: {id}", markup=False)
 
 
+@commands.command("ping")
+def ping(
+    api: Annotated[str, typer.Argument(metavar="API", help="The API's name.", show_default=False)],
+    consumer: Annotated[str, typer.Argument(metavar="APPLICATION", help="Who is called back.", show_default=False)],
+    deployment: DeploymentFile = DEFAULT,
+    data: DataFolder = None,
+    node: NodeName = "",
+) -> None:
+    """Call a consumer's receiver with nothing to tell, signed as every call is: whether it is there, and knows the secret."""
+    url = _at(deployment, data, node, lambda desk: desk.ping(api, consumer))
+    console.print(f"taken: {url}", markup=False)
+
+
 def _at(deployment: Path, data: Path | None, node: str, work: Callable[[JobDesk], Awaitable[_Found]]) -> _Found:
     file = deployment_file(deployment)
 

@@ -24,6 +24,7 @@ from fiveways.methods.exchange.submitting import JOBS, Submitting
 from fiveways.methods.exchange.working import Working
 from fiveways.methods.synchronous.api import Api
 from fiveways.methods.synchronous.compile import Compiled
+from fiveways.methods.synchronous.rendering import as_operation_outcome, as_problem
 from fiveways.methods.synchronous.services import Exchanged
 from fiveways.platform.model import Deployment
 from fiveways.types import Interaction, Outcome
@@ -87,7 +88,7 @@ def exchanges(
         monitor = _monitor(deployment, settings.long_poll) if settings.long_poll is not None else None
         answers = Answers(settings.poll, Announcement(settings.transitional, clock), clock, fhir=fhir, monitor=monitor)
         conclude = Conclusion(name, settings, jobs)
-        works = Working(settings, jobs, conclude, back_end)
+        works = Working(settings, jobs, conclude, back_end, as_operation_outcome if fhir else as_problem)
         policy = Submitting(name, api.at, settings, jobs, ledger.pseudonyms, answers)
         found[name] = Exchanged(policy, Routes(name, settings, jobs, answers, conclude, works.withdraw, clock), JOBS)
 

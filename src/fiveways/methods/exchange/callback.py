@@ -22,6 +22,8 @@ from fiveways.methods.exchange.settings import Callback
 from fiveways.methods.exchange.states import KNOWN
 
 STATUS: Final = "Fiveways-Status"
+EVENT: Final = "Fiveways-Event"
+"""`ping`, where a call tells of nothing."""
 Post = Callable[[Delivery, Mapping[str, str], Sequence[bytes]], Awaitable[None]]
 """Posts a delivery with further header fields, signed with these secrets; raises Retry or GiveUp."""
 

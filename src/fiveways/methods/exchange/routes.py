@@ -21,6 +21,7 @@ from fiveways.methods.exchange.service import Job, Jobs
 from fiveways.methods.exchange.settings import ExchangeSettings
 from fiveways.methods.exchange.states import KNOWN, State
 from fiveways.methods.exchange.submitting import JOBS
+from fiveways.methods.exchange.working import AGAIN
 from fiveways.store.payloads import keep
 from fiveways.types import Headers, Interaction, Outcome
 
@@ -132,8 +133,8 @@ class Routes:
         if job is None or job.api != self._api:
             raise NotFound("There is no such job")
         said = dict(interaction.headers).get(b"fiveways-status", b"200")
-        if _STATUS.fullmatch(said) is None:
-            raise InvalidValue("Fiveways-Status: expected the outcome's HTTP status, from 200 to 599")
+        if _STATUS.fullmatch(said) is None or int(said) in (202, *AGAIN):
+            raise InvalidValue("Fiveways-Status: expected the status of an outcome, from 200 on, and none that says: ask again")
         body = await keep(self._jobs.deliveries.payloads, interaction.body if interaction.body is not None else b"")
         headers: Headers = [
             field for field in interaction.headers if field[0] in (b"content-type", b"content-encoding", b"location")

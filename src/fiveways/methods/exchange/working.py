@@ -7,7 +7,7 @@
 | 408, 425, 429, 502, 503, 504, none | another attempt, under the same Idempotency-Key, while there is time |
 | any other | the outcome |
 
-Where there is no time left for another attempt, that answer is the outcome too.
+Where there is no time left for another attempt, the job expires: a status that says "again" would be no outcome to who is told it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Protocol
 
-from fiveways.clock import micros, micros_in
 from fiveways.delivery import envelope
 from fiveways.delivery.envelope import Envelope
 from fiveways.delivery.outbound import retry_after
 from fiveways.delivery.queue import Capacity, Delivery, Queue, Retry
+from fiveways.errors import Fault
 from fiveways.fhir import asynchronous
 from fiveways.methods.exchange.answers import LONGEST_PROGRESS
 from fiveways.methods.exchange.conclusion import Conclusion
@@ -32,7 +32,8 @@ from fiveways.methods.exchange.states import State
 from fiveways.store.payloads import keep
 from fiveways.types import Headers, Interaction, Outcome
 
-_AGAIN: Final = frozenset((408, 425, 429, 502, 503, 504))
+AGAIN: Final = frozenset((408, 425, 429, 502, 503, 504))
+"""Statuses that say that asking has failed, and not the job: they are no outcome."""
 _NOT_KEPT: Final = frozenset(
     (b"connection", b"content-length", b"transfer-encoding", b"set-cookie", b"date", b"server", b"retry-after", b"x-progress",
      b"x-request-id", b"x-correlation-id", b"etag", b"age", b"via", b"keep-alive", b"trailer")
@@ -42,6 +43,16 @@ _WITHDRAWING: Final = 5.0
 """Seconds that a back end has to take in that a job is not wanted any more."""
 LARGEST: Final = 2**40
 """Bytes of an outcome."""
+
+
+class Misled(Fault):
+    """A back end that has accepted a request does not say where its outcome is told."""
+
+    status, code, party, issue, display = 500, "BAD_GATEWAY", "provider", "processing", "The back end leads nowhere"
+
+
+Render = Callable[[Fault, str], Outcome]
+"""A fault as the API says it, with the id that it has."""
 
 
 class BackEnd(Protocol):
@@ -60,11 +71,14 @@ class BackEnd(Protocol):
 class Working:
     """Works on the jobs of one API."""
 
-    def __init__(self, settings: ExchangeSettings, jobs: Jobs, conclude: Conclusion, back_end: Callable[[], BackEnd]) -> None:
-        """`back_end` is the API as it is running just now."""
+    def __init__(
+        self, settings: ExchangeSettings, jobs: Jobs, conclude: Conclusion, back_end: Callable[[], BackEnd], render: Render
+    ) -> None:
+        """`back_end` is the API as it is running just now; `render` says how it words faults."""
         self._settings = settings
         self._jobs = jobs
         self._back_end = back_end
+        self._render = render
         self._conclude = conclude
 
     async def __call__(self, delivery: Delivery) -> str:
@@ -80,7 +94,7 @@ class Working:
         status = outcome.status
         fields = dict(outcome.headers)
         asked = retry_after(_text(fields, b"retry-after") or None, self._jobs.clock.now())
-        if status in _AGAIN and self._is_time_left(job, asked):
+        if status in AGAIN:
             await outcome.aclose()
             fault = outcome.fault
             raise Retry(f"answered {status}" if fault is None else f"{fault.code}: {fault.diagnostics}", asked)
@@ -91,6 +105,14 @@ class Working:
         kept: Headers = [field for field in outcome.headers if field[0] not in _NOT_KEPT]
         await self._conclude(job, status, kept, body)
         return f"answered {status}"
+
+    async def _faulty(self, job: Job, why: str) -> str:
+        """The back end has done what leads nowhere: that is the outcome."""
+        outcome = self._render(Misled(why), job.id)
+        kept: Headers = [field for field in outcome.headers if field[0] not in _NOT_KEPT]
+        assert isinstance(outcome.body, bytes)
+        await self._conclude(job, outcome.status, kept, outcome.body)
+        return why
 
     async def withdraw(self, job: Job, interaction: Interaction) -> None:
         """Tell a back end that is polled that nobody wants the outcome any more, as far as it can be told just now."""
@@ -127,9 +149,7 @@ class Working:
         if not location and (where := asynchronous.location(outcome.headers)):
             location = _below(where, url, job)
             if not location:
-                text = b'{"detail": "The back end says that its outcome is told somewhere else"}'
-                await self._conclude(job, 502, [(b"content-type", b"application/json")], text)
-                return "it says that its outcome is told somewhere else"
+                return await self._faulty(job, "The back end says that its outcome is told somewhere else")
         if not location and self._settings.outcome == "reported":
             location = _HANDED_OVER
         if (location, said) != (job.location, job.progress):
@@ -137,14 +157,8 @@ class Working:
         if location == _HANDED_OVER:
             return "handed over: its outcome will be reported"
         if not location:
-            text = b'{"detail": "The back end answered 202 and did not say where its outcome is told"}'
-            await self._conclude(job, 502, [(b"content-type", b"application/json")], text)
-            return "it does not say where its outcome is told"
+            return await self._faulty(job, "The back end answered 202 and did not say where its outcome is told")
         raise Retry(said or "at work", max(asked or timedelta(0), self._settings.ask.first))
-
-    def _is_time_left(self, job: Job, asked: timedelta | None) -> bool:
-        wait = max(asked or timedelta(0), self._settings.ask.first)
-        return micros(self._jobs.clock) + micros_in(wait) < job.expires
 
 
 _HANDED_OVER: Final = "-"
