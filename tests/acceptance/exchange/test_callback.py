@@ -123,3 +123,21 @@ def test_who_redirects_or_will_not_have_it_is_a_dead_letter(exchanged: Exchanged
         assert len(calls(exchanged, path_of(job))) == 1
     finally:
         exchanged.receiver.otherwise = response(204, b"")
+
+
+def test_a_ping_is_signed_and_tells_of_nothing(exchanged: Exchanged) -> None:
+    before = len(exchanged.receiver.seen)
+    done = exchanged.served.run("exchange", "ping", "called", "ward")
+    assert (done.returncode, done.stdout) == (0, f"taken: {exchanged.receiver.url}/called\n"), done.stderr
+    (seen,) = exchanged.receiver.seen[before:]
+    verify([SECRET.encode()], seen.all(b"fiveways-signature")[0].decode(), seen.body, time.time())
+    assert seen.all(b"fiveways-event") == [b"ping"]
+    assert not seen.all(b"fiveways-status")
+    exchanged.receiver.otherwise = response(500)
+    try:
+        failed = exchanged.served.run("exchange", "ping", "called", "ward")
+        assert failed.returncode == 1
+        assert "answered 500" in failed.stderr
+    finally:
+        exchanged.receiver.otherwise = response(204, b"")
+    assert exchanged.served.run("exchange", "ping", "called", "other").returncode == 1
