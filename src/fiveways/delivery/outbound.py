@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -80,9 +81,11 @@ class Outbound:
                 for address in destination.addresses:
                     try:
                         await self._post(destination, address, headers, delivery)
-                    except (ConnectError, ConnectTimeoutError):
-                        continue  # nothing was sent
-                    return
+                    except (ConnectError, ConnectTimeoutError) as error:
+                        if _was_connected(error):
+                            raise  # the receiver may have it: another of its addresses is not asked as well
+                    else:
+                        return
         except TimeoutError:
             raise Retry(f"{destination.host} did not answer in time") from None
         except PyreqwestError as error:
@@ -135,6 +138,15 @@ class Outbound:
         return client
 
 
+def _was_connected(error: PyreqwestError) -> bool:
+    """Whether a connection was made. The error's type does not say it: one that the receiver closed when it had read the request is
+    a ConnectError too."""
+    causes = (getattr(error, "details", None) or {}).get("causes") or ()
+    return not isinstance(error, ConnectTimeoutError) and not any(
+        "client error (Connect)" in str(each["message"]) for each in causes
+    )
+
+
 async def _drain(answer: Response, limit: int) -> None:
     """Read the answer's body as far as `limit`, so that the connection may be used again; what is in it concerns nobody."""
     while limit > 0:
@@ -149,7 +161,10 @@ def _conclude(host: str, answer: Response, now: datetime) -> None:
     if 200 <= status < 300:
         return
     if status in AGAIN or status >= 500:
-        raise Retry(f"{host} answered {status}", retry_after(answer.get_header("retry-after"), now))
+        asked = None
+        with suppress(ValueError):  # it is not in ASCII, and says nothing
+            asked = retry_after(answer.get_header("retry-after"), now)
+        raise Retry(f"{host} answered {status}", asked)
     if 300 <= status < 400:
         raise GiveUp(f"{host} answered {status}: redirects are not followed")
     raise GiveUp(f"{host} answered {status}")

@@ -159,6 +159,28 @@ async def test_the_next_address_of_a_name_is_tried_where_one_cannot_be_connected
     assert len(receiver.requests) == 1
 
 
+async def test_the_next_address_is_not_asked_where_one_has_read_it_and_said_nothing() -> None:
+    async def two(host: str, port: int) -> Sequence[str]:
+        return ["127.0.0.1", "127.0.0.3"]
+
+    read: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        read.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async with listening(serve) as port, receiving("127.0.0.3", port) as other:
+        with pytest.raises(Retry, match="broke off"):
+            await outbound(resolver=two)(to(f"http://hooks.example:{port}/"))
+    assert (len(read), other.connections) == (1, 0)
+
+
+async def test_a_retry_after_that_is_not_in_ascii_says_nothing(receiver: Receiver) -> None:
+    receiver.answer = "HTTP/1.1 503 X\r\nRetry-After: 5é\r\nContent-Length: 0\r\n\r\n".encode("latin-1")
+    with pytest.raises(Retry, match="answered 503") as refused:
+        await outbound()(to(f"http://hooks.example:{receiver.port}/"))
+    assert refused.value.after is None
+
+
 async def test_a_proxy_of_the_environment_is_not_asked(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     async with receiving() as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
