@@ -19,6 +19,7 @@ import asyncio
 import hashlib
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -85,9 +86,12 @@ def main() -> None:
     command = [sys.executable, "-m", "bench.exchange_polling", str(asked.jobs), str(asked.seconds)]
     polling = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     result = {
-        "made": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "fiveways": metadata.version("fiveways"),
-        "long_poll": figures, "polling": polling,
-    }  # fmt: skip
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "versions": {"fiveways": metadata.version("fiveways"), "python": platform.python_version()},
+        "long_poll": figures,
+        "polling": polling,
+    }
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     console.print_json(json.dumps(result))
 

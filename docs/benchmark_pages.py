@@ -126,6 +126,27 @@ def transformation_benchmark(docs: Path) -> str:
     return "\n\n".join([plot, "\n".join(lines), _circumstances(result), "\n".join(goals)])
 
 
+def exchange_benchmark(docs: Path) -> str:
+    """The figures of the last run of `make bench-exchange`, or that there has been none."""
+    result = _result(docs, "exchange", "long_poll")
+    if result is None:
+        return "**Not measured yet.** `make bench-exchange` measures and writes `docs/benchmarks/exchange.json`."
+    held, polled = result["long_poll"], result["polling"]
+    rows = (
+        ("Requests that are held, at the server", held["waiters"], held["bytes_a_waiter"], f"{held['idle_share_of_a_core']:.1%}"),
+        (f"Jobs that are polled every {polled['asked_every_s']} s, at the consumer", polled["jobs"], polled["bytes_a_job"],
+         f"{polled['share_of_a_core']:.0%}"),
+    )  # fmt: skip
+    lines = ["| What waits | how many | memory each | CPU, of a core |", "| --- | ---: | ---: | ---: |"]
+    lines += [f"| {name} | {number:,} | {size / 1024:.1f} KiB | {share} |" for name, number, size, share in rows]
+    goals = [
+        _verdict("Memory of a held request: the goal is 20 KiB", held["bytes_a_waiter"] / 1024, 20, most=True),
+        _verdict("CPU of all of them, idle: the goal is 1 % of a core", held["idle_share_of_a_core"] * 100, 1, most=True),
+        _verdict(f"Wake-up among {held['woken']:,}, p99: the goal is 50 ms", held["wake_p99_ms"], 50, most=True),
+    ]
+    return "\n\n".join(["\n".join(lines), _circumstances(result), "\n".join(goals)])
+
+
 _FEED_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_message", ",.0f"))
 _PROMISE_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_request", ",.0f"))
 

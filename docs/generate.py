@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmark_pages import gateway_benchmark, messaging_benchmark, promises_benchmark, transformation_benchmark
+from benchmark_pages import exchange_benchmark, gateway_benchmark, messaging_benchmark, promises_benchmark, transformation_benchmark
 from drawing import life, request_diagram, sequence
 from mapping_pages import message_types, segments
 from prometheus_client import CollectorRegistry
@@ -388,6 +388,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "benchmark": gateway_benchmark,
     "messaging-benchmark": messaging_benchmark,
     "promises-benchmark": promises_benchmark,
+    "exchange-benchmark": exchange_benchmark,
     "transformation-benchmark": transformation_benchmark,
     **{f"{name}-sequence": partial(_sequence, name) for name in SEQUENCES},
 }
