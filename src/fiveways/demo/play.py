@@ -18,13 +18,13 @@ _EXTRAS = {"mesh_client": "client"}
 """Packages that a story may need, and the extra of ours that brings each."""
 
 
-_TOLD_FIRST = ("gateway", "messaging")
+_IN_ORDER = ("gateway", "messaging", "facades", "people", "transformation", "exchange")
 
 
 def story_names() -> list[str]:
-    """The stories there are, in the order in which they are told."""
+    """The stories there are, in the order in which they are told; one that is not placed comes last."""
     found = [module.name for module in pkgutil.iter_modules(stories.__path__)]
-    return sorted(found, key=lambda name: (_TOLD_FIRST.index(name) if name in _TOLD_FIRST else len(_TOLD_FIRST), name))
+    return sorted(found, key=lambda name: (_IN_ORDER.index(name) if name in _IN_ORDER else len(_IN_ORDER), name))
 
 
 async def play(folder: Path, names: list[str], *, once: bool, console: Console) -> bool:

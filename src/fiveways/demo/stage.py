@@ -40,12 +40,13 @@ from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
 HERE = Path(__file__).parent
-_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097)
+_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097, 8098, 8099, 8100)
 """What the deployment file names: the gateway's, its back end's, those of the older systems, of the identity provider, of an
-application that people sign in to, of the HL7 v2 feed, and of the old system that it comes from."""
-_SECRETS = ("shared-key", "RXN-OUT", "A81001-IN", "cis2")
-"""What the deployment file takes out of files: the key that mailboxes share, the password of each, and the one by which the
-identity provider knows Fiveways."""
+application that people sign in to, of the HL7 v2 feed, of the old system that it comes from, of the scoring engine, of the hospital
+that is called back, and where requests are held."""
+_SECRETS = ("shared-key", "RXN-OUT", "A81001-IN", "cis2", "callback")
+"""What the deployment file takes out of files: the key that mailboxes share, the password of each, the one by which the identity
+provider knows Fiveways, and the one that callbacks are signed with."""
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -89,7 +90,7 @@ def prepare(folder: Path) -> Path:
         for port in _PORTS:
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{_free(port)}")
         file.write_text(text)
-    for application in ("ward-system", "surgery-trial", "visitor", "ward-tablet"):
+    for application in ("ward-system", "surgery-trial", "visitor", "ward-tablet", "scoring-engine"):
         make_key(folder / "keys", application)
     for name in _SECRETS:
         make_secret(folder / "secrets" / name)
@@ -200,7 +201,7 @@ class Stage:
         return "fiveways" if shutil.which("fiveways") else str(Path(sys.argv[0]).absolute())
 
     def secret(self, name: str) -> str:
-        """A mailbox's password, `shared-key`, or the secret by which an identity provider knows Fiveways."""
+        """A mailbox's password, `shared-key`, what callbacks are signed with, or by what an identity provider knows Fiveways."""
         return (self.folder / "secrets" / name).read_text()
 
     # --- what a consumer does ----------------------------------------------------------------------------------------------
@@ -227,7 +228,9 @@ class Stage:
 
     def step(self, title: str, *, sent: str, answer: Answer, expect: int, because: str, show: Any = None, ok: bool = True) -> None:
         """Show one step over HTTP: what was sent, what came back, and whether that was expected."""
-        fields = ("x-request-id", "x-correlation-id", "retry-after", "ratelimit", "idempotency-expires", "location")
+        fields = (
+            "x-request-id", "x-correlation-id", "retry-after", "ratelimit", "idempotency-expires", "location", "content-location",
+        )  # fmt: skip
         shown = "  ".join(f"{name}: {answer.headers[name]}" for name in fields if name in answer.headers)
         self.show(
             title,

@@ -61,10 +61,11 @@ def changed(folder: Path, old: str, new: str) -> None:
 def test_every_story_comes_out_as_expected_and_a_second_time_in_the_same_folder(tmp_path: Path, fetched: Path) -> None:
     code, out = demo(tmp_path, cache=fetched)
     assert code == 0, out
-    assert "50 steps, each as expected." in out
+    assert "61 steps, each as expected." in out
     assert "the request is answered" in out
     assert "a REPORT with code 14: the request is failed" in out
     assert "“NHS CIS2 (stand-in)”" in out
+    assert "2 attempts, one Idempotency-Key" in out or "3 attempts, one Idempotency-Key" in out
     assert "left out" not in out
     again = [name for name in story_names() if name != "people"]  # nothing of theirs is kept but sessions, which are over
     code, out = demo(tmp_path, *(part for name in again for part in ("--story", name)))
@@ -128,6 +129,19 @@ def test_a_folder_of_an_earlier_demo_has_nobody_who_vouches_for_people_and_the_s
     assert "play it in another --folder" in out
 
 
+@pytest.mark.parametrize("missing", ["  risk-batch:  ", "  waiting: {"], ids=["exchange", "listener"])
+def test_a_folder_of_an_earlier_demo_has_no_exchanges_and_the_story_is_left_out(tmp_path: Path, missing: str) -> None:
+    changed(tmp_path, missing, missing.replace("risk-batch", "risk-daily").replace("waiting", "held"))
+    if "risk" in missing:
+        changed(tmp_path, "scoring: {apis: [risk, risk-batch]", "scoring: {apis: [risk, risk-daily]")
+        changed(tmp_path, "  risk-batch:\n    pattern", "  risk-daily:\n    pattern")
+    else:
+        changed(tmp_path, "listener: waiting", "listener: held")
+    code, out = demo(tmp_path, "--story", "exchange")
+    why = "has no risk-batch" if "risk" in missing else "has no long polls"
+    assert (code, "left out: exchange: " in out, why in out) == (1, True, True), out
+
+
 def test_a_story_that_breaks_off_is_not_as_expected(tmp_path: Path) -> None:
     changed(tmp_path, "to: [RXN-OUT]", "to: [A81001-IN]")
     code, out = demo(tmp_path, "--story", "messaging")
@@ -135,7 +149,7 @@ def test_a_story_that_breaks_off_is_not_as_expected(tmp_path: Path) -> None:
     assert "not as expected: messaging broke off: MeshError: " in out
 
 
-@pytest.mark.parametrize("name", ["shared-key", "RXN-OUT", "A81001-IN", "cis2"])
+@pytest.mark.parametrize("name", ["shared-key", "RXN-OUT", "A81001-IN", "cis2", "callback"])
 def test_each_demo_has_secrets_of_its_own_and_keeps_them(tmp_path: Path, name: str) -> None:
     made = [(prepare(tmp_path / each).parent / "secrets" / name).read_text() for each in ("one", "two", "one")]
     assert made[0] == made[2] != made[1]
