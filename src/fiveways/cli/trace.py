@@ -16,7 +16,7 @@ from fiveways.platform.inspect import trace
 
 
 def command(
-    correlation: Annotated[str, typer.Argument(metavar="ID", help="A correlation or request id, or the message id of a fault.")],
+    correlation: Annotated[str, typer.Argument(metavar="ID", help="A correlation, request or job id, or a fault's message id.")],
     deployment: DeploymentFile = Path("deployment.yaml"),
     data: DataFolder = None,
 ) -> None:

@@ -63,7 +63,7 @@ class Following:
 
     def __init__(self, caller: Caller, ledger: Ledger, pace: Pace, *, long_poll: bool) -> None:
         self.ledger, self.jobs = ledger, Jobs(ledger)
-        self._caller, self._pace, self._long_poll = caller, pace, long_poll
+        self._caller, self._pace, self.long_poll = caller, pace, long_poll
         self.pool = Pool(self.jobs, lambda url, correlation, etag: ask(caller, url, correlation, etag=etag), caller.clock, pace)
         self._listening = 0
 
@@ -89,7 +89,7 @@ class Following:
         followed = known.followed
         waiting = self.pool.wait(job)
         listening: asyncio.Task[None] | None = None
-        if self._long_poll and followed.monitor_url and self._listening < self._pace.monitors:
+        if self.long_poll and followed.monitor_url and self._listening < self._pace.monitors:
             self._listening += 1
             listening = asyncio.create_task(self._listen(followed))
         try:

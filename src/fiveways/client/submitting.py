@@ -96,7 +96,7 @@ async def _answered(
         except Untrusted as error:
             await asyncio.to_thread(following.jobs.failed, request.id, "untrusted", str(error))
             raise
-        monitor = _monitor(caller, asked, answer)
+        monitor = _monitor(caller, asked, answer, wanted=following.long_poll)
         job = Followed(
             request.id, status_url, monitor, callback, due, said.get("etag", ""), fields.progress(said.get("x-progress"))
         )
@@ -110,10 +110,11 @@ async def _answered(
         await asyncio.to_thread(following.jobs.ended, request.id, answer, "at once")
 
 
-def _monitor(caller: Caller, asked: Asked, answer: Answer) -> str:
+def _monitor(caller: Caller, asked: Asked, answer: Answer, *, wanted: bool) -> str:
     target = fields.linked(answer.headers.all("link"), "monitor")
     try:
         return caller.origins.follow(target, asked.place.url).url if target else ""
     except Untrusted as error:
-        log.warning("there are no long polls: %s", error)
+        if wanted:
+            log.warning("there are no long polls: %s", error)
         return ""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+from sqlalchemy import select
+
 from fiveways.clock import SystemClock
-from fiveways.errors import FivewaysError
+from fiveways.errors import FivewaysError, StoreError
 from fiveways.ledger.audit import AuditEvent
 from fiveways.ledger.audit import trace as timeline
 from fiveways.ledger.audit import verify as verification
+from fiveways.methods.exchange.records import jobs
 from fiveways.methods.synchronous.transformation.counts import Row, found
 from fiveways.platform.foundation import open_database
 from fiveways.platform.model import Deployment, load
@@ -27,10 +31,14 @@ async def audit_report(file: Path, data: Path, public_key: bytes | None, elsewhe
 
 
 async def trace(file: Path, data: Path, correlation: str) -> list[AuditEvent]:
-    """The events under a correlation, request or message id, in order of time."""
+    """The events under a correlation, request or message id, or a job's, in order of time."""
     database = existing_database(load(file)[0], file, data)
     try:
-        return await timeline.trace(database, correlation)
+        of_job = ""
+        with suppress(StoreError):  # a store from before there were jobs
+            async with database.read() as connection:
+                of_job = await connection.scalar(select(jobs.c.correlation).where(jobs.c.id == correlation)) or ""
+        return await timeline.trace(database, of_job or correlation)
     finally:
         await database.close()
 

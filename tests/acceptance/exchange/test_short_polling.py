@@ -46,8 +46,12 @@ def test_a_request_is_accepted_and_its_outcome_is_the_providers_own(exchanged: E
     assert len(seen) == 1
     assert seen[0].all(b"idempotency-key") == [path_of(job).rpartition("/")[2].encode()]
     assert json.loads(seen[0].body) == {"of": exchanged.ids[path_of(job)]}
-    trace = exchanged.served.run("trace", ids["x_correlation_id"], str(exchanged.served.file))
-    assert trace.stdout.count("risk") >= 3, trace.stdout
+    by_correlation, by_job = (
+        exchanged.served.run("trace", id_, str(exchanged.served.file)).stdout
+        for id_ in (ids["x_correlation_id"], path_of(job).rpartition("/")[2])
+    )
+    assert by_correlation.count("risk") >= 3, by_correlation
+    assert by_job == by_correlation
 
 
 def test_progress_is_told_and_nothing_new_is_304(exchanged: Exchanged) -> None:
