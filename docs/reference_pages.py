@@ -102,11 +102,11 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def _below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
-    inner = getattr(command, "commands", None)
-    if not inner:
+    names = command.list_commands(None) if hasattr(command, "list_commands") else []
+    if not names:
         yield path, command
-    for name, each in (inner or {}).items():
-        yield from _below(f"{path} {name}", each)
+    for name in names:
+        yield from _below(f"{path} {name}", command.get_command(None, name))
 
 
 def _command(path: str, command: Any) -> str:

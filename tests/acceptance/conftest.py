@@ -26,6 +26,8 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 from joserfc.jwt import encode
+from tests import forked
+from tests.forked import Forked
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 STATUS_KEY = "status-key-of-the-tests"
@@ -236,7 +238,7 @@ class Served:
     arguments: tuple[str, ...]
     keys: dict[str, RSAKey]
     environment: dict[str, str]
-    process: subprocess.Popen[bytes] = field(init=False)
+    process: subprocess.Popen[bytes] | Forked = field(init=False)
     url: str = ""
     ready: list[str] = field(default_factory=list)
     _tokens: dict[str, str] = field(default_factory=dict)
@@ -258,10 +260,13 @@ class Served:
         """Start it, and wait until it says that it is ready."""
         with (self.folder / "log").open("ab") as out:
             said = out.tell()
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "fiveways", "serve", str(self.file), *self.arguments],
-                stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **self.environment},
-            )  # fmt: skip
+            command, environment = ["serve", str(self.file), *self.arguments], {**os.environ, **self.environment}
+            if "PYTHONPATH" in self.environment:  # something of the test's is to be loaded with it
+                program = [sys.executable, "-m", "fiveways", *command]
+                self.process = subprocess.Popen(program, stdout=out, stderr=subprocess.STDOUT, env=environment)
+            else:
+                log = str(self.folder / "log")
+                self.process = Forked(command, environment, None, log, log)
         until = time.monotonic() + seconds
         while not (found := re.findall(r"^ready: (\S+)", (self.folder / "log").read_text()[said:], re.MULTILINE)):
             assert self.process.poll() is None, self.log
@@ -279,10 +284,7 @@ class Served:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A command of Fiveways, in the deployment's folder."""
-        return subprocess.run(
-            [sys.executable, "-m", "fiveways", *command], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, **self.environment, "COLUMNS": "200"},
-        )  # fmt: skip
+        return forked.run(command, {**os.environ, **self.environment, "COLUMNS": "200"}, self.folder)
 
     def client(self, **options: Any) -> httpx.Client:
         """A client of its own, which follows nothing and trusts nobody's environment."""

@@ -1,46 +1,55 @@
-"""The command line: one file a command."""
+"""The command line: one file a command, loaded when it is asked for, so that each starts as fast as what it does allows."""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_command
 
 import fiveways
-from fiveways.cli import (
-    audit,
-    awaiting,
-    call,
-    certs,
-    check,
-    debt,
-    delivery,
-    demo,
-    exchange,
-    init,
-    key,
-    mailbox,
-    mailboxes,
-    promise,
-    reload,
-    routes,
-    sandbox,
-    schema,
-    serve,
-    session,
-    submit,
-    token,
-    trace,
-    transform,
-    workflow,
-)
 from fiveways.errors import FivewaysError
+
+MODULES: Final = {
+    "init": "init", "certs": "certs", "serve": "serve", "sandbox": "sandbox", "check": "check", "debt": "debt", "demo": "demo",
+    "schema": "schema", "routes": "routes", "trace": "trace", "reload": "reload", "call": "call", "submit": "submit",
+    "await": "awaiting", "audit": "audit", "delivery": "delivery", "exchange": "exchange", "key": "key", "mailbox": "mailbox",
+    "promise": "promise", "session": "session", "token": "token", "transform": "transform", "workflow": "workflow",
+}  # fmt: skip
+"""Commands in the order of the help, and the module of this package that each is in: it has a `command`, or several `commands`."""
+
+
+class Commands(TyperGroup):
+    """The commands, each made when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of them; None where there is none of the name."""
+        if cmd_name not in MODULES:
+            return None
+        if cmd_name not in self.commands:
+            module = import_module(f"{__name__}.{MODULES[cmd_name]}")
+            several = getattr(module, "commands", None)
+            if several is None:
+                several = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
+                several.command(name=cmd_name)(module.command)
+            made = self.commands[cmd_name] = get_command(several)
+            made.name = cmd_name
+        return self.commands[cmd_name]
+
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 cli = typer.Typer(
     name="fiveways",
+    cls=Commands,
     help="Health organisations exchange information in five ways. One deployment file says who, what, with whom and how.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -60,24 +69,6 @@ def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
 ) -> None:
     pass
-
-
-for command in (init, certs, serve, sandbox, check, debt, demo, schema, routes, trace, reload):
-    cli.command(name=command.__name__.rpartition(".")[2])(command.command)
-for client_command in (call, submit):
-    cli.command(name=client_command.__name__.rpartition(".")[2])(client_command.command)
-cli.command(name="await")(awaiting.command)
-cli.add_typer(audit.commands, name="audit")
-cli.add_typer(delivery.commands, name="delivery")
-cli.add_typer(exchange.commands, name="exchange")
-cli.add_typer(key.commands, name="key")
-mailboxes.add_to(mailbox.commands)
-cli.add_typer(mailbox.commands, name="mailbox")
-cli.add_typer(promise.commands, name="promise")
-cli.add_typer(session.commands, name="session")
-cli.add_typer(token.commands, name="token")
-cli.add_typer(transform.commands, name="transform")
-cli.add_typer(workflow.commands, name="workflow")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fiveways.cli import listen, open_requests
+from fiveways.cli import listen, mailboxes, open_requests
 
 commands = typer.Typer(
     help="Mailboxes: listen to one, exchange files through one, see what is still unanswered.", no_args_is_help=True
@@ -19,3 +19,4 @@ def _mailbox() -> None:
 commands.command("listen")(listen.listen)
 commands.command("folders")(listen.folders)
 commands.command("open")(open_requests.command)
+mailboxes.add_to(commands)

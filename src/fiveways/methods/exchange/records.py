@@ -54,6 +54,8 @@ jobs = Table(
     Column("body", LargeBinary),
     Column("payload", Text, info=PAYLOAD),
 )
+_stored = jobs.c.payload.is_not(None)
+Index(None, jobs.c.payload, sqlite_where=_stored, postgresql_where=_stored)
 Index("ix_jobs_expires", jobs.c.expires)
 Index("ix_jobs_api_application", jobs.c.api, jobs.c.application)
 

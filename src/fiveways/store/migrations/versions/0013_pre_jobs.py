@@ -30,6 +30,8 @@ def upgrade() -> None:
         sa.Column("payload", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
     )
+    stored = sa.text("payload IS NOT NULL")
+    op.create_index("ix_jobs_payload", "jobs", ["payload"], sqlite_where=stored, postgresql_where=stored)
     op.create_index("ix_jobs_expires", "jobs", ["expires"])
     op.create_index("ix_jobs_api_application", "jobs", ["api", "application"])
     op.create_table(
