@@ -147,15 +147,24 @@ class Deliveries:
             async with self.group.database.read() as connection:
                 asked = {"b_now": micros_of(before), "b_most": _AT_ONCE}
                 ended = (await connection.execute(records.find_ended, asked)).all()
-            for row in ended:
-                if row.payload is not None:
-                    await self.payloads.delete(row.payload)  # first: a crash in between leaves the row, and the next round
-            ids: Sequence[Mapping[str, Any]] = [{"b_id": row.id} for row in ended]
-            if ids:
-                await self.group.transact((records.forget_events, ids), (records.forget, ids))
-            forgotten += len(ids)
-            if len(ids) < _AT_ONCE:
+            await self._forget(ended)
+            forgotten += len(ended)
+            if len(ended) < _AT_ONCE:
                 return forgotten
+
+    async def forget(self, ids: Sequence[str]) -> None:
+        """Forget deliveries, wherever they are in their lives, and their payloads: whoever promised them needs them no more."""
+        async with self.group.database.read() as connection:
+            found = (await connection.execute(records.find_payloads, {"b_ids": list(ids)})).all()
+        await self._forget(found, records.leave_queue, records.raise_up)
+
+    async def _forget(self, rows: Sequence[Any], *first: Writing) -> None:
+        for row in rows:
+            if row.payload is not None:
+                await self.payloads.delete(row.payload)  # first: a crash in between leaves the row, and the next round
+        ids: Sequence[Mapping[str, Any]] = [{"b_id": row.id} for row in rows]
+        if ids:
+            await self.group.transact(*((each, ids) for each in (*first, records.forget_events, records.forget)))
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

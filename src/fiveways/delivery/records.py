@@ -367,5 +367,6 @@ find_ended = (
     .limit(_most)
 )
 """Deliveries from before a moment whose life has ended, oldest first."""
+find_payloads = select(deliveries.c.id, deliveries.c.payload).where(deliveries.c.id.in_(bindparam("b_ids", expanding=True)))
 forget_events = delete(delivery_events).where(_event.delivery == _id)
 forget = delete(deliveries).where(_this)

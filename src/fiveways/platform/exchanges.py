@@ -18,9 +18,9 @@ from fiveways.methods.exchange.answers import Answers
 from fiveways.methods.exchange.callback import Caller
 from fiveways.methods.exchange.conclusion import Conclusion
 from fiveways.methods.exchange.routes import Routes
-from fiveways.methods.exchange.service import Job, Jobs
+from fiveways.methods.exchange.service import JOBS, Job, Jobs
 from fiveways.methods.exchange.settings import Callback, LongPolling
-from fiveways.methods.exchange.submitting import JOBS, Submitting
+from fiveways.methods.exchange.submitting import Submitting
 from fiveways.methods.exchange.working import Working
 from fiveways.methods.synchronous.api import Api
 from fiveways.methods.synchronous.compile import Compiled

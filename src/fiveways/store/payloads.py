@@ -99,6 +99,13 @@ async def keep(payloads: Payloads, content: AsyncIterable[bytes] | bytes, *, lim
     return await payloads.put(bytes(start) if rest is None else _joined(bytes(start), rest), limit=limit)
 
 
+async def hashing(content: AsyncIterable[bytes], digest: hashlib._Hash) -> AsyncGenerator[bytes, None]:
+    """`content`, each piece of which `digest` has been fed with when it is handed out."""
+    async for piece in content:
+        digest.update(piece)
+        yield piece
+
+
 async def verified(content: AsyncIterable[bytes], sha256: str) -> AsyncGenerator[bytes, None]:
     """`content`, whose last piece is only handed out once all of it has been found to have this SHA-256 (hexadecimal).
 

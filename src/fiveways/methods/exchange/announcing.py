@@ -23,7 +23,7 @@ class Announcement:
             (b"sunset", format_datetime(ends, usegmt=True).encode()),
         ]
         if transitional.link is not None:
-            self._fields.append((b"link", b'<%b>; rel="deprecation"; type="text/html"' % str(transitional.link).encode()))
+            self._fields.append((b"link", b'<%b>; rel="deprecation"; type="text/html"' % transitional.link.encode()))
 
     def fields(self) -> Headers:
         """What is to be said now: nothing, as long as the day is far."""

@@ -15,8 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from fiveways.clock import Clock, micros
-from fiveways.methods.exchange.service import Jobs, topic
-from fiveways.methods.exchange.submitting import JOBS
+from fiveways.methods.exchange.service import JOBS, Jobs, topic
 from fiveways.store.bus import Wakes
 from fiveways.types import Headers
 

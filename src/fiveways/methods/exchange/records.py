@@ -21,11 +21,11 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
-    exists,
     func,
     literal,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -48,7 +48,7 @@ jobs = Table(
     Column("url", Text, nullable=False),  # of the status, as its consumer knows it
     Column("location", Text, nullable=False),  # where the back end tells of it, below the API's base path
     Column("progress", Text, nullable=False),
-    Column("status", Integer, nullable=False),
+    Column("status", Integer, nullable=False),  # the outcome's; of what has none, what its consumer is told; 0 while it is open
     Column("headers", LargeBinary),
     Column("size", BigInteger, nullable=False),
     Column("body", LargeBinary),
@@ -57,7 +57,8 @@ jobs = Table(
 _stored = jobs.c.payload.is_not(None)
 Index(None, jobs.c.payload, sqlite_where=_stored, postgresql_where=_stored)
 Index("ix_jobs_expires", jobs.c.expires)
-Index("ix_jobs_api_application", jobs.c.api, jobs.c.application)
+_unanswered = jobs.c.status == text("0")  # said as it is in the index: no parameter, or it would not be used
+Index("ix_jobs_open", jobs.c.api, jobs.c.application, sqlite_where=_unanswered, postgresql_where=_unanswered)
 
 job_events = Table(
     "job_events",
@@ -117,29 +118,18 @@ _of_outcome = ("expires", "status", "headers", "size", "body", "payload")
 keep_outcome = (
     update(jobs).where(_this).values({name: bindparam(f"v_{name}", type_=_job[name].type) for name in (*_of_outcome, "progress")})
 )
-let_go = update(jobs).where(_this).values(
-    expires=_moment("v_expires"), headers=None, size=literal(0), body=None, payload=None, progress=literal("")
-)  # fmt: skip
+_nothing = {"headers": None, "size": literal(0), "body": None, "payload": None, "progress": literal("")}
+let_go = update(jobs).where(_this).values(expires=_moment("v_expires"), status=bindparam("v_status", type_=Integer), **_nothing)
 """There is no outcome any more, or never was; the row stays for a while, so that a repeat of the request is known."""
 locate = update(jobs).where(_this).values(location=_text("v_location"), progress=_text("v_progress"))
 
 find: Select[Any] = (
-    select(*jobs.columns, _event.state, _event.number, _event.at.label("since"))
+    select(*jobs.columns, _event.state, _event.number)
     .join(job_events, _event.job == _job.id)
     .where(_this, _event.number == _newest)
 )
 """A job and where it is in its life."""
-count_open = (
-    select(func.count())
-    .select_from(jobs)
-    .join(job_events, _event.job == _job.id)
-    .where(
-        _job.api == _api,
-        _job.application == _application,
-        _event.number == _newest,
-        or_(*(_event.state == state.value for state in sorted(OPEN))),
-    )
-)
+count_open = select(func.count()).select_from(jobs).where(_job.api == _api, _job.application == _application, _unanswered)
 find_news = select(_event.job, _event.number).where(_event.at > _at).limit(100_000)
 find_events = select(job_events).where(_event.job == _id).order_by(_event.number)
 
@@ -169,4 +159,3 @@ find_listed = (
     .limit(_most)
 )
 """Jobs, newest first: of an API, and in a state, where these are said."""
-has = select(exists().where(_this))

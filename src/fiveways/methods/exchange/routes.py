@@ -17,10 +17,9 @@ from fiveways.errors import Conflict, Fault, InvalidValue, MethodNotAllowed, Not
 from fiveways.methods.exchange.answers import Answers, etag
 from fiveways.methods.exchange.conclusion import Conclusion
 from fiveways.methods.exchange.longpoll import HELD
-from fiveways.methods.exchange.service import Job, Jobs
+from fiveways.methods.exchange.service import JOBS, Job, Jobs
 from fiveways.methods.exchange.settings import ExchangeSettings
 from fiveways.methods.exchange.states import KNOWN, State
-from fiveways.methods.exchange.submitting import JOBS
 from fiveways.methods.exchange.working import AGAIN
 from fiveways.store.payloads import keep
 from fiveways.types import Headers, Interaction, Outcome

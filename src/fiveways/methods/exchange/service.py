@@ -22,6 +22,8 @@ from fiveways.types import Headers
 
 REPEATS: Final = timedelta(days=1)
 """How long a job is still known that has no outcome any more: a repeat of its request finds it."""
+JOBS: Final = "/_jobs"
+"""Where an API's jobs are, below its base path."""
 _AT_ONCE: Final = 50
 _TOPIC: Final = "exchange."
 
@@ -49,17 +51,16 @@ class Job:
     at: int
     expires: int
     url: str
-    location: str
-    progress: str
-    status: int
-    headers: bytes | None
-    size: int
-    body: bytes | None
-    payload: str | None
-    state: State
-    number: int
-    """How often something has happened to it."""
-    since: int
+    location: str = ""
+    progress: str = ""
+    status: int = 0
+    headers: bytes | None = None
+    size: int = 0
+    body: bytes | None = None
+    payload: str | None = None
+    state: State = State.SUBMITTED
+    number: int = 0
+    """How often something has happened to it since it was submitted."""
 
     @property
     def is_open(self) -> bool:
@@ -87,25 +88,17 @@ class Jobs:
 
     # --- beginning -------------------------------------------------------------------------------------------------------
 
-    async def submit(self, row: Mapping[str, Any], promise: Promise, settled: Settled | None) -> bool:
+    async def submit(self, job: Job, promise: Promise, settled: Settled | None) -> bool:
         """Accept a job, and promise that it is worked on; False where there was one of its id. StoreError where nothing was kept.
 
-        `row` has the columns of `jobs` that are known of it; `settled` is told how many steps were done.
+        `settled` is told how many steps were done.
         """
-        values: dict[str, Any] = {
-            "v_location": "",
-            "v_progress": "",
-            "v_status": 0,
-            "v_headers": None,
-            "v_size": 0,
-            "v_body": None,
-            "v_payload": None,
-        }
-        values |= {f"v_{name}": value for name, value in row.items()} | {"b_by": self.deliveries.node}
+        values: dict[str, Any] = {f"v_{column.name}": getattr(job, column.name) for column in records.jobs.columns}
+        values["b_by"] = self.deliveries.node
         steps: list[Step] = [(records.submit, values), (records.begin_life, values), *promise.steps]
         results = await self._group.transact(*steps, guarded=1, settled=settled)
         if len(results) > 1:
-            self.deliveries.wake(queue_of(row["api"]))
+            self.deliveries.wake(queue_of(job.api))
             return True
         await self.deliveries.drop(promise)
         return False
@@ -162,7 +155,7 @@ class Jobs:
 
     async def cancel(self, job: Job, by: str = "", reason: str = "") -> bool:
         """Its consumer wants no more of it; False where that was so already."""
-        return await self._let_go(records.cancel, job, by, reason)
+        return await self._let_go(records.cancel, job, 404, by, reason)
 
     async def expire_late(self) -> int:
         """End the jobs for whose outcome it is too late; how many. StoreError where the store fails."""
@@ -171,7 +164,7 @@ class Jobs:
         done = 0
         for id_, *_ in late:
             job = await self.find(id_)
-            done += job is not None and await self._let_go(records.expire, job, "", "no outcome in time")
+            done += job is not None and await self._let_go(records.expire, job, 410, "", "no outcome in time")
         return done
 
     async def purge(self) -> int:
@@ -186,6 +179,7 @@ class Jobs:
                     await self.deliveries.payloads.delete(row.payload)  # first: a crash in between leaves the row
             ids: Sequence[Mapping[str, Any]] = [{"b_id": row.id} for row in old]
             if ids:
+                await self.deliveries.forget([row.id for row in old])  # or its id could not be used again
                 await self._group.transact((records.forget_events, ids), (records.forget, ids))
             forgotten += len(ids)
             if len(ids) < _AT_ONCE:
@@ -213,8 +207,9 @@ class Jobs:
         async with self._group.database.read() as connection:
             return (await connection.execute(records.find_events, {"b_id": id})).all()
 
-    async def _let_go(self, happening: Any, job: Job, by: str, reason: str) -> bool:
-        row = {"b_id": job.id, "v_expires": micros(self.clock) + micros_in(REPEATS)}
+    async def _let_go(self, happening: Any, job: Job, status: int, by: str, reason: str) -> bool:
+        """`status`: what its consumer is told from now on."""
+        row = {"b_id": job.id, "v_expires": micros(self.clock) + micros_in(REPEATS), "v_status": status}
         delivery = {"b_id": job.id, "b_at": micros(self.clock), "b_by": by or self.deliveries.node, "b_reason": reason}
         steps = (records.let_go, row), (delivery_records.discard, delivery), (delivery_records.look_again, delivery)
         if not await self._happens(happening, job, by, reason, *steps):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from fiveways.clock import micros, micros_in
@@ -20,13 +19,11 @@ from fiveways.errors import Internal, KeyReused, TooManyRequests
 from fiveways.fhir.asynchronous import prefers_async
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.exchange.answers import Answers
-from fiveways.methods.exchange.service import Jobs, queue_of
+from fiveways.methods.exchange.service import JOBS, Job, Jobs, queue_of
 from fiveways.methods.exchange.settings import ExchangeSettings
-from fiveways.store.payloads import keep
+from fiveways.store.payloads import hashing, keep
 from fiveways.types import Handler, Interaction, Outcome
 
-JOBS: Final = "/_jobs"
-"""Where an API's jobs are, below its base path."""
 _PREFERENCES: Final = re.compile(rb"[^,]+")
 
 
@@ -68,9 +65,10 @@ class Submitting:
             text = f"There are {self._settings.open_jobs} jobs open already; wait for one of them, or cancel it"
             raise TooManyRequests(text, headers={"Retry-After": "5"})
         body = interaction.body
-        kept = await keep(jobs.deliveries.payloads, b"" if body is None else _hashed(body, digest))
+        kept = await keep(jobs.deliveries.payloads, b"" if body is None else hashing(body, digest))
         fingerprint, now = digest.digest(), micros(jobs.clock)
         target = interaction.below.decode("latin-1") + (f"?{interaction.query.decode('latin-1')}" if interaction.query else "")
+        correlation = self._pseudonyms.in_id(interaction.correlation.correlation_id)
         made = Envelope.of(interaction, fingerprint)
         _without_preference(made.headers)
         promise = await jobs.deliveries.promise(
@@ -80,28 +78,30 @@ class Submitting:
             new=True,
             target=target,
             content_type=interaction.fields.get(b"content-type", b"").decode("latin-1"),
-            correlation=self._pseudonyms.in_id(interaction.correlation.correlation_id),
+            correlation=correlation,
             envelope=envelope.encode(made),
         )
-        row: dict[str, Any] = {
-            "id": id_, "api": self._api, "application": application,
-            "request_id": self._pseudonyms.in_id(interaction.correlation.request_id),
-            "correlation": self._pseudonyms.in_id(interaction.correlation.correlation_id),
-            "fingerprint": fingerprint, "at": now, "expires": now + micros_in(self._settings.within),
-            "url": self._url(interaction, id_),
-        }  # fmt: skip
+        job = Job(
+            id=id_, api=self._api, application=application,
+            request_id=self._pseudonyms.in_id(interaction.correlation.request_id), correlation=correlation,
+            fingerprint=fingerprint, at=now, expires=now + micros_in(self._settings.within), url=self._url(interaction, id_),
+        )  # fmt: skip
         interaction.facts["job"] = id_
         settle = interaction.attest(interaction, 202) if interaction.attest is not None else None
-        new = await jobs.submit(row, promise, None if settle is None else lambda results: settle(len(results) > 1))
-        job = await jobs.find(id_)
-        if job is None:
-            raise Internal("The job that was accepted is not there")
-        if not new:
-            interaction.attested = 0  # what was attested was not made: this answer has an event of its own
-            interaction.facts["duplicate"] = True
-            if job.fingerprint != fingerprint:
-                raise KeyReused("X-Request-ID was used before for another request; use a new id for a new request")
+        if not await jobs.submit(job, promise, None if settle is None else lambda results: settle(len(results) > 1)):
+            job = await self._repeated(interaction, job)
         return self._answers.accepted(job)
+
+    async def _repeated(self, interaction: Interaction, job: Job) -> Job:
+        """The job that was accepted before. Raises KeyReused where that was for another request."""
+        interaction.attested = 0  # what was attested was not made: this answer has an event of its own
+        interaction.facts["duplicate"] = True
+        known = await self._jobs.find(job.id)
+        if known is None:
+            raise Internal("The job that was accepted is not there")
+        if known.fingerprint != job.fingerprint:
+            raise KeyReused("X-Request-ID was used before for another request; use a new id for a new request")
+        return known
 
     def _id(self, interaction: Interaction) -> str:
         """A job's id: the same for a repeat, which is known by its consumer and its request id."""
@@ -114,7 +114,7 @@ class Submitting:
     def _url(self, interaction: Interaction, id_: str) -> str:
         """Where the job is, as its consumer reaches it: an absolute URL, as FHIR asks."""
         if self._settings.public_url is not None:
-            return f"{str(self._settings.public_url).rstrip('/')}{JOBS}/{id_}"
+            return f"{self._settings.public_url.rstrip('/')}{JOBS}/{id_}"
         host = interaction.fields.get(b"host", b"").decode("latin-1")
         path = f"{self._base}{JOBS}/{id_}"
         return f"{interaction.scope['scheme']}://{host}{path}" if host else path
@@ -135,9 +135,3 @@ def _without_preference(headers: list[tuple[bytes, bytes]]) -> None:
         rest = [each.strip() for each in _PREFERENCES.findall(value)]
         rest = [each for each in rest if each.partition(b";")[0].strip().lower() != b"respond-async"]
         headers[index : index + 1] = [(name, b", ".join(rest))] if rest else []
-
-
-async def _hashed(body: AsyncIterator[bytes], digest: Any) -> AsyncIterator[bytes]:
-    async for piece in body:
-        digest.update(piece)
-        yield piece

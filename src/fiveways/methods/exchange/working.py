@@ -26,7 +26,7 @@ from fiveways.errors import Fault
 from fiveways.fhir import asynchronous
 from fiveways.methods.exchange.answers import LONGEST_PROGRESS
 from fiveways.methods.exchange.conclusion import Conclusion
-from fiveways.methods.exchange.service import Job, Jobs, queue_of
+from fiveways.methods.exchange.service import JOBS, Job, Jobs, queue_of
 from fiveways.methods.exchange.settings import ExchangeSettings
 from fiveways.methods.exchange.states import State
 from fiveways.store.payloads import keep
@@ -39,6 +39,8 @@ _NOT_KEPT: Final = frozenset(
      b"x-request-id", b"x-correlation-id", b"etag", b"age", b"via", b"keep-alive", b"trailer")
 )  # fmt: skip
 """Header fields of an answer that are about that answer and say nothing of the outcome."""
+_HANDED_OVER: Final = "-"
+"""In place of where the back end tells of a job: it does not, and reports its outcome."""
 _WITHDRAWING: Final = 5.0
 """Seconds that a back end has to take in that a job is not wanted any more."""
 LARGEST: Final = 2**40
@@ -161,10 +163,6 @@ class Working:
         raise Retry(said or "at work", max(asked or timedelta(0), self._settings.ask.first))
 
 
-_HANDED_OVER: Final = "-"
-"""In place of where the back end tells of a job: it does not, and reports its outcome."""
-
-
 def queue(api: str, settings: ExchangeSettings, working: Working, url: str, longest: timedelta, room: Callable[[], int]) -> Queue:
     """The queue of an API's jobs. `url`: the back end's; `longest`: how long a call may take; `room`: how many may be begun now."""
     said = settings.capacity
@@ -187,7 +185,7 @@ def queue(api: str, settings: ExchangeSettings, working: Working, url: str, long
 def _below(where: str, url: str, job: Job) -> str:
     """Where a back end tells of a job, below the API's base: it may call itself as it is known here, or, as one does that is told
     by X-Forwarded-Host what its consumers call it, as the API is known to them. '' where it is neither."""
-    known = job.url.partition(f"/_jobs/{job.id}")[0]
+    known = job.url.removesuffix(f"{JOBS}/{job.id}")
     if where.startswith(f"{known}/"):
         return where.removeprefix(known)
     path = asynchronous.own(where, url, f"{url.rstrip('/')}/")

@@ -27,6 +27,7 @@ from fiveways.ledger import replay
 from fiveways.methods.synchronous.passthrough import PassThrough
 from fiveways.methods.synchronous.upstream.message import UpstreamRequest
 from fiveways.store.group import GroupWriter
+from fiveways.store.payloads import hashing
 from fiveways.types import Headers, Interaction, Outcome
 
 NAMESPACE: Final = "work"
@@ -153,7 +154,7 @@ class SyncWrap:
         """Send the request; its answer, or the work that it has begun, remembered."""
         request, digest = self._request(interaction), hashlib.sha256(_what(interaction))
         if interaction.body is not None:
-            request.body = _hashed(interaction.body, digest)
+            request.body = hashing(interaction.body, digest)
         request.headers.append((b"x-sync-wrapped", b"true"))
         outcome = await self._through.send(interaction, request)
         location = asynchronous.location(outcome.headers)
@@ -176,7 +177,7 @@ class SyncWrap:
         work = _work.decode(rows[0][0])
         digest = hashlib.sha256(_what(interaction))
         if interaction.body is not None:
-            async for _ in _hashed(interaction.body, digest):
+            async for _ in hashing(interaction.body, digest):
                 pass
         if digest.digest() != work.fingerprint:
             raise KeyReused("The X-Request-ID was used for another request")
@@ -241,12 +242,6 @@ class SyncWrap:
 
 def _what(interaction: Interaction) -> bytes:
     return b"%b %b?%b\0" % (interaction.method.encode(), interaction.below, interaction.query)
-
-
-async def _hashed(body: AsyncIterator[bytes], digest: hashlib._Hash) -> AsyncIterator[bytes]:
-    async for piece in body:
-        digest.update(piece)
-        yield piece
 
 
 def _cookies(before: str, headers: Headers) -> str:

@@ -26,7 +26,7 @@ from fiveways.fhir.resource import mismatch
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.synchronous.promise.order import Order
 from fiveways.methods.synchronous.promise.settings import PromiseSettings
-from fiveways.store.payloads import IN_ROW, keep
+from fiveways.store.payloads import IN_ROW, hashing, keep
 from fiveways.types import Handler, Headers, Interaction, Outcome
 
 SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -174,14 +174,8 @@ def _is_json(content_type: bytes) -> bool:
     return kind == b"application/json" or kind.endswith(b"+json")
 
 
-async def _pieces(body: AsyncIterator[bytes], digest: Any) -> AsyncIterator[bytes]:
-    async for piece in body:
-        digest.update(piece)
-        yield piece
-
-
 def _hashed(body: _Body, digest: Any) -> _Body:
     if isinstance(body, bytes):
         digest.update(body)
         return body
-    return _pieces(body, digest)
+    return hashing(body, digest)

@@ -33,7 +33,8 @@ def upgrade() -> None:
     stored = sa.text("payload IS NOT NULL")
     op.create_index("ix_jobs_payload", "jobs", ["payload"], sqlite_where=stored, postgresql_where=stored)
     op.create_index("ix_jobs_expires", "jobs", ["expires"])
-    op.create_index("ix_jobs_api_application", "jobs", ["api", "application"])
+    unanswered = sa.text("status = 0")
+    op.create_index("ix_jobs_open", "jobs", ["api", "application"], sqlite_where=unanswered, postgresql_where=unanswered)
     op.create_table(
         "job_events",
         sa.Column("job", sa.Text, nullable=False),
