@@ -14,13 +14,13 @@ from typer.main import get_command
 import fiveways
 from fiveways.errors import FivewaysError
 
-MODULES: Final = {
-    "init": "init", "certs": "certs", "serve": "serve", "sandbox": "sandbox", "check": "check", "debt": "debt", "demo": "demo",
-    "schema": "schema", "routes": "routes", "trace": "trace", "reload": "reload", "call": "call", "submit": "submit",
-    "await": "awaiting", "audit": "audit", "delivery": "delivery", "exchange": "exchange", "key": "key", "mailbox": "mailbox",
-    "promise": "promise", "session": "session", "token": "token", "transform": "transform", "workflow": "workflow",
-}  # fmt: skip
-"""Commands in the order of the help, and the module of this package that each is in: it has a `command`, or several `commands`."""
+NAMES: Final = (
+    "init", "certs", "serve", "sandbox", "check", "debt", "demo", "schema", "routes", "trace", "reload", "call", "submit", "await",
+    "audit", "delivery", "exchange", "key", "mailbox", "promise", "session", "token", "transform", "workflow",
+)  # fmt: skip
+"""The commands in the order of the help. Each is in the module of its name, which has a `command`, or several `commands`."""
+_MODULES: Final = {"await": "awaiting"}
+"""Where a module cannot have the name: Python has it."""
 
 
 class Commands(TyperGroup):
@@ -28,14 +28,14 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""
-        return list(MODULES)
+        return list(NAMES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """One of them; None where there is none of the name."""
-        if cmd_name not in MODULES:
+        if cmd_name not in NAMES:
             return None
         if cmd_name not in self.commands:
-            module = import_module(f"{__name__}.{MODULES[cmd_name]}")
+            module = import_module(f"{__name__}.{_MODULES.get(cmd_name, cmd_name)}")
             several = getattr(module, "commands", None)
             if several is None:
                 several = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)

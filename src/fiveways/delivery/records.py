@@ -41,6 +41,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
 from fiveways.delivery.states import State, after
+from fiveways.store.lives import appending
 from fiveways.store.tables import PAYLOAD, metadata
 
 NEVER = 2**62
@@ -240,12 +241,7 @@ find_expired = select(_row.delivery).where(_of_key, _row.expires <= _now).order_
 
 def append(happening: str, *states: State) -> postgresql.Insert:
     """A statement by which `happening` befalls a delivery that is in one of `states`; otherwise it touches nothing."""
-    newest = select(func.max(_event.number)).where(_event.delivery == _id).scalar_subquery()
-    reached = after(states[0], happening)
-    event = select(_event.delivery, _event.number + 1, literal(happening), literal(reached.value), _at, _by, _reason).where(
-        _event.delivery == _id, _event.number == newest, or_(*(_event.state == state.value for state in states))
-    )
-    return insert(delivery_events).from_select([column.name for column in delivery_events.columns], event).on_conflict_do_nothing()
+    return appending(delivery_events, _event.delivery, happening, map(str, states), str(after(states[0], happening)))
 
 
 claim = append("claim", State.WAITING)

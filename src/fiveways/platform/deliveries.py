@@ -17,6 +17,13 @@ from fiveways.methods.messaging import webhook
 from fiveways.platform.tallies import Tallies
 
 
+def outbound(settings: OutboundSettings, base: Path, clock: Clock, secrets: Callable[[Delivery], Sequence[bytes]]) -> Outbound:
+    """What posts deliveries as `outbound:` says; `base` is the deployment's folder. KeyError or OSError where its certificate
+    cannot be read."""
+    authority = settings.ca.resolve(base) if settings.ca is not None else None
+    return Outbound(settings.guard(), clock, secrets, authority=authority)
+
+
 class Dispatch:
     """Keeps the deployment's promises. A reload changes where deliveries may go and what they are signed with, never the worker:
     `outbound` and `find` give what posts them, and a mailbox's webhook, as the deployment that is running has it."""
@@ -41,8 +48,7 @@ class Dispatch:
 
     def made(self, settings: OutboundSettings, base: Path) -> Outbound:
         """What posts deliveries in a deployment; `base` is its folder. KeyError or OSError where its certificate cannot be read."""
-        authority = settings.ca.resolve(base) if settings.ca is not None else None
-        return Outbound(settings.guard(), self._clock, self._secrets, authority=authority)
+        return outbound(settings, base, self._clock, self._secrets)
 
     def keep(self, promises: Sequence[Queue]) -> None:
         """Keep these promises of the APIs too, instead of those that a deployment before had."""

@@ -10,7 +10,6 @@ from typing import Any, Final
 from fiveways.clock import Clock, SystemClock, micros
 from fiveways.correlation import new_id
 from fiveways.delivery.engine import Deliveries
-from fiveways.delivery.outbound import Outbound
 from fiveways.delivery.queue import Delivery, GiveUp, Retry
 from fiveways.errors import FivewaysError
 from fiveways.ledger.audit import AuditEvent
@@ -18,6 +17,7 @@ from fiveways.methods.exchange import callback
 from fiveways.methods.exchange.conclusion import Conclusion
 from fiveways.methods.exchange.service import Job, Jobs
 from fiveways.methods.exchange.working import AGAIN
+from fiveways.platform.deliveries import outbound
 from fiveways.platform.desk import Desk, account, desk
 from fiveways.platform.foundation import node_name
 from fiveways.store.bus import LocalBus
@@ -77,20 +77,18 @@ class JobDesk:
         receiver = settings.callback.consumers.get(consumer) if settings is not None and settings.callback is not None else None
         if receiver is None:
             raise NoJob(f"{consumer} is not called back for {api}")
-        outbound = Outbound(
-            self._deployment.outbound.guard(), self._clock, lambda _: [secret.resolve(self._base) for secret in receiver.secrets],
-            authority=self._deployment.outbound.ca.resolve(self._base) if self._deployment.outbound.ca is not None else None,
-        )  # fmt: skip
+        secrets = [secret.resolve(self._base) for secret in receiver.secrets]
+        post = outbound(self._deployment.outbound, self._base, self._clock, lambda _: secrets)
         ping = Delivery(
             id=new_id(), queue=callback.queue_of(api), key="", target=receiver.url, content_type="application/json",
             size=len(_PING), correlation="", at=self._clock.now(), attempt=1, content=_ping,
         )  # fmt: skip
         try:
-            await outbound(ping, {callback.EVENT: "ping"})
+            await post(ping, {callback.EVENT: "ping"})
         except (Retry, GiveUp) as error:
             raise NoJob(f"{receiver.url}: {error}") from None
         finally:
-            await outbound.close()
+            await post.close()
         return receiver.url
 
     async def _found(self, id: str) -> Job:  # noqa: A002

@@ -32,6 +32,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
 from fiveways.methods.exchange.states import KNOWN, OPEN, State, after, before
+from fiveways.store.lives import appending
 from fiveways.store.tables import PAYLOAD, metadata
 
 jobs = Table(
@@ -101,13 +102,8 @@ begin_life = insert(job_events).values(_born)
 
 def append(happening: str) -> postgresql.Insert:
     """A statement by which `happening` befalls a job, in any of the states in which it can; otherwise it touches nothing."""
-    newest = select(func.max(_event.number)).where(_event.job == _id).scalar_subquery()
     states = before(happening)
-    reached = after(states[0], happening)
-    event = select(_event.job, _event.number + 1, literal(happening), literal(reached.value), _at, _by, _reason).where(
-        _event.job == _id, _event.number == newest, or_(*(_event.state == state.value for state in states))
-    )
-    return insert(job_events).from_select([column.name for column in job_events.columns], event).on_conflict_do_nothing()
+    return appending(job_events, _event.job, happening, map(str, states), str(after(states[0], happening)))
 
 
 begin, complete, fail, collect, cancel, expire = (

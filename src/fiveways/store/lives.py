@@ -1,0 +1,24 @@
+"""Lives that are kept as events: what happens to a thing is appended, numbered, and its state is that of its newest event.
+
+The table has a column for the thing's id, which with `number` is its key, so that of two nodes that would take a life further only
+one does; and `happening`, `state`, `at`, `by` and `reason`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import BigInteger, Column, Table, Text, bindparam, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+
+def appending(events: Table, of: Column[str], happening: str, states: Iterable[str], reached: str) -> Insert:
+    """A statement by which `happening` befalls the thing `b_id`, at `b_at`, by `b_by` and for `b_reason`, where it is in one of
+    `states`; it is in the state `reached` then. Otherwise it touches nothing."""
+    event, this = events.c, of == bindparam("b_id", type_=Text)
+    newest = select(func.max(event.number)).where(this).scalar_subquery()
+    said = (bindparam("b_at", type_=BigInteger), bindparam("b_by", type_=Text), bindparam("b_reason", type_=Text))
+    made = select(of, event.number + 1, literal(happening), literal(reached), *said).where(
+        this, event.number == newest, or_(*(event.state == state for state in states))
+    )
+    return insert(events).from_select([column.name for column in events.columns], made).on_conflict_do_nothing()
