@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -31,11 +31,53 @@ class Payload(NamedTuple):
     sha256: str
 
 
+class Incoming(Protocol):
+    """A payload that is being written piece by piece, by whoever cannot hand over an iterator of it. Raises StoreError."""
+
+    ref: str
+    """What it is going to be called."""
+
+    def write(self, data: bytes) -> Awaitable[None] | None:
+        """Take the next bytes. To be waited for only where more is coming than the store takes."""
+        ...
+
+    async def finish(self) -> None:
+        """There is no more; durable on return."""
+        ...
+
+    async def discard(self) -> None:
+        """It is not wanted: nothing stays."""
+        ...
+
+
+class View(Protocol):
+    """A payload that is open, to be read from any place. Raises StoreError."""
+
+    def read(self, start: int, size: int) -> bytes | Awaitable[bytes]:
+        """Up to `size` bytes from `start`, fewer only at the end. To be waited for only where the store is."""
+        ...
+
+    async def close(self) -> None:
+        """No more is read."""
+        ...
+
+
 class Payloads(Protocol):
     """A store of payloads. Every method raises StoreError where the store fails."""
 
-    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None) -> Payload:
-        """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then, and on any failure, nothing stays."""
+    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None, digest: bool = True) -> Payload:
+        """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then, and on any failure, nothing stays.
+
+        `digest`: whether its SHA-256 is worked out; '' where it is not.
+        """
+        ...
+
+    async def begin(self) -> Incoming:
+        """A payload to be written piece by piece."""
+        ...
+
+    async def view(self, ref: str) -> View:
+        """A payload to be read from any place. Raises KeyError for what is not there."""
         ...
 
     def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
@@ -147,21 +189,22 @@ def put_at(ref: str) -> datetime:
 class Meter:
     """Counts and digests what passes, and refuses what is too much."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, *, digest: bool = True) -> None:
         self.size = 0
         self._limit = limit
-        self._sha256 = hashlib.sha256()
+        self._sha256 = hashlib.sha256() if digest else None
 
     def add(self, chunk: bytes) -> None:
         """Take note of a chunk. Raises PayloadTooLarge."""
         self.size += len(chunk)
         if self._limit is not None and self.size > self._limit:
             raise PayloadTooLarge(f"the payload is over {self._limit} bytes")
-        self._sha256.update(chunk)
+        if self._sha256 is not None:
+            self._sha256.update(chunk)
 
     def payload(self, ref: str) -> Payload:
         """What has passed, as kept under `ref`."""
-        return Payload(ref, self.size, self._sha256.hexdigest())
+        return Payload(ref, self.size, self._sha256.hexdigest() if self._sha256 is not None else "")
 
 
 async def pieces(content: AsyncIterable[bytes] | bytes) -> AsyncIterator[bytes]:

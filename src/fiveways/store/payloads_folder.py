@@ -7,8 +7,9 @@ its own name, and every folder touched is synced.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,9 +41,9 @@ class FolderPayloads:
             raise StoreError(f"the payload folder cannot be used: {error.strerror}") from None
         return store
 
-    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None) -> Payload:
+    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None, digest: bool = True) -> Payload:
         """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then nothing stays."""
-        ref, meter = new_id(), Meter(limit)
+        ref, meter = new_id(), Meter(limit, digest=digest)
         temporary = self._incoming / ref
         file = await _in_thread(_create, temporary)
         try:
@@ -54,6 +55,16 @@ class FolderPayloads:
             await asyncio.shield(asyncio.to_thread(_discard, file, temporary))
             raise
         return meter.payload(ref)
+
+    async def begin(self) -> IncomingFile:
+        """A payload to be written piece by piece."""
+        ref = new_id()
+        temporary = self._incoming / ref
+        return IncomingFile(ref, await _in_thread(_create, temporary), temporary, self._finish, self._path(ref))
+
+    async def view(self, ref: str) -> FileView:
+        """A payload to be read from any place. Raises KeyError for what is not there."""
+        return FileView(await _in_thread(_open, self._path(checked(ref)), missing=ref))
 
     async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
@@ -125,6 +136,72 @@ class FolderPayloads:
                 _sync(self._folder)
         temporary.unlink()
         _sync(path.parent)
+
+
+class IncomingFile:
+    """A payload that is written into its folder piece by piece: to the page cache at once, and to the disk in the end."""
+
+    def __init__(
+        self, ref: str, file: BinaryIO, temporary: Path, finish: Callable[[BinaryIO, Path, Path], None], path: Path
+    ) -> None:
+        self.ref = ref
+        self._file = file
+        self._temporary = temporary
+        self._finish = finish
+        self._path = path
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes. Raises StoreError."""
+        try:
+            written = os.write(self._file.fileno(), data)
+            while written < len(data):
+                written += os.write(self._file.fileno(), memoryview(data)[written:])
+        except OSError as error:
+            raise StoreError(f"the payload folder failed: {error.strerror}") from None
+
+    async def finish(self) -> None:
+        """There is no more; durable on return."""
+        await _in_thread(self._finish, self._file, self._temporary, self._path)
+
+    async def discard(self) -> None:
+        """It is not wanted: nothing stays."""
+        await asyncio.shield(asyncio.to_thread(_discard, self._file, self._temporary))
+
+
+class FileView:
+    """A payload that is open: what the page cache has is read at once, and what has to come from the disk in a thread."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._descriptor = file.fileno()
+        self._read: Callable[[int, int, int], bytes] = _read_cached if hasattr(os, "RWF_NOWAIT") else os.pread  # macOS has none
+
+    def read(self, start: int, size: int) -> bytes | Awaitable[bytes]:
+        """Up to `size` bytes from `start`, fewer only at the end."""
+        try:
+            data = self._read(self._descriptor, size, start)
+        except BlockingIOError:
+            data = b""
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise StoreError(f"the payload folder failed: {error.strerror}") from None
+            self._read = os.pread  # a file system in memory, and others that do not say what they have at hand
+            data = self._read(self._descriptor, size, start)
+        return data if len(data) == size else self._rest(data, start, size)
+
+    async def _rest(self, data: bytes, start: int, size: int) -> bytes:
+        return data + await _in_thread(os.pread, self._descriptor, size - len(data), start + len(data))
+
+    async def close(self) -> None:
+        """No more is read."""
+        self._file.close()
+
+
+def _read_cached(descriptor: int, size: int, start: int) -> bytes:
+    """What is in the page cache of a range; BlockingIOError where nothing is."""
+    buffer = bytearray(size)
+    got = os.preadv(descriptor, [buffer], start, os.RWF_NOWAIT)
+    return bytes(buffer) if got == size else bytes(buffer[:got])
 
 
 async def _in_thread(function: Callable[..., T], *arguments: object, missing: str | None = None) -> T:

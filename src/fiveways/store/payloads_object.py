@@ -18,6 +18,7 @@ from obstore.store import MemoryStore, ObjectStore, S3Store
 from fiveways.correlation import new_id
 from fiveways.errors import StoreError
 from fiveways.store.payloads import CHUNK, Meter, Payload, checked, pieces
+from fiveways.store.payloads_windows import ReadAhead, WriteBehind
 
 _PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 4
@@ -32,30 +33,13 @@ class ObjectPayloads:
     @classmethod
     def at(cls, url: str) -> ObjectPayloads:
         """The store at `memory://` or `s3://bucket/prefix?endpoint=…&region=…`. Raises StoreError."""
-        parts = urlsplit(url)
-        if parts.scheme == "memory":
-            return cls(MemoryStore())
-        options = dict(parse_qsl(parts.query))
-        endpoint, region = options.pop("endpoint", None), options.pop("region", "us-east-1")
-        if not parts.hostname or options or parts.password:
-            raise StoreError("an S3 store is written s3://bucket/prefix?endpoint=…&region=…; credentials are in the environment")
-        plain = bool(endpoint and endpoint.startswith("http://"))
-        with _translated():
-            return cls(
-                S3Store(
-                    parts.hostname,
-                    prefix=parts.path.strip("/") or None,
-                    region=region,
-                    virtual_hosted_style_request=False,
-                    client_options={"allow_http": plain, "timeout": "60s"},
-                    retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
-                    endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
-                )
-            )
+        return cls(MemoryStore() if urlsplit(url).scheme == "memory" else s3_store(url))
 
-    async def put(self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None) -> Payload:
+    async def put(
+        self, content: AsyncIterable[bytes] | bytes, *, limit: int | None = None, digest: bool = True, ref: str = ""
+    ) -> Payload:
         """Keep `content`; durable on return. Raises PayloadTooLarge over `limit` bytes; then nothing stays."""
-        ref, meter = new_id(), Meter(limit)
+        ref, meter = ref or new_id(), Meter(limit, digest=digest)
         if isinstance(content, bytes):
             meter.add(content)
             with _translated():
@@ -80,6 +64,19 @@ class ObjectPayloads:
                 raise failure[0] from None
             raise
         return meter.payload(ref)
+
+    async def begin(self) -> WriteBehind:
+        """A payload to be written piece by piece: its parts go to the store while more comes."""
+        return WriteBehind(lambda ref, content: self.put(content, digest=False, ref=ref))
+
+    async def view(self, ref: str) -> ReadAhead:
+        """A payload to be read from any place: what follows is on its way already. Raises KeyError for what is not there."""
+        size = await self.size(ref)
+        return ReadAhead(lambda start, end: self._range(ref, start, end), size)
+
+    async def _range(self, ref: str, start: int, end: int) -> bytes:
+        with _translated(ref):
+            return bytes(await obstore.get_range_async(self._store, checked(ref), start=start, end=end))
 
     async def open(self, ref: str, *, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes from `start` up to but not including `end`. Raises KeyError for what is not there."""
@@ -119,6 +116,25 @@ class ObjectPayloads:
 
     async def close(self) -> None:
         """Connections close by themselves."""
+
+
+def s3_store(url: str) -> S3Store:
+    """The bucket, and the prefix in it, at `s3://bucket/prefix?endpoint=…&region=…`. Raises StoreError."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    endpoint, region = options.pop("endpoint", None), options.pop("region", "us-east-1")
+    if parts.scheme != "s3" or not parts.hostname or options or parts.password:
+        raise StoreError("an S3 store is written s3://bucket/prefix?endpoint=…&region=…; credentials are in the environment")
+    with _translated():
+        return S3Store(
+            parts.hostname,
+            prefix=parts.path.strip("/") or None,
+            region=region,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://")), "timeout": "60s"},
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
+            endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
+        )
 
 
 @contextmanager

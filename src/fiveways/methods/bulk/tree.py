@@ -1,14 +1,14 @@
 """A partner's files, as the SFTP server sees them: folders and files below a root that is the partner's own.
 
-What stands behind (rows and payloads: `files.py`) decides what becomes of an upload. The server only says what its client asked for,
-and, of an upload, whether the client closed it or went away: the first keeps it, the second never does.
+What stands behind (rows and payloads: `files.py`) decides what becomes of an upload. The server only says what its client asked
+for, and, of an upload, whether the client closed it or went away: the first keeps it, the second never does.
 
 Paths are absolute, of this root, and without `.`, `..` or empty parts: `/inbox/activity.csv`; the root itself is `/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -71,7 +71,7 @@ class Writing(Protocol):
         """As it is so far."""
         ...
 
-    def write(self, offset: int, data: bytes) -> None | Awaitable[None]:
+    def write(self, offset: int, data: bytes) -> Awaitable[None] | None:
         """Take bytes in. Waits only where more is coming than the store takes.
 
         Raises Full, Refused (for what cannot be put together: a hole that is too far ahead, a change of what is written down
@@ -98,8 +98,8 @@ class Writing(Protocol):
 
 
 class Tree(Protocol):
-    """One partner's files. Methods raise FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, Refused, Full and
-    Broken."""
+    """One partner's files. Methods raise FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, Refused, Full
+    and Broken."""
 
     async def stat(self, path: str) -> Entry:
         """What is there."""
@@ -139,9 +139,9 @@ class Tree(Protocol):
         """Set when it was modified, in seconds since the Unix epoch."""
         ...
 
-    async def digest(self, path: str, algorithm: str, start: int, length: int, block: int) -> list[bytes]:
-        """Digests (`md5`, `sha1`, `sha256`, `sha512`, `blake3`) of a file's bytes from `start`, `length` of them (0: to the end), one
-        for each `block` (0: one of all): the check-file extension. ValueError for an algorithm that is not known."""
+    async def digest(self, path: str, algorithm: str, start: int, length: int, block: int) -> Sequence[bytes]:
+        """Digests (`md5`, `sha1`, `sha256`, `sha512`, `blake3`) of a file's bytes from `start`, `length` of them (0: to the end),
+        one for each `block` (0: one of all): the check-file extension. ValueError for an algorithm that is not known."""
         ...
 
     async def space(self) -> Space:
