@@ -1,0 +1,318 @@
+"""A run of an errand: what both directions have in common. What was begun is finished first; then what is there is looked at, and
+each file that is to be moved is, one bad one never stopping the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from fiveways.clock import Clock, micros
+from fiveways.methods.bulk.errands.book import Book, Known, Sighting
+from fiveways.methods.bulk.errands.failures import FileChanged, FileFailed, FileRefused
+from fiveways.methods.bulk.errands.local import Local
+from fiveways.methods.bulk.errands.names import below, temporary
+from fiveways.methods.bulk.errands.remote import Remote
+from fiveways.methods.bulk.errands.settings import LOCAL_FILES, Pull, Push
+from fiveways.methods.bulk.errands.states import WANTED, State
+from fiveways.methods.bulk.tree import Broken, Full, Refused
+
+_PATIENT: Final = 120.0
+"""Seconds that are waited within a run for files that are not still yet."""
+_PROBLEMS: Final = 1000
+"""Problems that a report names; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How far a run is."""
+
+    file: str
+    """The path of the file that is being moved, where it comes from."""
+    done: int
+    """Bytes of it that are moved."""
+    of: int
+    """Bytes that it has."""
+    files_done: int
+    """Files that this run is through with."""
+    files_of: int
+    """Files that it has to move, as far as it knows."""
+
+
+Progress = Callable[[Moment], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A file that was moved."""
+
+    path: str
+    """Where it came from."""
+    target: str
+    """Where it is."""
+    size: int
+    digest: str
+    """SHA-256, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that was not moved, and why. `path` is '' where it has no name that could be said."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run came to."""
+
+    moved: list[Moved] = field(default_factory=list)
+    refused: list[Problem] = field(default_factory=list)
+    """Files that will not be moved as they are."""
+    failed: list[Problem] = field(default_factory=list)
+    """Files that were not moved this time."""
+    refusals: int = 0
+    failures: int = 0
+    skipped: int = 0
+    """Files whose content was moved before."""
+    waiting: int = 0
+    """Files that may not be whole yet."""
+    left: int = 0
+    """Files, or names, beyond what one run looks at."""
+    again_in: float | None = None
+    """Seconds after which what is waiting may be whole."""
+
+    def say(self) -> str:
+        """All in a sentence that names no file."""
+        parts = [f"{len(self.moved)} moved"]
+        said = (("refused", self.refusals), ("failed", self.failures), ("the same as before", self.skipped),
+                ("not whole yet", self.waiting), ("left for the next run", self.left))  # fmt: skip
+        parts += [f"{count} {what}" for what, count in said if count]
+        reasons = dict.fromkeys(problem.reason for problem in (*self.failed, *self.refused))
+        return ", ".join(parts) + "".join(f"; {reason}" for reason in list(reasons)[:5])
+
+    def refuse(self, path: str, reason: str) -> None:
+        """A file will not be moved as it is."""
+        self.refusals += 1
+        if len(self.refused) < _PROBLEMS:
+            self.refused.append(Problem(path, reason))
+
+    def fail(self, path: str, reason: str) -> None:
+        """A file was not moved this time."""
+        self.failures += 1
+        if len(self.failed) < _PROBLEMS:
+            self.failed.append(Problem(path, reason))
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is there to be moved."""
+
+    files: list[Sighting] = field(default_factory=list)
+    unmarked: set[str] = field(default_factory=set)
+    """Paths of those whose marker is not there yet."""
+    whole: bool = True
+    """Whether all that is there was looked at."""
+
+
+_S = TypeVar("_S", Push, Pull)
+
+
+class Moving(ABC, Generic[_S]):
+    """One run, over one connection. What it has come to is in `report`, also where it is broken off."""
+
+    def __init__(
+        self, errand: str, settings: _S, remote: Remote, local: Local, book: Book, clock: Clock, progress: Progress
+    ) -> None:
+        self.errand = errand
+        self.settings: _S = settings
+        self.remote = remote
+        self.local = local
+        self.book = book
+        self.report = Report()
+        self._clock = clock
+        self._progress = progress
+        self.advanced = False
+        """Whether any bytes were moved."""
+        self._through = 0
+        self._of = 0
+
+    async def run(self) -> Report:
+        """Move what is to be moved. Raises LineLost, StoreError and Overtaken, after which another run goes on."""
+        known = await self.book.known(self.errand)
+        begun = [file for file in known.values() if file.state in (State.READY, State.PLACED)]
+        self._of = len(begun)
+        for file in begun:
+            await self._try(file, known)
+        seen = await self._look()
+        files = await self.book.see(self.errand, seen.files, known)
+        await self._give_up_on(known, seen)
+        wanted = sorted(
+            (file for file in files if file.state in WANTED | {State.CHANGED}), key=lambda file: (file.modified, file.path)
+        )
+        most = max(0, self.settings.most_files - len(begun))
+        self.report.left += max(0, len(wanted) - most)
+        await self._move_all(wanted[:most], seen, known)
+        if seen.whole:
+            await self.book.purge(self.errand, self.settings.keep)
+        return self.report
+
+    async def _move_all(self, wanted: Sequence[Known], seen: Seen, known: dict[Sighting, Known]) -> None:
+        self._of += len(wanted)
+        waits = {file.id: self._wait(file, seen) for file in wanted}
+        for file in wanted:
+            if not waits[file.id]:
+                await self._try(file, known)
+        waiting = sorted((file for file in wanted if waits[file.id]), key=lambda file: waits[file.id])
+        for file in waiting:
+            wait = self._wait(file, seen)
+            if wait > _PATIENT:
+                self.report.waiting += 1
+                self.report.again_in = min(wait, self.report.again_in or wait) if wait < float("inf") else self.report.again_in
+                self._through += 1
+                continue
+            await asyncio.sleep(wait)
+            await self._try(file, known)
+
+    async def _try(self, file: Known, known: dict[Sighting, Known]) -> None:
+        """Move a file as far as it goes; what is wrong with it is its own affair."""
+        at = _Place(file)
+        try:
+            await self._move(at, known)
+        except FileChanged as error:
+            self.report.fail(file.path, str(error))
+            if at.file.state in WANTED:
+                await self._forsake(at.file)
+        except FileRefused as error:
+            self.report.refuse(file.path, str(error))
+            if at.file.state in WANTED:
+                await self.book.refuse(at.file, str(error))
+        except Refused as error:
+            self.report.refuse(file.path, f"our side does not take it: {error}")
+            if at.file.state in WANTED:
+                await self.book.refuse(at.file, "our side does not take it")
+        except (FileFailed, Broken, Full) as error:
+            self.report.fail(file.path, str(error))
+        except FileNotFoundError:
+            self.report.fail(file.path, "the file, or the folder that it goes to, is not there")
+        except OSError as error:
+            self.report.fail(file.path, f"our side failed ({type(error).__name__})")
+        finally:
+            self._through += 1
+
+    async def _move(self, at: _Place, known: dict[Sighting, Known]) -> None:
+        """Take a file from where it is in its life to the end of that."""
+        file, again = at.file, False
+        while file.state is not State.SETTLED:
+            if file.state is State.READY:
+                file = await self._place(file)
+                if file.state is not State.PLACED and again:
+                    raise FileFailed("what was brought there is gone, twice")
+                again = True
+                if file.state is State.PLACED:
+                    self.report.moved.append(Moved(file.path, file.target, file.size, file.digest))
+            elif file.state is State.PLACED:
+                await self._leave(file)
+                file = await self.book.settle(file)
+            else:
+                if file.size > self.settings.largest:
+                    raise FileRefused(f"the file is over {self.settings.largest} bytes")
+                before = self._before(file, known) if self.settings.same_content == "skip" else frozenset()
+                if before and await self._is_known(file, before):
+                    file = await self._skip(file)
+                else:
+                    await self._check(file)
+                    file = at.file = file if file.state is State.MOVING else await self.book.begin(file)
+                    self.tell(file, 0)
+                    digest = await self._bring(file)
+                    if digest in before:
+                        await self._tidy(file)
+                        file = await self._skip(file)
+                    else:
+                        file = await self.book.ready(
+                            file, digest=digest, target=self._target(file),
+                            cipher=self.remote.secured.cipher, host_key=self.remote.secured.host_key,
+                        )  # fmt: skip
+            at.file = file
+
+    async def _skip(self, file: Known) -> Known:
+        self.report.skipped += 1
+        return await self.book.skip(file, "its content was moved before")
+
+    @staticmethod
+    def _before(file: Known, known: dict[Sighting, Known]) -> frozenset[str]:
+        """The digest of what was moved last from the same path, where it was as large."""
+        same = [each for each in known.values() if each.path == file.path and each.id != file.id and each.digest]
+        last = max(same, key=lambda each: each.at, default=None)
+        return frozenset((last.digest,)) if last is not None and last.size == file.size else frozenset()
+
+    async def _give_up_on(self, known: dict[Sighting, Known], seen: Seen) -> None:
+        """What is not there any more as it was is not waited for."""
+        there, paths = set(seen.files), {each.path for each in seen.files}
+        for sighting, file in known.items():
+            if file.state in WANTED and sighting not in there and (seen.whole or file.path in paths):
+                await self._forsake(file)
+
+    async def _forsake(self, file: Known) -> None:
+        if file.state is State.MOVING:
+            await self._tidy(file)
+        await self.book.change(file)
+
+    def tell(self, file: Known, done: int) -> None:
+        """So many bytes of a file are moved."""
+        self.advanced = self.advanced or done > 0
+        self._progress(Moment(file.path, done, file.size, self._through, max(self._of, self._through + 1)))
+
+    def _target(self, file: Known) -> str:
+        return below(self.settings.to.removeprefix(LOCAL_FILES), posixpath.basename(file.path))
+
+    def _part(self, file: Known) -> str:
+        return below(self.settings.to.removeprefix(LOCAL_FILES), temporary(self.settings.temporary, file.id))
+
+    def _wait(self, file: Known, seen: Seen) -> float:
+        """Seconds until a file may be whole; infinite where that is not a matter of time."""
+        return 0.0
+
+    def _age(self, file: Known) -> float:
+        """Seconds since it was first seen as it is."""
+        return (micros(self._clock) - file.at) / 1e6
+
+    @abstractmethod
+    async def _look(self) -> Seen:
+        """What is there."""
+
+    @abstractmethod
+    async def _check(self, file: Known) -> None:
+        """Raise FileRefused where it need not be begun."""
+
+    @abstractmethod
+    async def _is_known(self, file: Known, digests: frozenset[str]) -> bool:
+        """Whether it can be told before it is moved that its content is one of these."""
+
+    @abstractmethod
+    async def _bring(self, file: Known) -> str:
+        """Have all of it there, under its temporary name, durable and verified; its SHA-256."""
+
+    @abstractmethod
+    async def _place(self, file: Known) -> Known:
+        """Give it its name: placed then; or moving once more, where what was ready is gone."""
+
+    @abstractmethod
+    async def _leave(self, file: Known) -> None:
+        """Do what is agreed where it came from."""
+
+    @abstractmethod
+    async def _tidy(self, file: Known) -> None:
+        """Remove what there is under its temporary name."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a file is in its life, for who has to say what became of it."""
+
+    file: Known
