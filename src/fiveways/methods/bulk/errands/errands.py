@@ -1,8 +1,8 @@
 """The errands of a deployment: runs one, when it is due or when asked, on one node at a time.
 
-A run by the schedule is a delivery, promised as soon as the one before it is due: so it is kept if no node is up at that time, begun
-by one node, and tried again with growing pauses where it failed. Its key is the errand, so that no two runs of one errand overlap; a
-run that was overtaken by the next is not made up for. A run that somebody asked for holds the lease of the same key.
+A run by the schedule is a delivery, promised as soon as the one before it is due: so it is kept if no node is up at that time,
+begun by one node, and tried again with growing pauses where it failed. Its key is the errand, so that no two runs of one errand
+overlap; a run that was overtaken by the next is not made up for. A run that somebody asked for holds the lease of the same key.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ QUEUE: Final = "bulk.errands"
 """The queue of runs."""
 _LINES: Final = 3
 """Connections in a row that are lost before anything was moved by them; then the run has failed."""
-_REST: Final = 2.0
-"""Seconds before a server is connected to again."""
 _LEASE: Final = timedelta(seconds=30)
 _LONGEST_SLEEP: Final = 60.0
 
@@ -77,8 +75,11 @@ class Errands:
         deliveries: Deliveries,
         clock: Clock,
         base: Path,
+        *,
+        rest: float = 2.0,
     ) -> None:
-        """`base`: the folder of the deployment file, for what it refers to."""
+        """`base`: the folder of the deployment file, for what it refers to; `rest`: seconds before a server is connected to again
+        after a line was cut."""
         self.errands = errands
         self._servers = servers
         self._trees = trees
@@ -86,13 +87,14 @@ class Errands:
         self._deliveries = deliveries
         self._clock = clock
         self._base = base
+        self._rest = rest
         self._promised: dict[str, datetime] = {}
 
     # --- a run ------------------------------------------------------------------------------------------------------------
 
     async def run(self, name: str, progress: Progress = silent) -> Report:
-        """Run an errand, which nobody else may be doing; what it came to. A line that is cut is taken up again, as long as something
-        is moved by each. Raises NoErrand, NotTrusted, NotAdmitted, LineLost, OutOfTime and StoreError."""
+        """Run an errand, which nobody else may be doing; what it came to. A line that is cut is taken up again, as long as
+        something is moved by each. Raises NoErrand, NotTrusted, NotAdmitted, LineLost, OutOfTime and StoreError."""
         settings = self._settings(name)
         server = self._servers(settings.partner)
         if server is None:
@@ -115,7 +117,7 @@ class Errands:
                         lost = 0 if moving is not None and moving.advanced else lost + 1
                         if lost >= _LINES:
                             raise
-                        await asyncio.sleep(_REST * max(1, lost))
+                        await asyncio.sleep(self._rest * max(1, lost))
         except TimeoutError:
             if not within.expired():
                 raise
