@@ -1,0 +1,62 @@
+"""What every format of lines looks for: lines that are no text, or are too long, and a last line that is no record."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import polars as pl
+
+from fiveways.methods.bulk.quality.chunks import text_array
+from fiveways.methods.bulk.quality.findings import Breach, FileFault, Trailer, Unreadable
+from fiveways.methods.bulk.quality.lines import Lines
+
+_NUL = Breach("nul", note="It has a NUL character")
+_ENCODING = Breach("encoding", note="It has bytes that are no text in the file's encoding")
+
+
+def faulty_lines(lines: Lines, record: np.ndarray[tuple[int], np.dtype[np.bool_]], longest: int) -> dict[int, Breach]:
+    """Lines that cannot be looked into, by their place: too long, with a NUL, or with bytes that are no text."""
+    found: dict[int, Breach] = {}
+    try:
+        lines.data.decode()
+    except UnicodeDecodeError:
+        text = pl.Series(text_array(lines.data, lines.starts, lines.ends)).cast(pl.String, strict=False)
+        found.update(dict.fromkeys(np.flatnonzero(text.is_null().to_numpy() & record).tolist(), _ENCODING))
+    if b"\0" in lines.data:
+        places = np.flatnonzero(np.frombuffer(lines.data, np.uint8) == 0)
+        found.update(dict.fromkeys(np.unique(np.searchsorted(lines.ends, places, "right")).tolist(), _NUL))
+    long = np.flatnonzero(lines.stops - lines.starts > longest).tolist()
+    too_long = Breach("too-long", note=f"It has more than {longest} bytes")
+    found.update(dict.fromkeys([*long, *lines.missing], too_long))
+    return {at: breach for at, breach in found.items() if record[at]}
+
+
+class Ending:
+    """The last line, where it is no record but says how many there are."""
+
+    def __init__(self, pattern: str | None) -> None:
+        self._pattern = pattern
+        self._groups = list(re.findall(r"\(\?P?<([A-Za-z_]\w*)>", pattern or ""))
+        self.trailer: Trailer | None = None
+
+    def look(self, lines: Lines, record: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        """Take the file's last line that is not blank for no record, where it is the trailer."""
+        if self._pattern is None or not lines.last or not record.any():
+            return
+        at = len(record) - 1 - int(np.argmax(record[::-1]))
+        line = lines.data[int(lines.starts[at]) : int(lines.stops[at])]
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            return
+        whole = f"^(?:{self._pattern})$"
+        if not pl.select(pl.lit(text).str.contains(whole)).item():
+            return
+        matched = pl.select(pl.lit(text).str.extract_groups(whole)).item() if self._groups else {}
+        values = {name: value for name, value in matched.items() if name in self._groups and value is not None}
+        count = values.get("count", "").strip()
+        if count and not (count.isascii() and count.isdigit() and len(count) < 19):
+            raise Unreadable(FileFault("header", "The trailer's count is no number"))
+        self.trailer = Trailer(lines.first + at, int(count) if count else None, values)
+        record[at] = False
