@@ -1,1 +1,1 @@
-"""The SFTP server: what partners connect to (SSH: RFC 4251–4254; SFTP version 3: draft-ietf-secsh-filexfer-02)."""
+"""The SFTP server of bulk transfer: logging in, sessions, SFTP version 3, over the `Tree` of a partner."""

@@ -1,0 +1,563 @@
+"""What a client asks over one channel, answered from its `Tree`: SFTP version 3 with the extensions of OpenSSH that fit.
+
+| A client's last word on an upload | What becomes of it |
+|---|---|
+| CLOSE | it is kept: answered once it is durable, and appears under its name |
+| CLOSE after a write that failed | it is abandoned, and the answer is a failure: what is there is not what was sent |
+| none: the connection, the channel or the server ended | it is abandoned; never kept |
+
+Requests are answered one at a time, in their order. Whatever the store answers without waiting is answered here without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from fiveways.methods.bulk.sftp import wire
+from fiveways.methods.bulk.sftp.names import LONGEST_NAME, absolute
+from fiveways.methods.bulk.sftp.wire import Attributes, Fields, Malformed, Packet
+from fiveways.methods.bulk.tree import Broken, Entry, Full, Reading, Refused, Space, Tree, Writing
+
+logger: Final = logging.getLogger(__name__)
+
+Answer = tuple[bytes, ...]
+"""Pieces of an answer that follow one another."""
+
+EXTENSIONS: Final = (
+    (b"posix-rename@openssh.com", b"1"), (b"statvfs@openssh.com", b"2"), (b"fstatvfs@openssh.com", b"2"),
+    (b"fsync@openssh.com", b"1"), (b"limits@openssh.com", b"1"), (b"copy-data", b"1"),
+    (b"check-file", b"sha256,sha512,blake3,sha1,md5"),
+)  # fmt: skip
+"""What VERSION tells of."""
+_BLOCK: Final = 4096
+"""Bytes of a block of statvfs."""
+_ENDLESS: Final = 2**50
+"""Bytes, or files, where there is no limit: clients reckon with what is free."""
+_PAGE: Final = 64 * 1024
+"""Bytes of entries in one answer to READDIR."""
+_LARGEST: Final = 2**62
+"""No offset or size is larger."""
+_MOST_BLOCKS: Final = 4096
+"""Digests in one answer to check-file: what is asked for more is asked for in parts."""
+
+
+@dataclass(slots=True)
+class _Read:
+    path: str
+    reading: Reading
+
+
+@dataclass(slots=True)
+class _Write:
+    path: str
+    writing: Writing
+    failed: str = ""
+    """Why it is not whole any more."""
+    modified: int | None = None
+    """What it is to be marked with once it is kept."""
+
+
+@dataclass(slots=True)
+class _Folder:
+    pages: AsyncIterator[list[Entry]]
+    left: list[bytes] = field(default_factory=list)
+    """Entries that have not been told yet, the next one last."""
+
+
+class _Unsupported(Exception):
+    """The server does not do this, ever."""
+
+
+class Conversation:
+    """The requests of one channel."""
+
+    def __init__(self, tree: Tree, most_open: int) -> None:
+        """`most_open`: handles at once."""
+        self._tree = tree
+        self._most_open = most_open
+        self._open: dict[bytes, _Read | _Write | _Folder] = {}
+        self._opened = 0
+        self._begun = False
+        self.accepting = True
+        """Whether files may be opened; not any more while the server stops."""
+        self.kept = 0
+        """Uploads that were kept."""
+        self.bytes_in = self.bytes_out = 0
+        """Bytes of data, of writes taken and reads answered."""
+        self.ended = asyncio.Event()
+        """Whether all that was open is put away, after the client has gone."""
+
+    @property
+    def transferring(self) -> bool:
+        """Whether files are open."""
+        return bool(self._open)
+
+    def take(self, packet: Packet) -> Answer | Coroutine[object, object, Answer]:
+        """Answer a request; where the store has to be waited for, what waits is returned. Raises Malformed for what is out of turn."""
+        kind, number, body, data = packet
+        if self._begun:
+            try:
+                if kind == wire.WRITE:
+                    return self._write(number, body, data)
+                if kind == wire.READ:
+                    return self._read(number, body)
+                if kind == wire.INIT:
+                    raise Malformed("INIT comes once")
+            except Exception as error:
+                return (_refusal(number, error),)
+            return self._wait(kind, number, Fields(body))
+        if kind != wire.INIT:
+            raise Malformed("INIT comes first")
+        if number < 3:
+            raise Malformed(f"version {number}; 3 is spoken")
+        self._begun = True
+        pairs = b"".join(wire.string(name) + wire.string(value) for name, value in EXTENSIONS)
+        return (wire.answer(wire.VERSION, 3, pairs),)
+
+    async def abandon(self) -> None:
+        """The client is gone: whatever is open is closed, and no upload is kept."""
+        while self._open:
+            _, opened = self._open.popitem()
+            try:
+                if isinstance(opened, _Write):
+                    await opened.writing.abandon()
+                else:
+                    await _close(opened)
+            except Exception as error:
+                logger.warning("a file could not be closed after its client had gone: %s", type(error).__name__)
+        self.ended.set()
+
+    # --- what is answered at once where the store allows it ------------------------------------------------------------------
+
+    def _write(self, number: int, body: memoryview, data: bytes) -> Answer | Coroutine[object, object, Answer]:
+        fields = Fields(body)
+        opened = self._open.get(fields.string())
+        offset = fields.long()
+        if fields.number() != len(data):
+            raise Malformed("the packet is not as long as its data")
+        if not isinstance(opened, _Write):
+            raise Refused("There is no file open for writing under this handle")
+        if opened.failed:
+            raise Refused(opened.failed)
+        if len(data) > wire.LONGEST_DATA:
+            raise Refused(f"More than {wire.LONGEST_DATA} bytes in one write")
+        if offset > _LARGEST:
+            raise Refused("The offset is too large")
+        try:
+            waiting = opened.writing.write(offset, data)
+        except Exception as error:
+            opened.failed = _text(error)
+            raise
+        if waiting is not None:
+            return self._written(number, opened, waiting, len(data))
+        self.bytes_in += len(data)
+        return (wire.done(number),)
+
+    async def _written(self, number: int, opened: _Write, waiting: Awaitable[None], size: int) -> Answer:
+        try:
+            await waiting
+        except Exception as error:
+            opened.failed = _text(error)
+            return (_refusal(number, error),)
+        self.bytes_in += size
+        return (wire.done(number),)
+
+    def _read(self, number: int, body: memoryview) -> Answer | Coroutine[object, object, Answer]:
+        fields = Fields(body)
+        opened = self._open.get(fields.string())
+        offset, size = fields.long(), min(fields.number(), wire.LONGEST_DATA)
+        fields.end()
+        if not isinstance(opened, _Read):
+            if isinstance(opened, _Write):
+                raise PermissionError("What is being uploaded cannot be read")
+            raise Refused("There is no file open for reading under this handle")
+        if not size:
+            return wire.data_head(number, 0), b""
+        data = opened.reading.read(offset, size) if offset <= _LARGEST else b""
+        if not isinstance(data, bytes):
+            return self._has_read(number, data)
+        return self._data(number, data)
+
+    async def _has_read(self, number: int, waiting: Awaitable[bytes]) -> Answer:
+        try:
+            return self._data(number, await waiting)
+        except Exception as error:
+            return (_refusal(number, error),)
+
+    def _data(self, number: int, data: bytes) -> Answer:
+        if not data:
+            return (wire.status(number, wire.EOF, "The file ends here"),)
+        self.bytes_out += len(data)
+        return wire.data_head(number, len(data)), data
+
+    # --- what waits ----------------------------------------------------------------------------------------------------------
+
+    async def _wait(self, kind: int, number: int, fields: Fields) -> Answer:
+        try:
+            if kind == wire.EXTENDED:
+                extension = _EXTENDED.get(fields.string())
+                if extension is None:
+                    raise _Unsupported("The server does not know this extension")
+                return (await extension(self, number, fields),)
+            handler = _HANDLERS.get(kind)
+            if handler is None:
+                raise _Unsupported("The server does not know this request")
+            return (await handler(self, number, fields),)
+        except Exception as error:
+            return (_refusal(number, error),)
+
+    def _keep_handle(self, number: int, opened: _Read | _Write | _Folder) -> bytes:
+        self._opened += 1
+        handle = self._opened.to_bytes(8, "big")
+        self._open[handle] = opened
+        return wire.answer(wire.HANDLE, number, wire.string(handle))
+
+    def _room(self) -> None:
+        if not self.accepting:
+            raise Refused("The server is about to stop: come again in a minute")
+        if len(self._open) >= self._most_open:
+            raise Refused(f"{self._most_open} files and folders are open already: close one first")
+
+    def _of(self, fields: Fields) -> _Read | _Write | _Folder:
+        opened = self._open.get(fields.string())
+        if opened is None:
+            raise Refused("There is nothing open under this handle")
+        return opened
+
+    async def open_file(self, number: int, fields: Fields) -> bytes:
+        """OPEN (§6.3)."""
+        path, flags = absolute(fields.string()), fields.number()
+        fields.attributes()
+        fields.end()
+        self._room()
+        if flags & (wire.FLAG_WRITE | wire.FLAG_APPEND):
+            writing = await self._tree.write(
+                path,
+                create=bool(flags & wire.FLAG_CREATE),
+                truncate=bool(flags & wire.FLAG_TRUNCATE),
+                exclusive=flags & (wire.FLAG_CREATE | wire.FLAG_EXCLUSIVE) == wire.FLAG_CREATE | wire.FLAG_EXCLUSIVE,
+                append=bool(flags & wire.FLAG_APPEND),
+            )
+            return self._keep_handle(number, _Write(path, writing))
+        if not flags & wire.FLAG_READ:
+            raise Malformed("a file is opened neither to be read nor to be written")
+        return self._keep_handle(number, _Read(path, await self._tree.read(path)))
+
+    async def close(self, number: int, fields: Fields) -> bytes:
+        """CLOSE (§6.3): of an upload, the client's word that it is whole."""
+        handle = fields.string()
+        fields.end()
+        opened = self._open.pop(handle, None)
+        if opened is None:
+            raise Refused("There is nothing open under this handle")
+        if not isinstance(opened, _Write):
+            await _close(opened)
+            return wire.done(number)
+        if opened.failed:
+            await opened.writing.abandon()
+            raise Refused(f"It was not kept: {opened.failed}")
+        await opened.writing.keep()
+        self.kept += 1
+        if opened.modified is not None:
+            with suppress(Exception):  # it is kept; somebody may have taken it away already
+                await self._tree.touch(opened.path, opened.modified)
+        return wire.done(number)
+
+    async def stat(self, number: int, fields: Fields) -> bytes:
+        """STAT and LSTAT (§6.8): there are no links."""
+        path = absolute(fields.string())
+        fields.end()
+        return wire.answer(wire.ATTRS, number, wire.attributes(await self._tree.stat(path)))
+
+    async def stat_handle(self, number: int, fields: Fields) -> bytes:
+        """FSTAT (§6.8)."""
+        opened = self._of(fields)
+        fields.end()
+        if isinstance(opened, _Folder):
+            raise Refused("This is the handle of a folder")
+        entry = opened.reading.entry if isinstance(opened, _Read) else opened.writing.entry
+        return wire.answer(wire.ATTRS, number, wire.attributes(entry))
+
+    async def set_stat(self, number: int, fields: Fields) -> bytes:
+        """SETSTAT (§6.9): the size and the time of the last change; who may do what is not the client's to say, and passes by."""
+        path, wanted = absolute(fields.string()), fields.attributes()
+        fields.end()
+        if wanted.size is not None:
+            writing = await self._tree.write(path, create=False, truncate=False, exclusive=False, append=False)
+            try:
+                await writing.truncate(_size(wanted))
+            except BaseException:
+                await writing.abandon()
+                raise
+            await writing.keep()
+        if wanted.modified is not None:
+            await self._tree.touch(path, wanted.modified)
+        if wanted == Attributes():
+            await self._tree.stat(path)
+        return wire.done(number)
+
+    async def set_stat_handle(self, number: int, fields: Fields) -> bytes:
+        """FSETSTAT (§6.9)."""
+        opened, wanted = self._of(fields), fields.attributes()
+        fields.end()
+        if wanted == Attributes():
+            return wire.done(number)
+        if not isinstance(opened, _Write):
+            raise PermissionError("The file is not open for writing")
+        if wanted.size is not None:
+            if opened.failed:
+                raise Refused(opened.failed)
+            try:
+                await opened.writing.truncate(_size(wanted))
+            except Exception as error:
+                opened.failed = _text(error)
+                raise
+        if wanted.modified is not None:
+            opened.modified = wanted.modified
+        return wire.done(number)
+
+    async def open_folder(self, number: int, fields: Fields) -> bytes:
+        """OPENDIR (§6.7). The first page is read here, so that a folder that is none is told of now."""
+        path = absolute(fields.string())
+        fields.end()
+        self._room()
+        folder = _Folder(self._tree.list(path))
+        await _next_page(folder)
+        return self._keep_handle(number, folder)
+
+    async def read_folder(self, number: int, fields: Fields) -> bytes:
+        """READDIR (§6.7): so many entries as go into a packet of 64 KiB."""
+        opened = self._of(fields)
+        fields.end()
+        if not isinstance(opened, _Folder):
+            raise Refused("This is not the handle of a folder")
+        told: list[bytes] = []
+        size = 0
+        while size < _PAGE:
+            if not opened.left and (told or not await _next_page(opened)):
+                break
+            told.append(opened.left.pop())
+            size += len(told[-1])
+        return wire.names(number, told) if told else wire.status(number, wire.EOF, "The folder ends here")
+
+    async def remove(self, number: int, fields: Fields) -> bytes:
+        """REMOVE (§6.5)."""
+        path = absolute(fields.string())
+        fields.end()
+        await self._tree.remove(path)
+        return wire.done(number)
+
+    async def make_folder(self, number: int, fields: Fields) -> bytes:
+        """MKDIR (§6.6)."""
+        path = absolute(fields.string())
+        fields.attributes()
+        fields.end()
+        if path == "/":
+            raise FileExistsError
+        await self._tree.make_folder(path)
+        return wire.done(number)
+
+    async def remove_folder(self, number: int, fields: Fields) -> bytes:
+        """RMDIR (§6.6)."""
+        path = absolute(fields.string())
+        fields.end()
+        if path == "/":
+            raise PermissionError("The root stays")
+        await self._tree.remove_folder(path)
+        return wire.done(number)
+
+    async def real_path(self, number: int, fields: Fields) -> bytes:
+        """REALPATH (§6.11): where a path leads, whether or not there is anything."""
+        path = absolute(fields.string())
+        fields.end()
+        return wire.names(number, (wire.place(path),))
+
+    async def rename(self, number: int, fields: Fields) -> bytes:
+        """RENAME (§6.5): what has the new name already stays."""
+        return await self._rename(number, fields, replace=False)
+
+    async def replace(self, number: int, fields: Fields) -> bytes:
+        """posix-rename@openssh.com: what has the new name goes."""
+        return await self._rename(number, fields, replace=True)
+
+    async def _rename(self, number: int, fields: Fields, *, replace: bool) -> bytes:
+        old, new = absolute(fields.string()), absolute(fields.string())
+        fields.end()
+        if "/" in (old, new):
+            raise PermissionError("The root stays")
+        if new.startswith(f"{old}/"):
+            raise Refused("A folder cannot be moved into itself")
+        await self._tree.rename(old, new, replace=replace)
+        return wire.done(number)
+
+    async def link(self, number: int, fields: Fields) -> bytes:
+        """READLINK, SYMLINK and hardlink@openssh.com: there are no links."""
+        raise _Unsupported("There are no links on this server")
+
+    async def sync(self, number: int, fields: Fields) -> bytes:
+        """fsync@openssh.com."""
+        opened = self._of(fields)
+        fields.end()
+        if isinstance(opened, _Write):
+            if opened.failed:
+                raise Refused(opened.failed)
+            await opened.writing.sync()
+        return wire.done(number)
+
+    async def space(self, number: int, fields: Fields) -> bytes:
+        """statvfs@openssh.com and fstatvfs@openssh.com: the partner's quota is the size of the disk."""
+        fields.string()
+        fields.end()
+        return wire.answer(wire.EXTENDED_REPLY, number, _statvfs(await self._tree.space()))
+
+    async def limits(self, number: int, fields: Fields) -> bytes:
+        """limits@openssh.com."""
+        told = (wire.LONGEST_PACKET, wire.LONGEST_DATA, wire.LONGEST_DATA, self._most_open)
+        return wire.answer(wire.EXTENDED_REPLY, number, b"".join(each.to_bytes(8, "big") for each in told))
+
+    async def copy(self, number: int, fields: Fields) -> bytes:
+        """copy-data (draft-ietf-secsh-filexfer-extensions-00 §7): from one open file into another; no length is to the end."""
+        source, offset, length, target, at = self._of(fields), fields.long(), fields.long(), self._of(fields), fields.long()
+        fields.end()
+        if not isinstance(source, _Read) or not isinstance(target, _Write):
+            raise PermissionError("It is copied from a file that is open for reading to one that is open for writing")
+        if target.failed:
+            raise Refused(target.failed)
+        if max(offset, length, at) > _LARGEST:
+            raise Refused("An offset or the length is too large")
+        left = length or _LARGEST
+        try:
+            while left:
+                data = source.reading.read(offset, min(left, wire.LONGEST_DATA))
+                data = data if isinstance(data, bytes) else await data
+                if not data:
+                    break
+                waiting = target.writing.write(at, data)
+                if waiting is not None:
+                    await waiting
+                offset, at, left = offset + len(data), at + len(data), left - len(data)
+        except Exception as error:
+            target.failed = _text(error)
+            raise
+        return wire.done(number)
+
+    async def check_handle(self, number: int, fields: Fields) -> bytes:
+        """check-file-handle (draft-ietf-secsh-filexfer-13 §9.1.2)."""
+        return wire.answer(wire.EXTENDED_REPLY, number, await self._check(self._path_of(fields), fields))
+
+    async def check_name(self, number: int, fields: Fields) -> bytes:
+        """check-file-name (draft-ietf-secsh-filexfer-13 §9.1.2)."""
+        return wire.answer(wire.EXTENDED_REPLY, number, await self._check(absolute(fields.string()), fields))
+
+    async def check(self, number: int, fields: Fields) -> bytes:
+        """check-file, as paramiko has it from an earlier draft: by handle, and its answer says its name first."""
+        told = await self._check(self._path_of(fields), fields)
+        return wire.answer(wire.EXTENDED_REPLY, number, wire.string(b"check-file") + told)
+
+    def _path_of(self, fields: Fields) -> str:
+        opened = self._of(fields)
+        if isinstance(opened, _Write):
+            raise Refused("What is being uploaded has no digest before it is closed")
+        if isinstance(opened, _Folder):
+            raise IsADirectoryError
+        return opened.path
+
+    async def _check(self, path: str, fields: Fields) -> bytes:
+        wanted, start, length, block = fields.string(), fields.long(), fields.long(), fields.number()
+        fields.end()
+        if 0 < block < 256:
+            raise Refused("A block has 256 bytes at least")
+        if max(start, length) > _LARGEST:
+            raise Refused("An offset or the length is too large")
+        known = dict(EXTENSIONS)[b"check-file"].split(b",")
+        algorithm = next((each for each in wanted.split(b",") if each in known), None)
+        if algorithm is None:
+            raise _Unsupported("None of the algorithms is known; those are: " + ", ".join(each.decode() for each in known))
+        if block:
+            end = (await self._tree.stat(path)).size
+            if (min(length or end, max(end - start, 0)) + block - 1) // block > _MOST_BLOCKS:
+                raise Refused(f"More than {_MOST_BLOCKS} blocks at once: ask for larger ones, or for a part")
+        return wire.string(algorithm) + b"".join(await self._tree.digest(path, algorithm.decode(), start, length, block))
+
+
+_Handler = Callable[[Conversation, int, Fields], Awaitable[bytes]]
+_HANDLERS: Final[dict[int, _Handler]] = {
+    wire.OPEN: Conversation.open_file, wire.CLOSE: Conversation.close, wire.LSTAT: Conversation.stat, wire.STAT: Conversation.stat,
+    wire.FSTAT: Conversation.stat_handle, wire.SETSTAT: Conversation.set_stat, wire.FSETSTAT: Conversation.set_stat_handle,
+    wire.OPENDIR: Conversation.open_folder, wire.READDIR: Conversation.read_folder, wire.REMOVE: Conversation.remove,
+    wire.MKDIR: Conversation.make_folder, wire.RMDIR: Conversation.remove_folder, wire.REALPATH: Conversation.real_path,
+    wire.RENAME: Conversation.rename, wire.READLINK: Conversation.link, wire.SYMLINK: Conversation.link,
+}  # fmt: skip
+_EXTENDED: Final[dict[bytes, _Handler]] = {
+    b"posix-rename@openssh.com": Conversation.replace, b"statvfs@openssh.com": Conversation.space,
+    b"fstatvfs@openssh.com": Conversation.space, b"fsync@openssh.com": Conversation.sync,
+    b"limits@openssh.com": Conversation.limits, b"copy-data": Conversation.copy, b"hardlink@openssh.com": Conversation.link,
+    b"check-file-handle": Conversation.check_handle, b"check-file-name": Conversation.check_name, b"check-file": Conversation.check,
+}  # fmt: skip
+
+
+async def _next_page(folder: _Folder) -> bool:
+    async for page in folder.pages:
+        if page:
+            folder.left = [wire.name(entry) for entry in reversed(page)]
+            return True
+    return False
+
+
+async def _close(opened: _Read | _Folder) -> None:
+    if isinstance(opened, _Read):
+        await opened.reading.close()
+    elif isinstance(opened.pages, AsyncGenerator):
+        await opened.pages.aclose()
+
+
+def _size(wanted: Attributes) -> int:
+    assert wanted.size is not None
+    if wanted.size > _LARGEST:
+        raise Refused("The size is too large")
+    return wanted.size
+
+
+def _statvfs(space: Space) -> bytes:
+    most = space.bytes_limit if space.bytes_limit is not None else _ENDLESS
+    most_files = space.files_limit if space.files_limit is not None else _ENDLESS
+    free, files_free = max(most - space.bytes_used, 0), max(most_files - space.files_used, 0)
+    return wire.space(most // _BLOCK, free // _BLOCK, most_files, files_free, _BLOCK, LONGEST_NAME)
+
+
+_TOLD: Final[tuple[tuple[type[Exception], int, str], ...]] = (
+    (Malformed, wire.BAD_MESSAGE, ""),
+    (_Unsupported, wire.OP_UNSUPPORTED, ""),
+    (Full, wire.FAILURE, "There is no room"),
+    (Refused, wire.FAILURE, "It is refused"),
+    (Broken, wire.FAILURE, "The store could not do it just now; try again"),
+    (FileNotFoundError, wire.NO_SUCH_FILE, "There is no such file or folder"),
+    (NotADirectoryError, wire.NO_SUCH_FILE, "A part of the path is not a folder"),
+    (IsADirectoryError, wire.FAILURE, "It is a folder"),
+    (FileExistsError, wire.FAILURE, "There is something of this name already"),
+    (PermissionError, wire.PERMISSION_DENIED, "It is not allowed"),
+)
+"""Errors as clients are told of them: what version 3 has a code for, and otherwise FAILURE with a text."""
+_SAYING: Final = (Malformed, _Unsupported, Full, Refused, PermissionError)
+"""Those whose own text is for the partner's people."""
+
+
+def _refusal(number: int, error: Exception) -> bytes:
+    for known, code, _ in _TOLD:
+        if isinstance(error, known):
+            return wire.status(number, code, _text(error))
+    logger.error("a request of SFTP failed: %s", type(error).__name__, exc_info=error)
+    return wire.status(number, wire.FAILURE, _text(error))
+
+
+def _text(error: Exception) -> str:
+    for known, _, text in _TOLD:
+        if isinstance(error, known):
+            said = error.args[0] if isinstance(error, _SAYING) and len(error.args) == 1 else ""
+            return str(said)[:1000] or text or "It is refused"
+    return "Something went wrong in the server"
