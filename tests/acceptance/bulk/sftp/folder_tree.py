@@ -12,6 +12,9 @@ from blake3 import blake3
 from fiveways.methods.bulk.tree import Entry, Full, Refused, Space
 
 
+Digests = list[bytes]
+
+
 class FolderTree:
     """Uploads go to `.uploads/` and appear by being renamed. `quota`: bytes. `slow`: seconds that each read and write takes."""
 
@@ -88,7 +91,7 @@ class FolderTree:
     async def touch(self, path: str, modified: int) -> None:
         os.utime(self.at(path), (modified, modified))
 
-    async def digest(self, path: str, algorithm: str, start: int, length: int, block: int) -> list[bytes]:
+    async def digest(self, path: str, algorithm: str, start: int, length: int, block: int) -> Digests:
         content = self.at(path).read_bytes()[start:]
         content = content[:length] if length else content
         parts = [content[at : at + block] for at in range(0, len(content), block)] if block else [content]

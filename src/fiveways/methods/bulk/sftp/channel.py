@@ -256,7 +256,7 @@ class SftpChannel(asyncssh.SSHServerSession[bytes]):
         self._stop()
 
     def _stop(self) -> None:
-        """Answer nothing more. What is open is abandoned once the request under way is done with: where that is a CLOSE, it stands."""
+        """Answer nothing more. What is open is abandoned once the request under way is done with: a CLOSE stands."""
         self._over = True
         if self._timer is not None:
             self._timer.cancel()

@@ -240,5 +240,6 @@ def _proof(key_data: bytes) -> tuple[str, str, str]:
         return "key", decode_ssh_public_key(key_data).get_fingerprint(), ""
     if not isinstance(certificate, SSHOpenSSHCertificate):
         return "certificate", certificate.key.get_fingerprint(), ""
-    name = "".join(letter if letter.isprintable() else "?" for letter in str(certificate._key_id))[:200]
-    return "certificate", certificate.signing_key.get_fingerprint(), f"{name} ({certificate._serial})"
+    said, serial = str(certificate._key_id), certificate._serial  # noqa: SLF001 - asyncssh has no other way to them
+    name = "".join(letter if letter.isprintable() else "?" for letter in said)[:200]
+    return "certificate", certificate.signing_key.get_fingerprint(), f"{name} ({serial})"

@@ -98,7 +98,8 @@ class Conversation:
         return bool(self._open)
 
     def take(self, packet: Packet) -> Answer | Coroutine[object, object, Answer]:
-        """Answer a request; where the store has to be waited for, what waits is returned. Raises Malformed for what is out of turn."""
+        """Answer a request; where the store has to be waited for, what waits is returned. Raises Malformed for what comes out of
+        turn."""
         kind, number, body, data = packet
         if self._begun:
             try:

@@ -8,9 +8,9 @@ asyncssh 2.24 spends most of its time on a packet beside encrypting it. Four thi
 4. What is sent is joined once and sealed once for each packet, and written together for all; asyncssh copies it seven times.
 
 Only channel data takes the short way. All else (key exchange, logging in, requests, whatever is wrong) goes through asyncssh's
-own code, from and to the same state, so that each packet may go either way: another cipher, or another version of asyncssh (`FITS`),
-is no matter. Without this module `Connection` derives from `asyncssh.SSHServerConnection`, and nothing is different but the time that
-it takes. `OneKey`, `ShortChannel` and `ShortWay` are what a change of asyncssh itself would be.
+own code, from and to the same state, so that each packet may go either way: another cipher, or another version of asyncssh
+(`FITS`), is no matter. Without this module `Connection` derives from `asyncssh.SSHServerConnection`, and nothing is different but
+the time that it takes. `OneKey`, `ShortChannel` and `ShortWay` are what a change of asyncssh itself would be.
 """
 
 from __future__ import annotations
