@@ -33,6 +33,8 @@ class ParquetTable:
         self._content = content
         self._settings = settings
         self._scratch = scratch
+        self.schema: pa.Schema | None = None
+        """The file's columns, once they are read."""
 
     def __iter__(self) -> Iterator[TableChunk]:
         with tempfile.NamedTemporaryFile(dir=self._scratch) as spool:
@@ -54,15 +56,12 @@ class ParquetTable:
             number = 1
             for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
                 table = pa.Table.from_batches([batch])
-                frame = pl.from_arrow(table.select(list(self.columns)))
-                assert isinstance(frame, pl.DataFrame)
-                text = pl.selectors.string()
-                frame = frame.with_columns(pl.when(text == "").then(None).otherwise(text).name.keep())
-                yield TableChunk(first=number, table=table, frame=frame, rows=np.arange(table.num_rows))
+                yield table_chunk(table, number, self.columns)
                 number += table.num_rows
 
     def _check(self, file: pq.ParquetFile) -> None:
         """Raise Unreadable where the file's columns are not those that are expected, or it is too large to be read safely."""
+        self.schema = file.schema_arrow
         schema, metadata, limits = file.schema_arrow, file.metadata, self._settings.limits
         if len(schema.names) > limits.columns:
             raise Unreadable(FileFault("columns", f"The file has more than {limits.columns} columns"))
@@ -82,6 +81,15 @@ class ParquetTable:
             raise Unreadable(FileFault("expansion", f"A row group of more than {limits.row_group} bytes"))
         if sum(groups) > limits.expanded:
             raise Unreadable(FileFault("expansion", f"It becomes more than {limits.expanded} bytes when it is decompressed"))
+
+
+def table_chunk(table: pa.Table, first: int, columns: Mapping[str, Column]) -> TableChunk:
+    """Rows of a table as records."""
+    frame = pl.from_arrow(table.select(list(columns)))
+    assert isinstance(frame, pl.DataFrame)
+    text = pl.selectors.string()
+    frame = frame.with_columns(pl.when(text == "").then(None).otherwise(text).name.keep())
+    return TableChunk(first=first, table=table, frame=frame, rows=np.arange(table.num_rows))
 
 
 def _may_be(found: pa.DataType, expected: str) -> bool:
