@@ -149,7 +149,14 @@ class Moving(ABC, Generic[_S]):
         self._of = len(begun)
         for file in begun:
             await self._try(file, known)
-        seen = await self._look()
+        try:
+            seen = await self._look()
+        except (FileNotFoundError, NotADirectoryError):
+            self.report.fail("", "the folder that files come from is not there")
+            return self.report
+        except (FileFailed, FileRefused, Refused, Broken, OSError) as error:
+            self.report.fail("", f"the folder that files come from cannot be listed ({_said(error)})")
+            return self.report
         files = await self.book.see(self.errand, seen.files, known)
         await self._give_up_on(known, seen)
         wanted = sorted(
@@ -201,7 +208,7 @@ class Moving(ABC, Generic[_S]):
         except FileNotFoundError:
             self.report.fail(file.path, "the file, or the folder that it goes to, is not there")
         except OSError as error:
-            self.report.fail(file.path, f"our side failed ({type(error).__name__})")
+            self.report.fail(file.path, f"our side failed ({_said(error)})")
         finally:
             self._through += 1
 
@@ -309,6 +316,11 @@ class Moving(ABC, Generic[_S]):
     @abstractmethod
     async def _tidy(self, file: Known) -> None:
         """Remove what there is under its temporary name."""
+
+
+def _said(error: Exception) -> str:
+    """What may be said of an error: the system's names the file."""
+    return type(error).__name__ if isinstance(error, OSError) else str(error)
 
 
 @dataclass(slots=True)

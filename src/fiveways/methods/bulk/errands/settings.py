@@ -65,7 +65,11 @@ def _fingerprint(kind: str, encoded: str) -> str:
         blob = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("the host key is not base64") from None
-    if not blob.startswith(len(kind).to_bytes(4, "big") + kind.encode()):
+    rest, parts = blob, []
+    while len(rest) >= 4 and len(rest) >= 4 + (size := int.from_bytes(rest[:4], "big")):
+        parts.append(rest[4 : 4 + size])
+        rest = rest[4 + size :]
+    if rest or len(parts) < 2 or parts[0] != kind.encode():
         raise ValueError(f"the host key is no {kind} key: was it copied whole?")
     return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).rstrip(b'=').decode()}"
 
