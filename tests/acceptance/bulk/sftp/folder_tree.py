@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 from blake3 import blake3
-from fiveways.methods.bulk.tree import Entry, Full, Refused, Space
 
+from fiveways.methods.bulk.tree import Entry, Full, Refused, Space
 
 Digests = list[bytes]
 
@@ -43,7 +43,7 @@ class FolderTree:
         return self.entry(self.at(path), path.rpartition("/")[2])
 
     async def list(self, path: str) -> AsyncIterator[list[Entry]]:
-        names = sorted(os.listdir(self.at(path)))
+        names = sorted(each.name for each in self.at(path).iterdir())
         for first in range(0, len(names), self.page):
             yield [self.entry(self.at(path) / name, name) for name in names[first : first + self.page]]
 
@@ -143,7 +143,7 @@ class FolderWriting:
     def entry(self) -> Entry:
         return Entry(self._path.rpartition("/")[2], False, self._size)
 
-    def write(self, offset: int, data: bytes) -> None | Awaitable[None]:
+    def write(self, offset: int, data: bytes) -> Awaitable[None] | None:
         offset = self._size if self._append else offset
         if self._tree.quota is not None and max(self._size, offset + len(data)) > self._tree.quota:
             raise Full("The quota is used up")
