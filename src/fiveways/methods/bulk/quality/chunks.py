@@ -171,7 +171,7 @@ class TextChunk:
         stops = ends[np.concatenate((breaks, [len(ends) - 1]))].tolist()
         data = b"".join([self.data[begin:stop] for begin, stop in zip(begins, stops, strict=True)])
         places = np.cumsum(ends - starts)
-        if not data.endswith(self.eol):
+        if not data.endswith(self.eol[-1:]):
             data += self.eol
             places[-1] += len(self.eol)
         return TextBatch(data, places)

@@ -46,7 +46,7 @@ class LineSource:
     """Lines of content in UTF-8. `hold`: the last line that is not blank comes with `last`, so that it can be told from the
     others."""
 
-    def __init__(self, content: Iterable[bytes], longest: int, *, hold: bool = False, block: int = BLOCK) -> None:
+    def __init__(self, content: Iterable[bytes], longest: int, *, hold: bool, block: int) -> None:
         self._pieces = iter(content)
         self._longest = longest
         self._hold = hold
@@ -54,6 +54,7 @@ class LineSource:
         self._waiting = b""
         self._rest: bytes | None = None
         self._eol = b"\n"
+        self._style: bytes | None = None
         self._line = 1
         self._offset = 0
         self._given: Lines | None = None
@@ -62,7 +63,7 @@ class LineSource:
     @property
     def eol(self) -> bytes:
         """What a line ends with that came without a line end."""
-        return self._eol
+        return self._style or self._eol
 
     def take(self, unread: int = 0) -> Lines | None:
         """The next lines, after the last `unread` of those before once more; None after the end."""
@@ -158,6 +159,8 @@ class LineSource:
         if not data.endswith(self._eol):
             stops, ends = np.append(stops, len(data)), np.append(ends, len(data))
         starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
+        if self._style is None and data[: int(ends[0])].endswith(self._eol):
+            self._style = b"\r\n" if data[: int(ends[0])].endswith(b"\r\n") else self._eol
         if self._eol == b"\n" and b"\r" in data:
             stops = stops - ((stops > starts) & (octets[stops - 1] == 13))
         given = Lines(data, starts, stops, ends, self._line, self._offset, last, more)

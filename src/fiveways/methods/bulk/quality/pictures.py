@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-WIDTH: Final = 720
+WIDTH: Final = 1032
 _LABEL: Final = 230
 """Width of the labels on the left."""
 _ROW: Final = 24
@@ -93,9 +93,11 @@ def bars(rows: Sequence[Bar], name: str) -> str:
         bad = room * each.part / most
         if each.part:
             bad = max(1.5, bad)
-        marks.append(_rect(_LABEL, y + 4, max(1, size - bad), _ROW - 8, "good", each.title))
+        good = size - bad
+        if each.value > each.part:
+            marks.append(_rect(_LABEL, y + 4, max(1, good), _ROW - 8, "good", each.title))
         if each.part:
-            marks.append(_rect(_LABEL + max(1, size - bad), y + 4, bad, _ROW - 8, "bad", each.title))
+            marks.append(_rect(_LABEL + good, y + 4, bad, _ROW - 8, "bad", each.title))
         marks.append(_text(_LABEL + size + 8, y + 16, number(each.value), "small"))
     return _svg(WIDTH, len(rows) * _ROW, name, marks)
 

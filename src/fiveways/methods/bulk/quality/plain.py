@@ -7,7 +7,6 @@ import re
 import numpy as np
 import polars as pl
 
-from fiveways.methods.bulk.quality.chunks import text_array
 from fiveways.methods.bulk.quality.findings import Breach, FileFault, Trailer, Unreadable
 from fiveways.methods.bulk.quality.lines import Lines
 
@@ -21,8 +20,10 @@ def faulty_lines(lines: Lines, record: np.ndarray[tuple[int], np.dtype[np.bool_]
     try:
         lines.data.decode()
     except UnicodeDecodeError:
-        text = pl.Series(text_array(lines.data, lines.starts, lines.ends)).cast(pl.String, strict=False)
-        found.update(dict.fromkeys(np.flatnonzero(text.is_null().to_numpy() & record).tolist(), _ENCODING))
+        high = np.flatnonzero(np.frombuffer(lines.data, np.uint8) >= 128)
+        for at in np.unique(np.searchsorted(lines.ends, high, "right")).tolist():
+            if not _is_text(lines.data[int(lines.starts[at]) : int(lines.ends[at])]):
+                found[at] = _ENCODING
     if b"\0" in lines.data:
         places = np.flatnonzero(np.frombuffer(lines.data, np.uint8) == 0)
         found.update(dict.fromkeys(np.unique(np.searchsorted(lines.ends, places, "right")).tolist(), _NUL))
@@ -30,6 +31,14 @@ def faulty_lines(lines: Lines, record: np.ndarray[tuple[int], np.dtype[np.bool_]
     too_long = Breach("too-long", note=f"It has more than {longest} bytes")
     found.update(dict.fromkeys([*long, *lines.missing], too_long))
     return {at: breach for at, breach in found.items() if record[at]}
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Ending:

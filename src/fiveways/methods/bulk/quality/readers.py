@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from fiveways.methods.bulk.quality import lines
 from fiveways.methods.bulk.quality.chunks import Reader
 from fiveways.methods.bulk.quality.delimited import Delimited
 from fiveways.methods.bulk.quality.fixed import FixedWidth
 from fiveways.methods.bulk.quality.json_lines import JsonLines
-from fiveways.methods.bulk.quality.lines import BLOCK, LineSource, recoded
+from fiveways.methods.bulk.quality.lines import LineSource, recoded
 from fiveways.methods.bulk.quality.parquet import ParquetTable
 from fiveways.methods.bulk.quality.settings import QualitySettings
 
 
 def reader_of(
-    content: Iterable[bytes], settings: QualitySettings, *, scratch: Path | None = None, header: bytes = b"", block: int = BLOCK
+    content: Iterable[bytes],
+    settings: QualitySettings,
+    *,
+    scratch: Path | None = None,
+    header: bytes = b"",
+    block: int | None = None,
 ) -> Reader:
     """A reader of content that is not compressed. `header`: the line that names a CSV file's columns, of content that has none.
     `block`: bytes that are read before records are looked for."""
     columns = settings.columns
     if settings.format == "parquet":
         return ParquetTable(content, settings, columns, scratch)
-    source = LineSource(recoded(content, settings.encoding), settings.limits.line, hold=settings.trailer is not None, block=block)
+    source = LineSource(
+        recoded(content, settings.encoding), settings.limits.line, hold=settings.trailer is not None, block=block or lines.BLOCK
+    )
     if settings.format == "csv":
         return Delimited(source, settings, columns, header)
     if settings.format == "fixed":
