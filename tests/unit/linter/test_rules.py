@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.linter.bulk_cases import BULK
 from tests.unit.linter.case import Case
 from tests.unit.linter.exchange_cases import EXCHANGE
 from tests.unit.linter.facade_cases import FACADES, WRAPPER, debt, one, workflow
@@ -42,6 +43,7 @@ CASES: dict[str, list[Case]] = {
         Case(apis(f"operations: [{{{POST}}}]")),
         Case(apis(f"operations: [{{{POST}, idempotent: false, security: [api-key], deduplicate: {{by: X-Request-ID}}}}]")),
     ],
+    **BULK,
     **EXCHANGE,
     **FACADES,
     **GATEWAY,

@@ -51,7 +51,8 @@ def test_what_is_no_host_key(text: Any) -> None:
     "wrong",
     [
         {"host_keys": []}, {"host_keys": None}, {"key": None}, {"key": "-----BEGIN OPENSSH PRIVATE KEY-----"},
-        {"password": "secret"}, {"key": None, "password": "env:P", "passphrase": "env:Q"}, {"host": "-oProxyCommand=x"}, {"host": "a b"}, {"user": ""},
+        {"password": "secret"}, {"key": None, "password": "env:P", "passphrase": "env:Q"},
+        {"host": "-oProxyCommand=x"}, {"host": "a b"}, {"user": ""},
         {"user": "a\nb"}, {"port": 0}, {"idle": "0s"}, {"proxy": "x"},
     ],
 )  # fmt: skip
