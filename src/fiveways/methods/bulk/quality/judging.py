@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from fiveways.methods.bulk.quality.settings import Key, QualitySettings
 from fiveways.methods.bulk.quality.unique import Hashes, Seen
 
 _SEPARATOR = "\x1f"
+_SEEDS = (secrets.randbits(63), secrets.randbits(63))
+"""Of this process, so that nobody can make keys whose hashes are the same."""
 _LONGEST_NOTE = 200
 
 Found = dict[int, list[Breach]]
@@ -132,10 +135,10 @@ def key_hashes(frame: pl.DataFrame, key: Key) -> tuple[NDArray[np.int64], Hashes
     whole = parts[0] if len(parts) == 1 else pl.concat_str(_measured(parts), separator=_SEPARATOR)
     keys = frame.select(whole.alias("key"))["key"]
     if not keys.null_count():
-        return np.arange(len(keys)), keys.hash(1).to_numpy(), keys.hash(2).to_numpy()
+        return np.arange(len(keys)), keys.hash(_SEEDS[0]).to_numpy(), keys.hash(_SEEDS[1]).to_numpy()
     present = keys.is_not_null()
     keys = keys.filter(present)
-    return np.flatnonzero(present.to_numpy()), keys.hash(1).to_numpy(), keys.hash(2).to_numpy()
+    return np.flatnonzero(present.to_numpy()), keys.hash(_SEEDS[0]).to_numpy(), keys.hash(_SEEDS[1]).to_numpy()
 
 
 def _measured(parts: list[Any]) -> list[Any]:

@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import BeforeValidator, Field, model_validator
 
 from fiveways.deployment.settings import Name, Percent, PythonName, Settings, Size
+from fiveways.methods.bulk.quality.spelling import spelling
 
 Format = Literal["csv", "fixed", "ndjson", "parquet", "fhir"]
 ColumnType = Literal["text", "integer", "decimal", "date", "datetime", "boolean", "code", "nhs_number"]
@@ -118,8 +119,10 @@ class Column(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.format is not None and self.type not in ("date", "datetime"):
-            raise ValueError("format: is for date and datetime")
+        if self.format is not None:
+            if self.type not in ("date", "datetime"):
+                raise ValueError("format: is for date and datetime")
+            spelling(self.format)
         if self.type == "code" and self.codes is None:
             raise ValueError("a code needs codes:")
         if self.path is not None:
@@ -315,7 +318,7 @@ def encodes(encoding: str) -> bool:
             return True
         ascii_ = bytes(range(128))
         return ascii_.decode(name) == ascii_.decode("ascii") and all(
-            len(bytes([each]).decode(name, "replace")) == 1 for each in range(128, 256)
+            len(bytes((each, other)).decode(name, "replace")) == 2 for each in range(128, 256) for other in (64, 161)
         )
     except (LookupError, UnicodeError, ValueError):
         return False

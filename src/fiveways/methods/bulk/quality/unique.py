@@ -131,7 +131,10 @@ class Seen:
             wanted = entries[probable, 0]
             low = np.maximum(np.searchsorted(fences, wanted, "left") - 1, 0)
             high = np.maximum(np.searchsorted(fences, wanted, "right"), 1)
-            for block in np.unique(np.concatenate((low, high - 1))).tolist():
+            blocks = np.unique(np.concatenate((low, high - 1)))
+            if np.max(high - low) > 2:  # many keys of one first hash
+                blocks = np.unique(np.concatenate([np.arange(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]))
+            for block in blocks.tolist():
                 entry = min(size, (block + 1) * _FENCE) - block * _FENCE
                 assert self._file is not None
                 data = os.pread(self._file, entry * 16, (begin + block * _FENCE) * 16)
