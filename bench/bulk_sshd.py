@@ -52,8 +52,8 @@ def _found(folder: Path) -> tuple[Path, str]:
     unpacked.mkdir()
     for package in ("openssh-server", "libwrap0"):
         subprocess.run(["apt-get", "download", "-qq", package], cwd=unpacked, check=True, env={**os.environ, "LC_ALL": "C"})
-    for package in unpacked.glob("*.deb"):
-        subprocess.run(["dpkg", "-x", str(package), str(unpacked)], check=True)
+    for fetched in unpacked.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", str(fetched), str(unpacked)], check=True)
     program = unpacked / "usr" / "sbin" / "sshd"
     if not program.exists():
         raise RuntimeError("no sshd on this machine, and none in Debian's package")

@@ -102,11 +102,11 @@ class Connection(ShortWay):
             raise asyncssh.KeyExchangeFailed("New keys are for the same cipher")
         if self._kex is not None:
             self._agreed = self._kex.algorithm.decode()
-        super().send_newkeys(k, h)
         if self._rekeying is not None:
             self._rekeying.cancel()
             self._rekeying = None
             self._loop.call_soon(self._advance)
+        super().send_newkeys(k, h)  # which sends what has waited, and with that may begin anew
 
     def _advance(self) -> None:
         for channel in tuple(self.channels):

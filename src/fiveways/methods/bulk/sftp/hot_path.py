@@ -369,8 +369,10 @@ class Inlet(asyncio.BufferedProtocol):
         """It is there."""
         self._end += nbytes
         connection = self._connection
-        if connection.short_in:
-            self._start = connection.receive(self._buffer, self._start, self._end)
+        while connection.short_in and self._start != self._end:
+            start, self._start = self._start, connection.receive(self._buffer, self._start, self._end)
+            if start == self._start:  # the next packet is not whole yet
+                return
         if connection.closed:
             self._start = self._end = 0
         elif self._start != self._end and not connection.short_in:  # asyncssh's turn

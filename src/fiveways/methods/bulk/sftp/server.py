@@ -28,6 +28,10 @@ _WINDOW: Final = 2 * 1024 * 1024
 """Bytes of a channel on their way; a larger window costs the client, and is no faster."""
 _LARGEST_DATA: Final = 64 * 1024
 """Bytes of channel data in a packet that clients may send: twice what RFC 4253 §6.1 has everybody take, in half the packets."""
+_SWEEP: Final = 1.0
+"""Seconds between two looks for sessions that are idle."""
+_CLOSING: Final = 10.0
+"""Seconds that the store has, at the end, to put away what was abandoned."""
 
 
 class SftpListener:
