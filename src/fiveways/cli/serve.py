@@ -20,7 +20,7 @@ from fiveways.platform import logs
 from fiveways.platform.listeners import Listener, must_be_free
 from fiveways.platform.model import load
 from fiveways.platform.node_metrics import Slot, run_folder
-from fiveways.platform.serve import ROLES, PidFile, serve
+from fiveways.platform.serve import ROLES, PidFile, serve, serves
 from fiveways.platform.supervisor import Supervisor, arguments
 
 console = Console(highlight=False, soft_wrap=True)
@@ -61,7 +61,8 @@ def command(
         if processes:
             declared, _ = load(file)
             where = listeners or declared.listeners
-            children = ["gateway"] * gateways + ["worker"]
+            bulk = ["bulk"] * any(serves("bulk", listener) for listener in where.values())
+            children = ["gateway"] * gateways + bulk + ["worker"]
             fixed = where["main"].http if http is not None else None
             for listener in where.values():
                 try:

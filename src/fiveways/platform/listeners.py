@@ -52,7 +52,7 @@ class ClientCertificates(Settings):
 
 
 class Listener(Settings):
-    """A socket. It serves plain HTTP or, with a certificate, HTTPS; or it takes HL7 v2 over MLLP for an API."""
+    """A socket. It serves plain HTTP or, with a certificate, HTTPS; or it takes HL7 v2 over MLLP for an API, or files over SFTP."""
 
     http: HostPort | None = None
     """Plain HTTP/1.1 and HTTP/2 (prior knowledge) at this address. For loopback, or behind a TLS terminator."""
@@ -70,6 +70,8 @@ class Listener(Settings):
     """How long a connection over MLLP may be quiet."""
     largest: Size = 10 * 2**20
     """The largest message over MLLP."""
+    sftp: HostPort | None = None
+    """SFTP at this address, for `partners:`."""
     certificate: Reference | None = None
     """PEM certificate chain (file:…)."""
     key: Reference | None = None
@@ -79,14 +81,14 @@ class Listener(Settings):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if sum(each is not None for each in (self.http, self.https, self.mllp)) != 1:
-            raise ValueError("expected one of http, https and mllp")
+        if sum(each is not None for each in (self.http, self.https, self.mllp, self.sftp)) != 1:
+            raise ValueError("expected one of http, https, mllp and sftp")
         self._mllp_has_what_it_needs()
-        if self.long_poll and self.mllp is not None:
+        if self.long_poll and self.http is None and self.https is None:
             raise ValueError("long_poll is for http and https")
         if self.https is not None and (self.certificate is None or self.key is None):
             raise ValueError("https needs certificate and key")
-        if self.http is not None and (self.certificate or self.key or self.client_certificates):
+        if (self.http is not None or self.sftp is not None) and (self.certificate or self.key or self.client_certificates):
             raise ValueError("certificates belong to https")
         return self
 
@@ -105,12 +107,14 @@ class Listener(Settings):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        host, _, port = (self.http or self.https or self.mllp or "").rpartition(":")
+        host, _, port = (self.http or self.https or self.mllp or self.sftp or "").rpartition(":")
         return host.strip("[]"), int(port)
 
     @property
     def url(self) -> str:
         """Its base URL as a client on the same machine would write it."""
+        if self.sftp is not None:
+            return f"sftp://{self.sftp}"
         if self.mllp is not None:
             return f"{'mllps' if self.certificate else 'mllp'}://{self.mllp}"
         return f"{'http' if self.http else 'https'}://{self.http or self.https}"

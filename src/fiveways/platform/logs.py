@@ -65,5 +65,5 @@ def configure(*, level: str = "info", json: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
-    for noisy in ("granian", "_granian", "uvicorn", "asyncio", "aiosqlite", "alembic", "sqlalchemy"):
+    for noisy in ("granian", "_granian", "uvicorn", "asyncio", "aiosqlite", "alembic", "sqlalchemy", "asyncssh"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from fiveways.delivery.guard import Refused
+from fiveways.delivery.guard import Guard, Refused
 from fiveways.deployment.document import Loc, Mistake
+from fiveways.methods.bulk.settings import ToMailbox
 from fiveways.methods.messaging.directory import WorkflowSettings
 from fiveways.methods.synchronous.settings import ApiSettings, Security, UserRestrictedContext, names
 from fiveways.security.users.providers import Provider, UserRestricted
@@ -37,6 +38,7 @@ def misfits(deployment: Deployment) -> Iterator[Mistake]:
     yield from _apis(deployment)
     yield from _exchanges(deployment)
     yield from _feeds(deployment)
+    yield from _bulk(deployment)
     yield from _mailboxes(deployment)
 
 
@@ -95,6 +97,54 @@ def _feeds(deployment: Deployment) -> Iterator[Mistake]:
                 yield Mistake((*at, side), f"found {mailbox!r}, expected one of mailboxes:")
         if api.mailbox.workflow not in deployment.workflows and not deployment.messaging.open_workflows:
             yield Mistake((*at, "workflow"), f"found {api.mailbox.workflow!r}, expected one of workflows:")
+
+
+def _bulk(deployment: Deployment) -> Iterator[Mistake]:
+    """Partners that cannot come in, feeds of and for nobody, sinks that nothing could be brought to, errands to nowhere."""
+    listens = any(listener.sftp is not None for listener in deployment.listeners.values())
+    partners, guard = deployment.partners, deployment.outbound.guard()
+    for name, partner in partners.items():
+        if partner.organisation not in deployment.organisations:
+            yield Mistake(("partners", name, "organisation"), f"found {partner.organisation!r}, expected one of organisations:")
+        if partner.access is not None and not listens:
+            yield Mistake(("partners", name, "access"), "no listener takes files: listeners: {…: {sftp: HOST:PORT}}")
+    for name, feed in deployment.feeds.items():
+        at = ("feeds", name)
+        if feed.sender not in partners:
+            yield Mistake((*at, "from"), f"found {feed.sender!r}, expected one of partners:")
+        for number, to in enumerate(feed.to):
+            if to.partner not in partners:
+                yield Mistake((*at, "to", number, "partner"), f"found {to.partner!r}, expected one of partners:")
+        for number, sink in enumerate(feed.deliver_to):
+            yield from _to_mailbox(deployment, (*at, "deliver_to", number, "mailbox"), sink.mailbox)
+            yield from _posted_to(guard, (*at, "deliver_to", number, "http"), sink.http)
+        if feed.receipt is not None:
+            yield from _to_mailbox(deployment, (*at, "receipt", "mailbox"), feed.receipt.mailbox)
+            yield from _posted_to(guard, (*at, "receipt", "http"), feed.receipt.http)
+    for name, errand in deployment.errands.items():
+        for field, known in (("partner", errand.partner), ("tree", errand.tree)):
+            if known is not None and known not in partners:
+                yield Mistake(("errands", name, field), f"found {known!r}, expected one of partners:")
+        if errand.partner in partners and partners[errand.partner].server is None:
+            yield Mistake(("errands", name, "partner"), f"the partner {errand.partner!r} has no server:")
+
+
+def _to_mailbox(deployment: Deployment, at: Loc, said: ToMailbox | None) -> Iterator[Mistake]:
+    if said is None:
+        return
+    for side, mailbox in (("from", said.sender), ("to", said.to)):
+        if mailbox not in deployment.mailboxes:
+            yield Mistake((*at, side), f"found {mailbox!r}, expected one of mailboxes:")
+    if said.workflow not in deployment.workflows and not deployment.messaging.open_workflows:
+        yield Mistake((*at, "workflow"), f"found {said.workflow!r}, expected one of workflows:")
+
+
+def _posted_to(guard: Guard, at: Loc, url: str | None) -> Iterator[Mistake]:
+    if url is not None:
+        try:
+            guard.judge(url)
+        except Refused as refused:
+            yield Mistake(at, f"{refused} (outbound: says what may be called)")
 
 
 def _mailboxes(deployment: Deployment) -> Iterator[Mistake]:

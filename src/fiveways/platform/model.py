@@ -13,6 +13,8 @@ from fiveways.deployment import document
 from fiveways.deployment.document import Document
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
 from fiveways.ledger.audit.settings import AuditSettings
+from fiveways.methods.bulk.errands.settings import Errand
+from fiveways.methods.bulk.settings import BulkSettings, FeedSettings, PartnerSettings
 from fiveways.methods.exchange.settings import ExchangeSettings
 from fiveways.methods.messaging.directory import MailboxId, MailboxSettings, MessagingSettings, WorkflowId, WorkflowSettings
 from fiveways.methods.synchronous.alerting import AlertSettings
@@ -140,6 +142,14 @@ class Deployment(Settings):
     """The mailboxes, by id."""
     workflows: dict[WorkflowId, WorkflowSettings] = Field(default_factory=dict)
     """What is sent between mailboxes, by workflow id."""
+    bulk: BulkSettings = BulkSettings()
+    """Bulk transfer as a whole."""
+    partners: dict[Name, PartnerSettings] = Field(default_factory=dict)
+    """Who brings and takes files, by name, which is that of the account of the SFTP server too."""
+    feeds: dict[Name, FeedSettings] = Field(default_factory=dict)
+    """Files that partners send again and again, and what is agreed of them."""
+    errands: dict[Name, Errand] = Field(default_factory=dict)
+    """Files that are brought to partners' own SFTP servers, or fetched there."""
     outbound: OutboundSettings = OutboundSettings()
     """Where Fiveways may be had to call: webhooks."""
 

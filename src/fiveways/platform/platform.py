@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -42,7 +42,7 @@ from fiveways.platform.exchanges import LARGEST, Exchanges, exchanges, holding
 from fiveways.platform.feed import Feed
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.jobs import Job, Jobs
-from fiveways.platform.listeners import Listener
+from fiveways.platform.listeners import Listener, Listening
 from fiveways.platform.model import Deployment, load
 from fiveways.platform.node_metrics import NodeMetrics, Slot
 from fiveways.platform.outcomes import Outcomes
@@ -55,6 +55,9 @@ from fiveways.security.authorization import AuthorizationServer
 from fiveways.security.expiry import Expiry
 from fiveways.security.tokens import TokenIssuer, TokenVerifier
 from fiveways.types import Headers, Outcome
+
+if TYPE_CHECKING:
+    from fiveways.platform.bulk import Bulk, Prepared
 
 log = structlog.get_logger("fiveways.platform")
 
@@ -70,6 +73,7 @@ class Running:
     outbound: Outbound
     exchanges: Exchanges
     messaging: mailboxes.Messages | None = None
+    bulk: Prepared | None = None
 
     @property
     def queues(self) -> list[Queue]:
@@ -80,7 +84,7 @@ class Running:
 class Platform:
     """A deployment, running in this process."""
 
-    def __init__(self, file: Path, foundation: Foundation, clock: Clock, slot: Slot | None = None) -> None:
+    def __init__(self, file: Path, data: Path, foundation: Foundation, clock: Clock, slot: Slot | None = None) -> None:
         self.file = file
         self.base = file.parent
         self.foundation = foundation
@@ -103,6 +107,8 @@ class Platform:
         self._exchange = ExchangeJobs(foundation.deliveries, clock)
         self._trials = Trials(clock)
         self._server = AuthorizationServers(foundation, clock)
+        self._data = data
+        self._bulk: Bulk | None = None
         self._unfinished: set[asyncio.Task[Outcome]] = set()
         self._running: Running | None = None
         self._jobs = Jobs([])
@@ -129,13 +135,13 @@ class Platform:
         clock = clock or SystemClock()
         deployment, _ = load(file)
         foundation = await Foundation.open(deployment, data, file.parent, clock, node)
-        self = cls(file, foundation, clock, slot)
+        self = cls(file, data, foundation, clock, slot)
         try:
             if self._node_metrics is not None:
                 await self._node_metrics.resume()
             self._running = self._compile(deployment, None)
             await self._running.compiled.lasting.open()
-            self._dispatch.keep(self._running.queues)
+            self._take_up(self._running)
             await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         except BaseException:
             await foundation.close()
@@ -170,7 +176,7 @@ class Platform:
             await self._tell_audit("deployment.refused", details={"reason": type(error).__name__})
             raise
         self._running = new
-        self._dispatch.keep(new.queues)
+        self._take_up(new)
         await self._tell_audit("deployment.loaded", details={"apis": len(deployment.apis)})
         await self._retire(old.compiled, new.compiled)
         return read
@@ -190,6 +196,11 @@ class Platform:
         handling = api.longest.total_seconds() + 15
         gateway: Callable[[], Gateway] = lambda: self.running.compiled.gateway  # noqa: E731
         return Feed(listener, api.at, gateway, token, self.base, self.clock, handling=handling, shared=shared)
+
+    def sftp(self, listener: Listener, *, shared: bool = False) -> Listening:
+        """What takes files at a listener; `shared`: other processes listen there too."""
+        assert self._bulk is not None
+        return self._bulk.listener(listener, shared=shared)
 
     def long_polling(self) -> LongPolling:
         """What holds requests for outcomes at a listener."""
@@ -304,7 +315,37 @@ class Platform:
             alerts.go_on_from(self._running.alerts)
         outbound = self._dispatch.made(deployment.outbound, self.base)
         authorization = self._server.authorization(deployment, self.base, verifier, issuer, self._record_token)
-        return Running(deployment, compiled, authorization, alerts, outbound, exchanged, messaging)
+        bulk = self._prepared(deployment)
+        return Running(deployment, compiled, authorization, alerts, outbound, exchanged, messaging, bulk)
+
+    def _prepared(self, deployment: Deployment) -> Prepared | None:
+        """Bulk transfer, where there is any: what it takes is loaded only then."""
+        if self._bulk is None and not (deployment.partners or deployment.feeds or deployment.errands):
+            return None
+        if self._bulk is None:
+            try:
+                from fiveways.platform.bulk import Bulk  # noqa: PLC0415, RUF100 - what it takes is an extra
+            except ImportError as error:
+                missing = f"partners:, feeds: and errands: need a package that is not installed ({error.name}): fiveways[bulk]"
+                raise DeploymentError(f"{self.file}: {missing}") from error
+
+            def prepared() -> Prepared:
+                assert self.running.bulk is not None
+                return self.running.bulk
+
+            self._bulk = Bulk(
+                self.foundation.deliveries, self.ledger.audit, self.ledger.pseudonyms, self.foundation.keys, self._data, self.base,
+                prepared=prepared, outbound=lambda: self.running.outbound, messages=lambda: self.running.messaging,
+            )  # fmt: skip
+        return self._bulk.prepare(deployment)
+
+    def _take_up(self, running: Running) -> None:
+        """A reading of the deployment file is in force: deliveries go as it says."""
+        queues = running.queues
+        if self._bulk is not None:
+            self._bulk.taken_up()
+            queues += self._bulk.queues
+        self._dispatch.keep(queues)
 
     async def _record_token(self, kind: str, *, application: str, outcome: str, details: Mapping[str, Any]) -> None:
         await self._tell_audit(kind, application=application, outcome=outcome, details=details)
@@ -355,6 +396,13 @@ class Platform:
         await counts.purge(self.ledger.group, self.clock.now().date())
         await self._dispatch.purge(self.deployment.outbound.keep)
         await self._exchange.purge()
+        if self._bulk is not None:
+            await self._bulk.purge()
+
+    async def _transfers(self) -> None:
+        """What time brings of bulk transfer."""
+        if self._bulk is not None:
+            await self._bulk.look()
 
     async def _look(self) -> None:
         """How full inboxes and queues are, for the metrics."""
@@ -389,6 +437,7 @@ class Platform:
             Job("expiry", 60.0, self._purge),
             Job("messages", messages.every, messages.round),
             Job("jobs", 2.0, self._late),
+            Job("transfers", 2.0, self._transfers),
             Job("leftovers", 86_400.0, self.foundation.sweep),
             Job("fill", 15.0, self._look),
         ]

@@ -28,8 +28,15 @@ from fiveways.platform.platform import Platform
 
 log = structlog.get_logger("fiveways.serve")
 
-ROLES = ("gateway", "worker")
-"""What a process can do: answer requests, and do the work that is nobody's request (expiry, retention, alerts)."""
+ROLES = ("gateway", "bulk", "worker")
+"""What a process can do: answer requests, take files over SFTP, and do the work that is nobody's request (expiry, retention,
+deliveries, quality control)."""
+
+
+def serves(role: str, listener: Listener) -> bool:
+    """Whether a process of this role serves a listener."""
+    return role == ("bulk" if listener.sftp is not None else "gateway")
+
 
 Ready = Callable[[Mapping[str, Listener]], None]
 
@@ -53,6 +60,8 @@ class Serving:
         for listener in self.listeners.values():
             if listener.mllp is not None:
                 server: Listening = self.platform.feed(listener, shared=self._shared)
+            elif listener.sftp is not None:
+                server = self.platform.sftp(listener, shared=self._shared)
             else:
                 answering = self.platform.long_polling() if listener.long_poll else application
                 server = listen(listener, answering, self.platform.base, shared=self._shared)
@@ -169,7 +178,8 @@ async def serve(
     """Serve the deployment in `file` until a signal says stop. `shared`: other processes listen on the same sockets; `slot`: this
     one's place among them."""
     platform = await Platform.open(file, data, work="worker" in roles, node=node, slot=slot)
-    wanted = dict(listeners or platform.deployment.listeners) if "gateway" in roles else {}
+    declared = listeners or platform.deployment.listeners
+    wanted = {name: each for name, each in declared.items() if any(serves(role, each) for role in roles)}
     serving = Serving(platform, wanted, data, shared=shared)
     try:
         await serving.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -95,7 +95,7 @@ class Contents:
             return Open(self.payloads, content, key, content.body if key is None else BlockCipher(key, b"").open(0, content.body))
         return Open(self.payloads, content, key, None)
 
-    async def pieces(self, content: Content, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    async def pieces(self, content: Content, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """Its bytes from `start` up to but not including `end`. Raises Broken."""
         end = content.size if end is None else min(end, content.size)
         opened = self.open(content)

@@ -138,12 +138,10 @@ remove_name = delete(names).where(_this, _name.content.is_not(None))
 _inside = select(_name.name).where(_name.partner == _partner, _name.folder == _text("b_path")).exists()
 remove_folder = delete(names).where(_this, _name.content.is_(None), ~_inside)
 rename = update(names).where(_this).values(folder=_text("v_folder"), name=_text("v_name"))
-_prefix = _text("b_path")
-_below = or_(_name.folder == _prefix, func.substr(_name.folder, 1, _number("b_length")) == _text("b_slashed"))
+_prefix, _length = _text("b_path"), bindparam("b_length", type_=Integer)
+_below = or_(_name.folder == _prefix, func.substr(_name.folder, 1, _length) == _text("b_slashed"))
 rename_below = (
-    update(names)
-    .where(_name.partner == _partner, _below)
-    .values(folder=_text("v_path").concat(func.substr(_name.folder, _number("b_length"))))
+    update(names).where(_name.partner == _partner, _below).values(folder=_text("v_path").concat(func.substr(_name.folder, _length)))
 )
 """What is in a folder goes along with it; `b_length` is the length of `b_slashed`, the folder's path and a slash."""
 

@@ -82,10 +82,10 @@ class Usage:
         self._now = now
         self._known: dict[str, tuple[float, int, int]] = {}
 
-    async def of(self, partner: str) -> tuple[int, int]:
-        """Bytes and names. Raises StoreError."""
+    async def of(self, partner: str, *, again: bool = False) -> tuple[int, int]:
+        """Bytes and names; `again`: counted just now. Raises StoreError."""
         known = self._known.get(partner)
-        if known is None or self._now() - known[0] > FRESH:
+        if again or known is None or self._now() - known[0] > FRESH:
             rows = (await self._group.submit(records.find_usage, {"b_partner": partner}, synced=False)).rows
             known = self._known[partner] = (self._now(), int(rows[0][0]), int(rows[0][1]))
         return known[1], known[2]
@@ -202,9 +202,7 @@ class PartnerFiles:
             raise FileNotFoundError(path)
         if row is not None and exclusive and not row[6]:
             raise FileExistsError(path)
-        used, number = await self._used()
-        if number >= self._quota.files:
-            raise Full(f"the quota of {self._quota.files} files is used up")
+        used = await self._taken(folder, name)
         largest = self._files.watch.largest(self.visit.partner, folder, name)
 
         def room(size: int) -> None:
@@ -408,11 +406,23 @@ class PartnerFiles:
             self._folders.add(path)
         return "" if path == "/" else path
 
-    async def _used(self) -> tuple[int, int]:
+    async def _used(self, *, again: bool = False) -> tuple[int, int]:
         try:
-            return await self._files.usage.of(self.visit.partner)
+            return await self._files.usage.of(self.visit.partner, again=again)
         except StoreError as error:
             raise Broken(str(error)) from None
+
+    async def _taken(self, folder: str, name: str) -> int:
+        """The bytes that an upload finds taken: those of the file that it replaces are not. Raises Full where there are too many
+        files."""
+        used, number = await self._used()
+        if used <= self._quota.bytes // 2 and number < self._quota.files:
+            return used  # what is replaced does not matter
+        used, number = await self._used(again=True)
+        rows = (await self._ask(records.find_name, self._this(folder, name))).rows
+        if not rows and number >= self._quota.files:
+            raise Full(f"the quota of {self._quota.files} files is used up")
+        return used - int(rows[0][4]) if rows else used
 
     async def _ask(self, question: Any, asked: Mapping[str, Any]) -> Any:
         try:

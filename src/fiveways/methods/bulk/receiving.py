@@ -139,6 +139,7 @@ class Receiving:
             await self._manifest(agreement, file)
         else:
             await self._about(agreement, file, about, await self._said(agreement, file, role, about))
+            await self._considered(agreement, about)
         return role
 
     async def _data(self, agreement: Agreement, file: Arrived) -> None:
@@ -154,7 +155,8 @@ class Receiving:
             records.know_arrival, transfer, content=file.content, arrived=1, size=file.size, changed=self._now(), sequence=sequence
         )
         await self._transfers.expire_others(transfer, file.name)
-        await self.consider(agreement, await self._transfers.find(transfer.id) or transfer)
+        for name in dict.fromkeys((file.name, *transfer.claims.together)):  # it may be what others have waited for
+            await self._considered(agreement, name)
 
     async def _said(self, agreement: Agreement, file: Arrived, role: str, about: str) -> Claims:
         if role == "marker":
@@ -175,9 +177,6 @@ class Receiving:
         except Disagreement as reason:
             claims = msgspec.structs.replace(transfer.claims, unreadable=str(reason))
         await self._transfers.claim(transfer, claims)
-        found = await self._transfers.find(transfer.id)
-        if found is not None:
-            await self.consider(agreement, found)
 
     async def _manifest(self, agreement: Agreement, file: Arrived) -> None:
         try:
@@ -187,10 +186,13 @@ class Receiving:
             return
         for name, claims in said.items():
             await self._about(agreement, file, name, claims)
-        for name in said:  # once more, now that all are known
-            transfer = await self._transfers.coming(agreement.feed, name)
-            if transfer is not None:
-                await self.consider(agreement, transfer)
+        for name in said:  # only now: they are complete together
+            await self._considered(agreement, name)
+
+    async def _considered(self, agreement: Agreement, name: str) -> None:
+        transfer = await self._transfers.coming(agreement.feed, name)
+        if transfer is not None:
+            await self.consider(agreement, transfer)
 
     async def _unreadable(self, agreement: Agreement, file: Arrived, reason: str) -> None:
         """A manifest that cannot be read is a transfer of its own, which comes to nothing: somebody has to know."""

@@ -157,7 +157,19 @@ def append(happening: str) -> postgresql.Insert:
 
 HAPPENINGS: Final = {
     happening: append(happening)
-    for happening in ("begin", "receive", "expire", "verify", "examine", "release", "release_part", "reject", "mend", "collect")
+    for happening in (
+        "begin",
+        "receive",
+        "expire",
+        "verify",
+        "examine",
+        "release",
+        "release_part",
+        "reject",
+        "resubmit",
+        "mend",
+        "collect",
+    )
 }
 """What may befall a transfer, as statements."""
 
@@ -171,6 +183,7 @@ know_change = _knowing("changed")
 know_claims = _knowing("claims", "changed")
 know_digest = _knowing("blake3")
 know_verdict = _knowing("records", "accepted", "set_aside", "reasons", "good", "examination", "receipt")
+know_progress = _knowing("records", "set_aside")
 know_receipt = _knowing("receipt", "reasons")
 know_mended = _knowing("accepted", "set_aside", "receipt")
 
@@ -255,6 +268,11 @@ change_aside = (
     update(set_aside)
     .where(_aside.transfer == _id, _aside.record == _number("b_record"), _aside.state == _text("b_from"))
     .values(mended=bindparam("v_mended", type_=LargeBinary), state=_text("v_state"), by=_by, why=_text("v_why"), at=_at)
+)
+know_reasons = (
+    update(set_aside)
+    .where(_aside.transfer == _id, _aside.record == _number("b_record"))
+    .values(reasons=bindparam("v_reasons", type_=LargeBinary))
 )
 count_aside = select(_aside.state, func.count()).where(_aside.transfer == _id).group_by(_aside.state)
 

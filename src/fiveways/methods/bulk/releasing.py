@@ -1,8 +1,8 @@
 """Releasing: what goes to whom, written in the transaction of the verdict; then each batch is a delivery to its sink, made once.
 
-Collectors find files in their folders at once: names of the content that is there already. A sink gets the good records as one file,
-or in batches: ranges of that content, each behind the header that the file begins with. A batch has a name of its own, the same at
-every attempt, by which a sink knows a repeat.
+Collectors find files in their folders at once: names of the content that is there already. A sink gets the good records as one
+file, or in batches: ranges of that content, each behind the header that the file begins with. A batch has a name of its own, the
+same at every attempt, by which a sink knows a repeat.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Cut(NamedTuple):
     start: int
     end: int
     records: int
+    content: str = ""
+    """The content, where it is not that of all good records."""
 
 
 class Releasing:
@@ -54,14 +56,17 @@ class Releasing:
         puts: Callable[[str], Sequence[Put]],
         mail: Mail,
         post: Post,
+        secrets: Callable[[str], Sequence[bytes]],
     ) -> None:
-        """`puts`: what puts pieces into a feed's sinks, in their order; `mail` puts one into a mailbox, `post` posts a delivery."""
+        """`puts`: what puts pieces into a feed's sinks, in their order; `mail` puts one into a mailbox, `post` posts a delivery;
+        `secrets`: what a feed's receipts are signed with where they are posted."""
         self._transfers = transfers
         self._contents = contents
         self._agreements = agreements
         self._puts = puts
         self._mail = mail
         self._post = post
+        self._secrets = secrets
 
     # --- what follows from a verdict -------------------------------------------------------------------------------------
 
@@ -81,8 +86,8 @@ class Releasing:
             first = 1 + await self._last_batch(transfer.id, number) if more else 1
             for at, cut in enumerate(pieces, first):
                 row = {
-                    "v_transfer": transfer.id, "v_sink": number, "v_number": at, "v_content": content, "v_head": cut.head,
-                    "v_start": cut.start, "v_end": cut.end, "v_records": cut.records, "v_delivered": 0,
+                    "v_transfer": transfer.id, "v_sink": number, "v_number": at, "v_content": cut.content or content,
+                    "v_head": cut.head, "v_start": cut.start, "v_end": cut.end, "v_records": cut.records, "v_delivered": 0,
                 }  # fmt: skip
                 promise = await self._transfers.deliveries.promise(
                     RELEASES, target=sink.where, key=f"{agreement.feed}/{number}", correlation=transfer.correlation,
@@ -177,7 +182,9 @@ class Releasing:
         agreement = self._agreements().by_feed.get(delivery.envelope.decode())
         agreed = agreement.settings.receipt if agreement is not None else None
         if delivery.target != "mailbox":
-            await self._post(delivery, {"Idempotency-Key": delivery.id})
+            if agreement is None:
+                raise GiveUp("there is no such feed any more")
+            await self._post(delivery, {"Fiveways-Feed": agreement.feed}, self._secrets(agreement.feed))
             return "posted"
         if agreement is None or agreed is None or agreed.mailbox is None:
             raise GiveUp("the feed sends no receipts to a mailbox any more")

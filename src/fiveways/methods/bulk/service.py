@@ -205,6 +205,10 @@ class Transfers:
             if other.name == name and other.id != transfer.id and not other.arrived and other.id < transfer.id:
                 await self.happens(other, "expire", reason="it was uploaded anew")
 
+    async def tell(self, transfer: Transfer, happening: str, by: str, details: Mapping[str, Any]) -> None:
+        """Have the audit say, durably, what somebody did with a transfer."""
+        await self.audit.durable(self._event(transfer, happening, by, details))
+
     def _event(self, transfer: Transfer, happening: str, by: str, details: Mapping[str, Any]) -> AuditEvent:
         return AuditEvent(
             at=micros(self.clock), kind=f"bulk.transfer.{happening}", id=transfer.id, correlation_id=transfer.correlation,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from fiveways.deployment.need import Need
-from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, PythonName, Reference, Settings, Size
+from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, PythonName, Reference, Settings, Size
+from fiveways.methods.bulk.errands.settings import Server
+from fiveways.methods.bulk.quality.settings import QualitySettings
+from fiveways.methods.bulk.schedule import Expectation
+from fiveways.methods.bulk.sftp.settings import Access, SftpSettings
 
 
 def _folder(value: str) -> str:
@@ -64,15 +68,6 @@ class DigestAgreement(Settings):
     """The digest."""
 
 
-class OnBadRecord(Settings):
-    """What becomes of a file with bad records (B16)."""
-
-    set_aside: bool = True
-    """Whether bad records are set aside and the others handed on; false: one bad record rejects the file."""
-    stop_at: Percent | None = None
-    """The share of bad records from which the whole file is rejected all the same."""
-
-
 class Batches(Settings):
     """Into how large pieces good records are cut (B10): whichever is reached first."""
 
@@ -80,8 +75,8 @@ class Batches(Settings):
     """Records in a batch."""
     bytes: Size | None = Field(default=None, ge=1)
     """Bytes of a batch."""
-    seconds: float | None = Field(default=None, gt=0)
-    """Seconds of work that go into a batch."""
+    seconds: Duration | None = Field(default=None, gt=timedelta(0))
+    """How long records are gathered for at most, as they come out of quality control."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -114,6 +109,8 @@ class Sink(Settings):
     """A mailbox."""
     call: PythonName | None = None
     """A Python callable: `async def take(batch)`; what it raises is tried again."""
+    secrets: tuple[Reference, ...] = Field(default=(), max_length=2)
+    """What posts are signed with (Fiveways-Signature); two while a secret is being changed."""
     batches: Batches | None = None
     """Into how large pieces. Default: all good records are one file."""
 
@@ -149,6 +146,8 @@ class ReceiptAgreement(Settings):
     """A mailbox."""
     http: HttpUrl | None = None
     """A URL that it is posted to."""
+    secrets: tuple[Reference, ...] = Field(default=(), max_length=2)
+    """What the post is signed with (Fiveways-Signature)."""
 
 
 class FeedSettings(Settings):
@@ -168,18 +167,16 @@ class FeedSettings(Settings):
     """How the sender says what the content was."""
     sequence: Regular | None = None
     """Where a file's name has its number in a sequence without gaps: `ACT_(?P<sequence>\\d+)`."""
-    expected: Any = None
-    """When a file is expected."""
+    schedule: Expectation | None = None
+    """When a file is expected; where none has come, somebody is told."""
     within: Duration = timedelta(days=1)
     """How long after its beginning a transfer may be incomplete; then it has expired."""
     largest: Size = 100 * 2**30
     """Bytes of a file."""
     repeats: Literal["reject", "accept"] = "reject"
     """What becomes of a file whose content has been released before: it is a replay, or it is meant."""
-    records: Any = None
-    """What its records are, each of which is checked."""
-    on_bad_record: OnBadRecord | None = None
-    """What becomes of bad ones."""
+    records: QualitySettings | None = None
+    """What its records are, each of which is checked, and what becomes of bad ones."""
     deliver_to: tuple[Sink, ...] = ()
     """Where good records go."""
     to: tuple[Collector, ...] = ()
@@ -201,8 +198,6 @@ class FeedSettings(Settings):
             raise ValueError("sequence: needs a group that is called sequence: ACT_(?P<sequence>\\d+)")
         if self.digest is not None and self.digest.said_by == "manifest" and self.complete_when.manifest is None:
             raise ValueError("digest: {by: manifest} needs complete_when: {manifest: …}")
-        if self.on_bad_record is not None and self.records is None:
-            raise ValueError("on_bad_record: needs records:, by which a bad one is known")
         return self
 
 
@@ -222,14 +217,14 @@ class PartnerSettings(Settings):
     """The organisation."""
     title: str = ""
     """What people call it."""
-    access: Any = None
-    """How it gets in."""
+    access: Access | None = None
+    """How it gets in. Default: not at all."""
     folders: tuple[Folder, ...] = ()
     """Folders that are there from the start, besides those of its feeds."""
     quota: Quota = Quota()
     """How much it may keep here."""
-    server: Any = None
-    """Its own SFTP server."""
+    server: Server | None = None
+    """Its own SFTP server, for errands."""
 
 
 class AtRest(Settings):
@@ -244,7 +239,7 @@ class AtRest(Settings):
 class BulkSettings(Settings):
     """Bulk transfer as a whole."""
 
-    sftp: Any = None
+    sftp: SftpSettings = SftpSettings()
     """The SFTP server."""
     at_rest: AtRest | None = None
     """Whether and how files are encrypted where they are kept."""

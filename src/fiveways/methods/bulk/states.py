@@ -6,8 +6,11 @@
     rejected ◀──reject── verifying, quality control             are said)             ▼
                                                                   │           quality control
     part-released ◀──release_part── quality control               ▼                   │
-         ├──mend──▶ released, once nothing is set aside        released ◀──release────┘
-         └──collect──▶ collected ◀──collect── released, and by each other collector
+         ├──resubmit──▶ part-released: some were mended        released ◀──release────┘
+         ├──mend──▶ released, once nothing is set aside any more
+         └──collect──▶ collected ◀──collect── released
+
+What is collected may be mended all the same, and is part-released or released again then, to be collected once more.
 
 An event's number is part of its key in the store, so that of two nodes that would take a transfer further only one does.
 """
@@ -58,7 +61,10 @@ TRANSITIONS: Final[dict[tuple[State | None, str], State]] = {
     (State.QUALITY_CONTROL, "reject"): State.REJECTED,
     (State.QUALITY_CONTROL, "release"): State.RELEASED,
     (State.QUALITY_CONTROL, "release_part"): State.PART_RELEASED,
+    (State.PART_RELEASED, "resubmit"): State.PART_RELEASED,
+    (State.COLLECTED, "resubmit"): State.PART_RELEASED,
     (State.PART_RELEASED, "mend"): State.RELEASED,
+    (State.COLLECTED, "mend"): State.RELEASED,
     (State.RELEASED, "collect"): State.COLLECTED,
     (State.PART_RELEASED, "collect"): State.COLLECTED,
 }

@@ -172,6 +172,7 @@ class Upload:
             await incoming.finish()
             await self._contents.group.submit(records.add_block, row)
         except StoreError as error:
+            await incoming.discard()
             raise (Full if "space" in str(error) else Broken)(str(error)) from None
 
     async def _stored(self) -> None:

@@ -1,7 +1,7 @@
 """Working on transfers that are complete: verified, examined, judged and released, each step once, whoever dies in between.
 
-A transfer is a delivery of the same id under a lease that several nodes share, in order per feed. Its state says how far it is; what
-a node that died has left half done is done anew, and comes to the same: what is released is so in the transaction of the verdict.
+A transfer is a delivery of the same id under a lease that several nodes share, in order per feed. Its state says how far it is;
+what a node that died has left half done is done anew and comes to the same: what is released is so in the verdict's transaction.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from fiveways.methods.bulk.sinks.folder import FolderSink
 from fiveways.methods.bulk.sinks.object_store import ObjectSink
 from fiveways.methods.bulk.sinks.sink import Piece, Put
 
-Post = Callable[[Delivery, Mapping[str, str]], Awaitable[object]]
-"""Posts a delivery to its target, with header fields; raises Retry and GiveUp."""
+Post = Callable[[Delivery, Mapping[str, str], Sequence[bytes]], Awaitable[object]]
+"""Posts a delivery to its target, with header fields, signed where there are secrets; raises Retry and GiveUp."""
 Mail = Callable[[ToMailbox, Piece], Awaitable[str]]
 """Puts a piece into a mailbox, once; says the message's id."""
 
@@ -26,7 +26,7 @@ def make(where: str, sink: Sink, base: Path, post: Post, mail: Mail) -> Put:
     if sink.s3 is not None:
         return ObjectSink(sink.s3)
     if sink.http is not None:
-        return _posting(sink.http, post)
+        return _posting(sink.http, [secret.resolve(base) for secret in sink.secrets], post)
     if sink.mailbox is not None:
         return _mailing(sink.mailbox, mail)
     assert sink.call is not None
@@ -38,17 +38,17 @@ def make(where: str, sink: Sink, base: Path, post: Post, mail: Mail) -> Put:
     return called
 
 
-def _posting(url: str, post: Post) -> Put:
+def _posting(url: str, secrets: Sequence[bytes], post: Post) -> Put:
     async def posted(piece: Piece, delivery: Delivery) -> str:
         def content() -> AsyncIterator[bytes]:
             return piece.read()
 
         made = replace(delivery, target=url, content_type=piece.content_type, size=piece.size, content=content)
         fields = {
-            "Idempotency-Key": piece.id, "Fiveways-Feed": piece.feed, "Fiveways-Transfer": piece.transfer,
+            "Fiveways-Feed": piece.feed, "Fiveways-Transfer": piece.transfer,
             "Fiveways-Batch": str(piece.number), "Fiveways-Records": str(piece.records),
         }  # fmt: skip
-        await post(made, fields)
+        await post(made, fields, secrets)
         return "posted"
 
     return posted

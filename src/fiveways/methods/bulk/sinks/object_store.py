@@ -20,21 +20,10 @@ class ObjectSink:
 
     def __init__(self, url: str) -> None:
         """`url`: `s3://bucket/prefix?endpoint=…&region=…`. DeploymentError for anything else."""
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query))
-        endpoint, region = options.pop("endpoint", None), options.pop("region", "us-east-1")
-        if not parts.hostname or options or parts.password:
-            raise DeploymentError(
-                "an S3 sink is written s3://bucket/prefix?endpoint=…&region=…; credentials are in the environment"
-            )
-        self._store = S3Store(
-            parts.hostname,
-            prefix=parts.path.strip("/") or None,
-            region=region,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://")), "timeout": "60s"},
-            endpoint=endpoint or f"https://s3.{region}.amazonaws.com",
-        )
+        try:
+            self._store = s3_store(url)
+        except StoreError as error:
+            raise DeploymentError(str(error)) from None
 
     async def __call__(self, piece: Piece, delivery: Delivery) -> str:
         """Create the piece there. Raises Retry where the store fails, GiveUp where another object has its name."""
