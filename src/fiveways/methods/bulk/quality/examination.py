@@ -100,7 +100,7 @@ class _Examining:
                 raise Unreadable(FileFault("empty", "The file is empty"))
         except Unreadable as error:
             fault = error.fault
-            if not self._content.expanded and self._content.compression == "none" and fault.code == "header":
+            if not self._content.expanded and fault.code == "header":
                 fault = FileFault("empty", "The file is empty")
         return self._examination(fault, stopped)
 

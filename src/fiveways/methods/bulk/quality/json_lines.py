@@ -7,7 +7,7 @@ another type breaks the rule `type`, and no other. Of a name that an object has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -189,7 +189,8 @@ def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _struct(columns: Mapping[str, Column]) -> type[msgspec.Struct]:
     """What an object is: its fields are the columns, called f0, f1, …; it may have others."""
-    kinds: dict[str, Any] = {"integer": int, "decimal": float, "boolean": bool}
+    whole = Annotated[int, msgspec.Meta(ge=-_FIT, le=_FIT - 1)]
+    kinds: dict[str, Any] = {"integer": whole, "decimal": float, "boolean": bool}
     fields = [(f"f{place}", kinds.get(each.type, str) | None, None) for place, each in enumerate(columns.values())]
     names = {f"f{place}": name for place, name in enumerate(columns)}
     return msgspec.defstruct("Record", fields, rename=names, gc=False)

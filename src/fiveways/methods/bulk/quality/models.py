@@ -1,6 +1,6 @@
 """A class of pydantic or msgspec as a feed's columns: its fields are the columns, its types and constraints the rules.
 
-What a type cannot say (an NHS number, a mask) is said by a `Column` in the field's `Annotated`, or in the feed's `columns`.
+What a type cannot say is said beside it, `Annotated[str, As(type="nhs_number", mask="length")]`, or in the feed's `columns`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ _TYPES: dict[Any, str] = {
     bool: "boolean",
 }
 _CONSTRAINTS = {"ge": "min", "le": "max", "min_length": "min_length", "max_length": "max_length", "pattern": "pattern"}
+
+
+class As:
+    """Stands in a field's `Annotated`, and says of its column what its type does not. Takes the settings of a `Column`."""
+
+    def __init__(self, **said: Any) -> None:
+        Column.model_validate(said)
+        self.said = said
 
 
 def resolved(settings: QualitySettings, base: Path) -> QualitySettings:
@@ -102,8 +110,8 @@ def _column(name: str, annotation: Any, metadata: tuple[Any, ...], *, required: 
 
 def _constraints(name: str, said: Any) -> Mapping[str, Any]:
     """What one piece of metadata asks."""
-    if isinstance(said, Column):
-        return said.model_dump(exclude_unset=True)
+    if isinstance(said, As):
+        return said.said
     if isinstance(said, FieldInfo):
         return {key: value for each in said.metadata for key, value in _constraints(name, each).items()}
     for other in ("gt", "lt", "multiple_of"):
