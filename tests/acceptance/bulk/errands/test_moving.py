@@ -213,6 +213,18 @@ async def test_most_files_of_a_run_and_largest(partner: Partner, ours: Path, err
     assert report.say() == "1 moved, 1 refused, 3 left for the next run; the file is over 3 bytes"
 
 
+@pytest.mark.parametrize("do", ["push", "pull"])
+async def test_several_files_at_once(do: str, partner: Partner, ours: Path, errands: Make) -> None:
+    for number in range(40):
+        put(ours if do == "push" else partner.root / "out", f"{number}.csv", f"{number}".encode())
+    bad = ours if do == "pull" else partner.root / "in"
+    (bad / "7.csv").write_bytes(b"in the way")
+    report = await errands(do, at_once=8).run("errand")
+    assert (len(report.moved), report.refusals) == (39, 1)
+    there = partner.files("in") if do == "push" else names(ours)
+    assert there == {f"{number}.csv": f"{number}".encode() for number in range(40)} | {"7.csv": b"in the way"}
+
+
 async def test_a_folder_of_the_machine(partner: Partner, tmp_path: Path, errands: Make) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -172,9 +172,19 @@ class Moving(ABC, Generic[_S]):
     async def _move_all(self, wanted: Sequence[Known], seen: Seen, known: dict[Sighting, Known]) -> None:
         self._of += len(wanted)
         waits = {file.id: self._wait(file, seen) for file in wanted}
-        for file in wanted:
-            if not waits[file.id]:
+        ready = iter([file for file in wanted if not waits[file.id]])
+
+        async def each() -> None:
+            for file in ready:
                 await self._try(file, known)
+
+        tasks = [asyncio.create_task(each()) for _ in range(self.settings.at_once)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         waiting = sorted((file for file in wanted if waits[file.id]), key=lambda file: waits[file.id])
         for file in waiting:
             wait = self._wait(file, seen)
@@ -214,13 +224,11 @@ class Moving(ABC, Generic[_S]):
 
     async def _move(self, at: _Place, known: dict[Sighting, Known]) -> None:
         """Take a file from where it is in its life to the end of that."""
-        file, again = at.file, False
+        file, fresh = at.file, False
         while file.state is not State.SETTLED:
             if file.state is State.READY:
-                file = await self._place(file)
-                if file.state is not State.PLACED and again:
-                    raise FileFailed("what was brought there is gone, twice")
-                again = True
+                file = await self._place(file, fresh=fresh)
+                fresh = False
                 if file.state is State.PLACED:
                     self.report.moved.append(Moved(file.path, file.target, file.size, file.digest))
             elif file.state is State.PLACED:
@@ -234,9 +242,11 @@ class Moving(ABC, Generic[_S]):
                     file = await self._skip(file)
                 else:
                     await self._check(file)
-                    file = at.file = file if file.state is State.MOVING else await self.book.begin(file)
+                    begun = file.state is State.MOVING
+                    file = at.file = file if begun else await self.book.begin(file)
                     self.tell(file, 0)
-                    digest = await self._bring(file)
+                    digest = await self._bring(file, begun=begun)
+                    fresh = True
                     if digest in before:
                         await self._tidy(file)
                         file = await self._skip(file)
@@ -302,12 +312,12 @@ class Moving(ABC, Generic[_S]):
         """Whether it can be told before it is moved that its content is one of these."""
 
     @abstractmethod
-    async def _bring(self, file: Known) -> str:
-        """Have all of it there, under its temporary name, durable and verified; its SHA-256."""
+    async def _bring(self, file: Known, *, begun: bool) -> str:
+        """Have all of it there, under its temporary name, durable and verified; its SHA-256. `begun`: some of it may be there."""
 
     @abstractmethod
-    async def _place(self, file: Known) -> Known:
-        """Give it its name: placed then; or moving once more, where what was ready is gone."""
+    async def _place(self, file: Known, *, fresh: bool) -> Known:
+        """Give it its name: placed then; or moving once more, where what was ready is gone. `fresh`: it was brought just now."""
 
     @abstractmethod
     async def _leave(self, file: Known) -> None:

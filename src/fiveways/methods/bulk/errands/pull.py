@@ -82,7 +82,7 @@ class Pulling(Moving[Pull]):
         theirs = await self.remote.digest(file.path, "sha256", 0, file.size)
         return theirs is not None and theirs.hex() in digests
 
-    async def _bring(self, file: Known) -> str:
+    async def _bring(self, file: Known, *, begun: bool) -> str:
         async with self.remote.open(file.path) as source:
             self._same(file, await source.attributes())
             writing = await self._open(file, anew=not file.offset)
@@ -123,9 +123,9 @@ class Pulling(Moving[Pull]):
                 fetching.spoilt = True
                 raise FileFailed("the server's digest is another: what came is not what it has")
 
-    async def _place(self, file: Known) -> Known:
+    async def _place(self, file: Known, *, fresh: bool) -> Known:
         part, target = self._part(file), file.target
-        if await found(self.local, part) is not None:
+        if fresh or await found(self.local, part) is not None:
             try:
                 await self.local.rename(part, target, replace=self.settings.existing == "replace")
             except FileExistsError:

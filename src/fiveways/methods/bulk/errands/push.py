@@ -11,6 +11,7 @@ from fiveways.methods.bulk.errands.local import done, found
 from fiveways.methods.bulk.errands.moving import Moving, Seen
 from fiveways.methods.bulk.errands.names import below, is_meant, is_name
 from fiveways.methods.bulk.errands.settings import LOCAL_FILES, Push
+from fiveways.methods.bulk.errands.wire import Attributes
 from fiveways.methods.bulk.tree import Reading
 
 
@@ -37,24 +38,26 @@ class Pushing(Moving[Push]):
         return seen
 
     async def _check(self, file: Known) -> None:
-        if self.settings.existing == "refuse" and await self.remote.stat(self._target(file)) is not None:
+        await self._is_free(self._target(file))
+
+    async def _is_free(self, target: str) -> None:
+        if self.settings.existing == "refuse" and await self.remote.stat(target) is not None:
             raise FileRefused("there is a file of its name on the server")
 
     async def _is_known(self, file: Known, digests: frozenset[str]) -> bool:
         said = await self.local.digest(file.path, "sha256", 0, 0, 0)
         return said[0].hex() in digests
 
-    async def _bring(self, file: Known) -> str:
+    async def _bring(self, file: Known, *, begun: bool) -> str:
         part, reading = self._part(file), await self.local.read(file.path)
         try:
             if (reading.entry.size, reading.entry.modified) != (file.size, file.modified):
                 raise FileChanged("the file has changed since it was listed")
             algorithms = self.remote.digests[:1]
-            start, digests = await self._begin_at(file, part, reading)
+            start, digests = await self._begin_at(file, part, reading) if begun else (0, Digests(algorithms))
             async with self.remote.open(part, write=True, anew=not start) as there:
                 await upload(reading, there, start, file.size, digests, lambda done: self.tell(file, done))
-                await there.sync()
-                size = (await there.attributes()).size
+                size = (await there.sync()).size
             if size is not None and size != file.size:
                 await self.remote.remove(part)
                 raise FileFailed("the server has another number of bytes than it was sent")
@@ -94,14 +97,14 @@ class Pushing(Moving[Push]):
                 return start, digests
         return 0, Digests(algorithms)
 
-    async def _place(self, file: Known) -> Known:
+    async def _place(self, file: Known, *, fresh: bool) -> Known:
         part, target = self._part(file), file.target
-        there = await self.remote.stat(part)
+        there = Attributes(file.size, None, None) if fresh else await self.remote.stat(part)
         if there is not None:
             if there.size not in (None, file.size):
                 return await self.book.begin(file)
-            if self.settings.existing == "refuse" and await self.remote.stat(target) is not None:
-                raise FileRefused("there is a file of its name on the server")
+            if not fresh or file.size > TAIL:  # what is small was brought in no time
+                await self._is_free(target)
             await self.remote.rename(part, target, replace=self.settings.existing == "replace")
             return await self.book.place(file)
         named = await self.remote.stat(target)

@@ -93,11 +93,16 @@ class RemoteFile:
         """What the server says of it now."""
         return (await self._wire.expect(Kind.ATTRS, self._wire.request(Kind.FSTAT, self._handle))).attributes()
 
-    async def sync(self) -> None:
-        """Have it on the server's disk, where the server can say so."""
+    async def sync(self) -> Attributes:
+        """Have it on the server's disk, where the server can do that; what it says of it then."""
+        asked = None
         if "fsync@openssh.com" in self._wire.extensions:
+            asked = self._wire.extended("fsync@openssh.com", self._handle)
+        also = self._wire.request(Kind.FSTAT, self._handle)  # answers come in order: both are on their way
+        if asked is not None:
             with suppress(Unsupported):
-                await self._wire.expect(Kind.STATUS, self._wire.extended("fsync@openssh.com", self._handle))
+                await self._wire.expect(Kind.STATUS, asked)
+        return (await self._wire.expect(Kind.ATTRS, also)).attributes()
 
     def leave(self) -> None:
         """Close it, whatever the server has to say of that."""

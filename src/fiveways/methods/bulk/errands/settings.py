@@ -149,6 +149,9 @@ class _ErrandSettings(Settings):
     """What becomes of a file that has changed its time and not its content since it was moved: it is moved again, or not."""
     temporary: Annotated[str, AfterValidator(_temporary), Field(max_length=100)] = ".{id}.part"
     """What a file is called where it is brought until it is whole; only then it is given its name."""
+    at_once: int = Field(default=1, ge=1, le=32)
+    """Files that are moved at once: many small ones over a long line take much less time so. With one, they come in the order of
+    their times."""
     most_files: int = Field(default=10_000, ge=1)
     """Files of one run; the others wait for the next."""
     listing: int = Field(default=100_000, ge=1, le=10_000_000)
