@@ -67,13 +67,13 @@ class Running:
                 await asyncio.sleep(0.01)
 
     async def run(self, *command: str, expect: int | None = 0, cwd: Path | None = None, seconds: float = 60.0) -> str:
-        """Run a program; what it said, on both outputs."""
+        """Run a program; what it said. Its outputs are apart: ssh puts its own into a mode in which sftp loses lines."""
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             cwd=cwd or self.folder, env={**os.environ, "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         try:
-            said, _ = await asyncio.wait_for(process.communicate(), seconds)
+            said = b"".join(await asyncio.wait_for(process.communicate(), seconds))
         except BaseException:
             process.kill()
             await process.wait()

@@ -211,7 +211,7 @@ class Connection(ShortWay):
         """A channel is asked for."""
         if self.session is None or self.partner is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "There is no session")
-        if len(self._channels) > self.server.settings.channels:
+        if len(self._channels) >= self.server.settings.channels:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "Too many channels in one connection")
         return SftpChannel(self, self.server.throttle(self.partner), self._begin)
 

@@ -65,7 +65,6 @@ class SftpListener:
         self._tree = tree
         self._record = record
         self._shared = shared
-        self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._connections: set[Connection] = set()
@@ -76,8 +75,7 @@ class SftpListener:
     @property
     def port(self) -> int:
         """The port it listens on, once started."""
-        assert self._socket is not None
-        return int(self._socket.getsockname()[1])
+        return self._address[1]
 
     @property
     def sessions(self) -> list[Session]:
@@ -116,9 +114,10 @@ class SftpListener:
         )
         host, port = self._address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=self._shared)
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=self._shared)
+        self._address = host, int(listening.getsockname()[1])
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self, options).inlet(), sock=self._socket)
+        self._server = await loop.create_server(lambda: Connection(self, options).inlet(), sock=listening)
         self._sweeping = asyncio.create_task(self._sweep())
 
     def reload(self) -> None:
