@@ -123,7 +123,7 @@ async def _attempt(kill_at: int, work: dict[str, Any]) -> None:
         Deliveries(group, open_payloads("memory://"), LocalBus(), clock, "south"), clock, Path(work["base"]), rest=0.01,
     )  # fmt: skip
     report = await errands.run("errand")
-    assert not report.failures
-    assert not report.refusals
+    assert not report.failed
+    assert not report.refused
     await group.close()
     await database.close()

@@ -138,11 +138,11 @@ async def test_names_that_a_server_cannot_know_about(partner: Partner, ours: Pat
     partner.put("out/good.csv", b"good")
     report = await errands("pull").run("errand")
     assert [each.path for each in report.moved] == ["/out/good.csv"]
-    assert report.refusals == len(bad) + 2
-    assert {each.reason for each in report.refused} == {
+    assert report.refused == len(bad) + 2
+    assert {each.reason for each in report.refusals} == {
         "its name is none that we take: no UTF-8, characters that cannot be seen, or a slash"
     }  # fmt: skip
-    assert [(each.path, each.reason) for each in report.failed] == [
+    assert [(each.path, each.reason) for each in report.failures] == [
         ("/out/gone.csv", "the file, or the folder that it goes to, is not there")
     ]  # fmt: skip
     assert [path.name for path in ours.iterdir()] == ["good.csv"]
@@ -152,9 +152,9 @@ async def test_names_that_a_server_cannot_know_about(partner: Partner, ours: Pat
 async def test_folders_that_are_not_there(partner: Partner, ours: Path, errands: Make) -> None:
     (ours / "a.csv").write_bytes(b"x")
     report = await errands("push", to="/nowhere").run("errand")
-    assert [each.reason for each in report.failed] == ["the file, or the folder that it goes to, is not there"]
+    assert [each.reason for each in report.failures] == ["the file, or the folder that it goes to, is not there"]
     report = await errands("pull", **{"from": "/nowhere"}).run("errand")
-    assert [(each.path, each.reason) for each in report.failed] == [("", "the folder that files come from is not there")]
+    assert [(each.path, each.reason) for each in report.failures] == [("", "the folder that files come from is not there")]
 
 
 # --- what it says -------------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ async def test_a_listing_of_one_name_again_and_again(run: Run) -> None:
         return handle() if kind in (Kind.OPENDIR, Kind.OPEN) else attrs(2) if kind == Kind.FSTAT else OK
 
     report = await run("pull", answering, listing=50)
-    assert [each.path for each in report.failed] == ["/out/a.csv"]
+    assert [each.path for each in report.failures] == ["/out/a.csv"]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ async def test_a_file_that_is_shorter_than_it_says(run: Run, ours: Path, answer:
         return attrs(10)
 
     report = await run("pull", listing({b"a.csv": attributes(10)}, answering))
-    assert [each.reason for each in report.failed] == ["the file has become shorter while it was read"]
+    assert [each.reason for each in report.failures] == ["the file has become shorter while it was read"]
     assert list(ours.iterdir()) == []
 
 
@@ -240,7 +240,7 @@ async def test_a_file_that_is_longer_than_it_says(run: Run, ours: Path) -> None:
         return data(b"x" * int.from_bytes(rest[-4:], "big")) if kind == Kind.READ else attrs(10)
 
     report = await run("pull", listing({b"a.csv": attributes(10)}, answering))
-    assert [each.reason for each in report.failed] == ["the file has grown while it was moved"]
+    assert [each.reason for each in report.failures] == ["the file has grown while it was moved"]
     assert list(ours.iterdir()) == []
 
 
@@ -259,7 +259,7 @@ async def test_a_file_that_comes_one_byte_at_a_time(run: Run, ours: Path) -> Non
 
 async def test_what_is_listed_as_a_file_and_opened_as_something_else(run: Run, ours: Path) -> None:
     report = await run("pull", listing({b"a.csv": attributes(10)}, lambda kind, rest: attrs(10, mode=0o020666)))
-    assert [each.reason for each in report.refused] == ["it is no ordinary file"]
+    assert [each.reason for each in report.refusals] == ["it is no ordinary file"]
 
 
 async def test_a_server_that_stalls_in_the_middle(run: Run, ours: Path) -> None:
@@ -281,7 +281,7 @@ async def test_a_server_that_says_it_has_what_it_has_not(run: Run, ours: Path) -
         return attrs(99) if kind == Kind.FSTAT else OK
 
     report = await run("push", answering)
-    assert [each.reason for each in report.failed] == ["the server has another number of bytes than it was sent"]
+    assert [each.reason for each in report.failures] == ["the server has another number of bytes than it was sent"]
 
 
 async def test_a_server_that_loses_what_it_was_brought(run: Run, ours: Path) -> None:
@@ -301,7 +301,7 @@ async def test_a_server_that_loses_what_it_was_brought(run: Run, ours: Path) -> 
 
     for number in range(1, 4):
         report = await run("push", answering, existing="replace")
-        assert [each.reason for each in report.failed] == ["the file, or the folder that it goes to, is not there"]
+        assert [each.reason for each in report.failures] == ["the file, or the folder that it goes to, is not there"]
         assert writes[0] == number
 
 
@@ -309,4 +309,4 @@ async def test_a_server_that_loses_what_it_was_brought(run: Run, ours: Path) -> 
 async def test_a_server_that_refuses_everything(run: Run, ours: Path, code: int) -> None:
     (ours / "a.csv").write_bytes(b"x" * 100)
     report = await run("push", lambda kind, rest: status(2) if kind == Kind.LSTAT else status(code))
-    assert len(report.failed) + len(report.refused) == 1
+    assert len(report.failures) + len(report.refusals) == 1

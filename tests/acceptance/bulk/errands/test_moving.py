@@ -110,7 +110,7 @@ async def test_a_name_that_is_taken_is_not_taken_over(partner: Partner, ours: Pa
     put(ours, "b.csv", b"another")
     partner.put("in/a.csv", b"theirs")
     report = await errands("push").run("errand")
-    assert [(each.path, each.reason) for each in report.refused] == [("/a.csv", "there is a file of its name on the server")]
+    assert [(each.path, each.reason) for each in report.refusals] == [("/a.csv", "there is a file of its name on the server")]
     assert [each.path for each in report.moved] == ["/b.csv"], "one bad file does not stop the others"
     assert partner.files("in") == {"a.csv": b"theirs", "b.csv": b"another"}
     (partner.root / "in/a.csv").unlink()
@@ -121,7 +121,7 @@ async def test_a_name_that_is_taken_here_is_not_taken_over(partner: Partner, our
     put(ours, "a.csv", b"ours")
     partner.put("out/a.csv", b"theirs")
     report = await errands("pull").run("errand")
-    assert [each.reason for each in report.refused] == ["there is a file of its name here"]
+    assert [each.reason for each in report.refusals] == ["there is a file of its name here"]
     assert names(ours) == {"a.csv": b"ours"}
     assert [each.path for each in (await errands("pull", existing="replace").run("errand")).moved] == ["/out/a.csv"]
     assert names(ours) == {"a.csv": b"theirs"}
@@ -176,7 +176,7 @@ async def test_a_file_is_fetched_once_it_is_still(partner: Partner, ours: Path, 
     partner.on = grow
     report = await errands("pull", **still).run("errand")
     assert [each.path for each in report.moved] == ["/out/a.csv"]
-    assert [(each.path, each.reason) for each in report.failed] == [("/out/b.csv", "the file is another than was listed")]
+    assert [(each.path, each.reason) for each in report.failures] == [("/out/b.csv", "the file is another than was listed")]
     assert names(ours) == {"a.csv": b"one"}
     assert [each.path for each in (await errands("pull", **still).run("errand")).moved] == ["/out/b.csv"]
     report = await errands("pull", complete_when={"still_for": "1h"}, files="c*").run("errand")
@@ -198,7 +198,7 @@ async def test_a_file_that_grows_while_it_is_read_is_not_taken(partner: Partner,
 
     partner.on = grow
     report = await errands("pull").run("errand")
-    assert (report.moved, [each.reason for each in report.failed]) == ([], ["the file is another than was listed"])
+    assert (report.moved, [each.reason for each in report.failures]) == ([], ["the file is another than was listed"])
     assert list(ours.iterdir()) == [], "nothing is left of it"
     assert [each.size for each in (await errands("pull").run("errand")).moved] == [len(CONTENT) + 4]
 
@@ -208,7 +208,7 @@ async def test_most_files_of_a_run_and_largest(partner: Partner, ours: Path, err
         put(ours, f"{number}.csv", b"x" * number, 1_700_000_000 - number)
     report = await errands("push", most_files=2, largest=3).run("errand")
     assert [each.path for each in report.moved] == ["/3.csv"], "oldest first"
-    assert [(each.path, each.reason) for each in report.refused] == [("/4.csv", "the file is over 3 bytes")]
+    assert [(each.path, each.reason) for each in report.refusals] == [("/4.csv", "the file is over 3 bytes")]
     assert report.left == 3
     assert report.say() == "1 moved, 1 refused, 3 left for the next run; the file is over 3 bytes"
 
@@ -220,7 +220,7 @@ async def test_several_files_at_once(do: str, partner: Partner, ours: Path, erra
     bad = ours if do == "pull" else partner.root / "in"
     (bad / "7.csv").write_bytes(b"in the way")
     report = await errands(do, at_once=8).run("errand")
-    assert (len(report.moved), report.refusals) == (39, 1)
+    assert (len(report.moved), report.refused) == (39, 1)
     there = partner.files("in") if do == "push" else names(ours)
     assert there == {f"{number}.csv": f"{number}".encode() for number in range(40)} | {"7.csv": b"in the way"}
 

@@ -197,7 +197,7 @@ async def test_what_a_server_has_otherwise_is_not_given_its_name(partner: Partne
     with digesting(partner.root, spoil=True) as there:
         report = await errands("push", {"port": there.port}).run("errand")
     assert report.moved == []
-    assert [each.reason for each in report.failed] == ["the server's digest is another: what it has is not what it was sent"]
+    assert [each.reason for each in report.failures] == ["the server's digest is another: what it has is not what it was sent"]
     assert partner.files("in") == {}, "and does not stay"
 
 
@@ -208,5 +208,5 @@ async def test_what_came_otherwise_than_the_server_has_it_is_not_given_its_name(
     with digesting(partner.root, spoil=True) as there:
         report = await errands("pull", {"port": there.port}).run("errand")
     assert report.moved == []
-    assert [each.reason for each in report.failed] == ["the server's digest is another: what came is not what it has"]
+    assert [each.reason for each in report.failures] == ["the server's digest is another: what came is not what it has"]
     assert [path.name for path in ours.iterdir() if "part" not in path.name] == []

@@ -187,7 +187,7 @@ class Errands:
             raise GiveUp(str(error)) from None
         except (LineLost, OutOfTime) as error:
             raise Retry(str(error)) from None
-        if report.failures:
+        if report.failed:
             raise Retry(report.say())
         if report.again_in is not None:
             raise Retry(report.say(), timedelta(seconds=report.again_in))

@@ -72,12 +72,12 @@ class Report:
     """What a run came to."""
 
     moved: list[Moved] = field(default_factory=list)
-    refused: list[Problem] = field(default_factory=list)
+    refusals: list[Problem] = field(default_factory=list)
     """Files that will not be moved as they are."""
-    failed: list[Problem] = field(default_factory=list)
+    failures: list[Problem] = field(default_factory=list)
     """Files that were not moved this time."""
-    refusals: int = 0
-    failures: int = 0
+    refused: int = 0
+    failed: int = 0
     skipped: int = 0
     """Files whose content was moved before."""
     waiting: int = 0
@@ -90,23 +90,23 @@ class Report:
     def say(self) -> str:
         """All in a sentence that names no file."""
         parts = [f"{len(self.moved)} moved"]
-        said = (("refused", self.refusals), ("failed", self.failures), ("the same as before", self.skipped),
+        said = (("refused", self.refused), ("failed", self.failed), ("the same as before", self.skipped),
                 ("not whole yet", self.waiting), ("left for the next run", self.left))  # fmt: skip
         parts += [f"{count} {what}" for what, count in said if count]
-        reasons = dict.fromkeys(problem.reason for problem in (*self.failed, *self.refused))
+        reasons = dict.fromkeys(problem.reason for problem in (*self.failures, *self.refusals))
         return ", ".join(parts) + "".join(f"; {reason}" for reason in list(reasons)[:5])
 
     def refuse(self, path: str, reason: str) -> None:
         """A file will not be moved as it is."""
-        self.refusals += 1
-        if len(self.refused) < _PROBLEMS:
-            self.refused.append(Problem(path, reason))
+        self.refused += 1
+        if len(self.refusals) < _PROBLEMS:
+            self.refusals.append(Problem(path, reason))
 
     def fail(self, path: str, reason: str) -> None:
         """A file was not moved this time."""
-        self.failures += 1
-        if len(self.failed) < _PROBLEMS:
-            self.failed.append(Problem(path, reason))
+        self.failed += 1
+        if len(self.failures) < _PROBLEMS:
+            self.failures.append(Problem(path, reason))
 
 
 @dataclass(slots=True)
