@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +45,7 @@ def test_what_is_fetched_is_a_feeds_file_and_what_is_released_is_brought_on(serv
         server = f"""{{host: 127.0.0.1, port: {there.port}, user: fiveways, key: "file:our.key",
             host_keys: ["{HOST_KEY.export_public_key().decode().strip()}"]}}"""
         feeds = """
-  activity: {from: northshire, folder: /activity, to: [{partner: southshire}]}
+  activity: {from: northshire, folder: /activity, files: "*.csv", to: [{partner: southshire}]}
 errands:
   fetch: {do: pull, partner: away, tree: northshire, from: /out, to: /activity, after: remove, complete_when: {still_for: 0s}}
   bring: {do: push, partner: away, tree: southshire, from: /activity, to: /in}
@@ -70,7 +69,6 @@ errands:
             estate.bulk("push", "bring")
             assert there.files("in") == {"a.csv": CONTENT}
             assert there.files("out") == {}
-            assert hashlib.sha256(CONTENT).hexdigest()[:8]
             estate.bulk("push", "bring")
             assert there.asked.count("rename") == 1
             estate.until(lambda: "b.csv" in estate.north.sftp("ls /private"), seconds=25)
