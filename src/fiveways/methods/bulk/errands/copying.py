@@ -20,7 +20,7 @@ AHEAD: Final = 4 * 2**20
 """Bytes that are under way at once."""
 TAIL: Final = 2**20
 """Bytes before the place where moving goes on that are compared once more."""
-CHECKPOINT: Final = 64 * 2**20
+CHECKPOINT: Final = 256 * 2**20
 """Bytes after which it is written down how far a file is here."""
 
 Advance = Callable[[int], None]

@@ -27,9 +27,11 @@ class Pushing(Moving[Push]):
                 if names > self.settings.listing:
                     seen.whole = False
                     self.report.left += 1
-                elif not entry.folder and not is_name(entry.name):
+                elif entry.folder or getattr(entry, "partial", False):  # an upload that was broken off is no file yet
+                    continue
+                elif not is_name(entry.name):
                     unusable += 1
-                elif not entry.folder and is_meant(entry.name, self.settings.files):
+                elif is_meant(entry.name, self.settings.files):
                     seen.files.append(Sighting(below(folder, entry.name), entry.size, entry.modified))
             if not seen.whole:
                 break
