@@ -69,7 +69,12 @@ async def test_no_ignore_is_sent_under_gcm(start: Start) -> None:
     async with start() as server, server.client() as connection, connection.start_sftp_client() as client:
         seen: list[int] = []
         original = connection.process_packet
-        connection.process_packet = lambda kind, *rest: (seen.append(kind), original(kind, *rest))[1]
+
+        def noted(kind: int, *rest: Any) -> Any:
+            seen.append(kind)
+            return original(kind, *rest)
+
+        connection.process_packet = noted
         await client.listdir("/")
         await _there_and_back(client, "/there")
         assert 2 not in seen  # MSG_IGNORE
@@ -130,11 +135,12 @@ async def test_a_stream_in_pieces_of_any_size_is_the_same(start: Start, tmp_path
 
         between = await asyncio.start_server(through, "127.0.0.1", 0)
         port = between.sockets[0].getsockname()[1]
-        options = {"username": "trust", "client_keys": [str(server.folder / "key")], "known_hosts": None, "config": None}
+        options: Any = {"username": "trust", "client_keys": [str(server.folder / "key")], "known_hosts": None, "config": None}
         async with asyncssh.connect("127.0.0.1", port, **options) as connection, connection.start_sftp_client() as client:
             async with client.open("/there", "wb") as file:
                 await file.write(CONTENT[:300_000])
             async with client.open("/there", "rb") as file:
-                assert await file.read() == CONTENT[:300_000]
+                got: Any = await file.read()
+                assert got == CONTENT[:300_000]
         between.close()
         await server.until(lambda: not server.listener._connections)
