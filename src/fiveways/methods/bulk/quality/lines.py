@@ -17,6 +17,8 @@ from fiveways.methods.bulk.quality.settings import WIDE
 
 BLOCK = 2**22
 """Bytes that are read before lines are looked for."""
+MOST = 2**16
+"""Lines that are given at once: what is found of each takes more memory than a short line does."""
 _BOM = b"\xef\xbb\xbf"
 
 Places = NDArray[np.int64]
@@ -81,13 +83,15 @@ class LineSource:
 
     def _next(self, held: int) -> Lines | None:
         data = self._begin() if self._rest is None else self._rest
+        read = len(data) < self._size + held
         while True:
-            if not self._ended:
+            if read and not self._ended:
                 data += self._block()
-            if self._ended:
+            read = True
+            cut = self._few(data, len(data) if self._ended else self._cut(data))
+            if self._ended and cut == len(data):
                 self._rest = b""
                 return self._give(data, last=True, more=False) if data else None
-            cut = self._cut(data)
             if cut > held:
                 self._rest = data[cut:]
                 return self._give(data[:cut], last=False, more=True)
@@ -122,8 +126,6 @@ class LineSource:
             size += len(piece)
         data = b"".join(pieces)
         self._waiting = data[self._size :]
-        if self._waiting:
-            self._ended = False
         return data[: self._size]
 
     def _cut(self, data: bytes) -> int:
@@ -134,6 +136,14 @@ class LineSource:
             if len(data) - end > self._longest:
                 end = len(data)
         return data.rfind(self._eol, 0, end) + 1
+
+    def _few(self, data: bytes, cut: int) -> int:
+        """As far as that, or as many lines as are given at once. Blank lines at the end stay with the line before them."""
+        if data.count(self._eol, 0, cut) <= MOST:
+            return cut
+        ends = np.flatnonzero(np.frombuffer(data, np.uint8, cut) == self._eol[0])
+        few = int(ends[MOST - 1]) + 1
+        return few if data[few:cut].strip(b"\r\n") else cut
 
     def _gigantic(self, data: bytes) -> Lines:
         """One line over the longest, as far as it is kept."""

@@ -227,6 +227,22 @@ def test_a_trailer_is_found_where_a_block_ends_just_before_it(monkeypatch: pytes
         assert (found.examination.trailer.line, found.examination.records, found.examination.bad) == (18, 16, 0)
 
 
+@pytest.mark.parametrize("block", [50, 4096])
+@pytest.mark.parametrize("end", [b"", b"\n" * 20])
+def test_short_lines_are_given_some_at_a_time(monkeypatch: pytest.MonkeyPatch, block: int, end: bytes) -> None:
+    monkeypatch.setattr(lines, "BLOCK", block)
+    monkeypatch.setattr(lines, "MOST", 8)
+    said = settings(**THREE, trailer="T(?P<count>[0-9]+)", lines=5)
+    records = [b'%d,"a\nb\nc",\n' % at if at % 5 == 0 else b"%d,,\n" % at if at % 3 else b"x\n" for at in range(100)]
+    found = look(HEAD + b"".join(records) + b"T100" + end, said)
+    assert found.good == HEAD + b"".join(each for each in records if each != b"x\n")
+    assert [each.number for each in found.bad] == [at + 1 for at, each in enumerate(records) if each == b"x\n"]
+    assert [each.line for each in found.bad[:2]] == [7, 12]
+    assert found.examination.trailer is not None
+    assert found.examination.trailer.line == 142
+    assert len(found.batches) > 5
+
+
 def test_a_bad_record_whose_line_does_not_end_does_not_glue_others_together() -> None:
     found = look(HEAD + b"1,a,x\n2,b,x", PLAIN)
     assert found.good == HEAD + b"1,a,x\n2,b,x\n"
