@@ -18,7 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-PRELOADED = ["fiveways.cli.serve", "fiveways.cli.check", "fiveways.cli.mailbox", "fiveways.cli.exchange", "fiveways.cli.transform"]
+from tests.killing import install
+
+PRELOADED = [
+    "fiveways.cli.serve", "fiveways.cli.check", "fiveways.cli.mailbox", "fiveways.cli.exchange", "fiveways.cli.transform",
+    "fiveways.cli.bulk", "fiveways.platform.transferdesk",
+]  # fmt: skip
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(PRELOADED)
 
@@ -98,6 +103,8 @@ def _run(command: list[str], environment: dict[str, str], folder: str, out: str,
         stream.reconfigure(encoding="utf-8", line_buffering=False)  # type: ignore[union-attr]
     from fiveways.cli import main
 
+    if "CRASH_AT" in environment:
+        install(environment["CRASH_AT"])
     try:
         main()
     finally:

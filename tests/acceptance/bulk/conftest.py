@@ -60,12 +60,16 @@ class Partner:
 
     def sftp(self, *commands: str, check: bool = True, seconds: float = 60) -> str:
         """Have OpenSSH's sftp do this; what it said."""
-        done = subprocess.run(
+        done = self.run_sftp(*commands, seconds=seconds)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def run_sftp(self, *commands: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """The same, and how it ended: with 0 where all was done."""
+        return subprocess.run(
             ["sftp", *self.options(), "-P", str(self.port), "-b", "-", f"{self.name}@127.0.0.1"],
             input="\n".join(commands), capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
 
 @dataclass
@@ -106,6 +110,12 @@ class Estate:
             rows = [dict(row) for row in database.execute(_TRANSFERS, {"feed": feed})]
         database.close()
         return [{**row, "reasons": msgspec.msgpack.decode(row["reasons"]) if row["reasons"] else []} for row in rows]
+
+    def undelivered(self, transfer: str) -> int:
+        """How many of a transfer's batches are still to be brought to sinks."""
+        with sqlite3.connect(f"file:{self.served.data / 'fiveways.db'}?mode=ro", uri=True) as database:
+            asked = "SELECT count(*) FROM bulk_batches WHERE transfer = ? AND delivered = 0"
+            return int(database.execute(asked, (transfer,)).fetchone()[0])
 
     def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
         """Wait until something holds."""

@@ -21,39 +21,6 @@ from tests.contract.conftest import postgres  # noqa: F401 - a fixture
 from fiveways.methods.exchange.states import TRANSITIONS
 
 HAPPENINGS = sorted({happening for _, happening in TRANSITIONS})
-KILLING = """\
-import os, signal
-
-if "CRASH_AT" in os.environ:
-    happening, when = os.environ["CRASH_AT"].split()
-
-    def is_it(writes):
-        steps = (step for write in writes for step in write.steps if "INTO job_events" in step.compiled.sql)
-        return any(happening in row for step in steps for row in step.parameters)
-
-    def kill(writes, now):
-        if now == when and is_it(writes):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    from fiveways.store.group_sqlite import SqliteBackend
-    from fiveways.store.group_postgres import PostgresBackend
-
-    in_sqlite, in_postgres = SqliteBackend._transaction, PostgresBackend._transaction
-
-    def sqlite(self, writes, sources):
-        kill(writes, "before")
-        done = in_sqlite(self, writes, sources)
-        kill(writes, "after")
-        return done
-
-    async def postgres(self, writes, sources, synced):
-        kill(writes, "before")
-        done = await in_postgres(self, writes, sources, synced)
-        kill(writes, "after")
-        return done
-
-    SqliteBackend._transaction, PostgresBackend._transaction = sqlite, postgres
-"""
 OUTCOMES = {"fail": (422, b'{"no":1}'), "complete": (200, b'{"score":7}')}
 Urls = Callable[[], str]
 
@@ -65,13 +32,10 @@ def test_no_request_and_no_outcome_is_lost(serve: Serve, store: str, postgres: U
     text = deployment(behind.url, receiver.url, (free_port(), free_port()), said)
     with serve(text, http="", started=False, environment={"CALLBACK_SECRET": SECRET}) as served:
         exchanged = Exchanged(served, behind, receiver)
-        (served.folder / "killing").mkdir()
-        (served.folder / "killing" / "sitecustomize.py").write_text(KILLING)
-        served.environment["PYTHONPATH"] = str(served.folder / "killing")
         sent: dict[tuple[str, str], tuple[str, str, dict[str, str]]] = {}
         for happening in HAPPENINGS:
             for when in ("before", "after"):
-                served.environment["CRASH_AT"] = f"{happening} {when}"
+                served.environment["CRASH_AT"] = f"job_events {happening} {when}"
                 served.start()
                 api = {"expire": "brief"}.get(happening, "elsewhere")
                 slow = 30 if happening in ("expire", "cancel") else 0.1

@@ -21,28 +21,6 @@ apis:
     security: [signed-jwt]
     promise: {{first_wait: 50ms, longest_wait: 200ms, order: {{header: X-Key}}}}
 """
-KILLING = """\
-import os, signal
-
-if "CRASH_AT" in os.environ:
-    from fiveways.store.group_sqlite import SqliteBackend
-
-    number, when = os.environ["CRASH_AT"].split()
-    transaction, passed = SqliteBackend._transaction, -1
-
-    def counted(self, writes, sources):
-        global passed
-        if passed >= 0 or any("INSERT INTO deliveries" in step.compiled.sql for write in writes for step in write.steps):
-            passed += 1
-        if (passed, when) == (int(number), "before"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        done = transaction(self, writes, sources)
-        if (passed, when) == (int(number), "after"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return done
-
-    SqliteBackend._transaction = counted
-"""
 COMMITS = ("the promise", "the lease", "the attempt", "its event in the audit", "what became of it")
 
 
@@ -56,14 +34,11 @@ def promise(served: Served, path: str, ids: dict[str, str]) -> httpx.Response | 
 
 def test_nothing_received_is_lost_and_nothing_has_two_keys(serve: Serve, behind: Backend) -> None:
     with serve(DEPLOYMENT.format(url=behind.url), started=False) as served:
-        (served.folder / "killing").mkdir()
-        (served.folder / "killing" / "sitecustomize.py").write_text(KILLING)
-        served.environment["PYTHONPATH"] = str(served.folder / "killing")
         sent: dict[str, tuple[dict[str, str], httpx.Response | None]] = {}
         for number in range(len(COMMITS)):
             for when in ("before", "after"):
                 path, ids = behind.at(response(201)), {"X-Request-ID": str(uuid4()), "X-Key": f"{number} {when}"}
-                served.environment["CRASH_AT"] = f"{number} {when}"
+                served.environment["CRASH_AT"] = f"deliveries {number} {when}"
                 served.start()
                 sent[path] = ids, promise(served, path, ids)
                 assert served.process.wait(20) == -signal.SIGKILL, COMMITS[number]

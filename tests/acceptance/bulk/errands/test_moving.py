@@ -163,6 +163,16 @@ async def test_a_file_is_fetched_once_its_marker_is_there_and_both_go(partner: P
     assert (partner.files("out"), set(names(ours))) == ({}, {"a.csv", "b.csv"})
 
 
+async def test_a_file_is_brought_once_its_marker_is_there_and_both_go(partner: Partner, ours: Path, errands: Make) -> None:
+    make = {"complete_when": {"marker": "{name}.done"}, "after": "remove", "most_files": 1}
+    put(ours, "a.csv", modified=1)
+    put(ours, "b.csv", b"whole", modified=2)
+    put(ours, "b.csv.done", b"")
+    report = await errands("push", **make).run("errand")
+    assert ([each.path for each in report.moved], report.waiting) == (["/b.csv"], 1)
+    assert (set(names(ours)), set(partner.files("in"))) == ({"a.csv"}, {"b.csv"})
+
+
 async def test_a_file_is_fetched_once_it_is_still(partner: Partner, ours: Path, errands: Make) -> None:
     still = {"complete_when": {"still_for": "400ms"}}
     partner.put("out/a.csv", b"one")
@@ -231,5 +241,7 @@ async def test_a_folder_of_the_machine(partner: Partner, tmp_path: Path, errands
     partner.put("out/a.csv", CONTENT)
     await errands("pull", to=f"file:{elsewhere}").run("errand")
     assert names(elsewhere) == {"a.csv": CONTENT}
-    await errands("push", **{"from": f"file:{elsewhere}"}).run("errand")
+    report = await errands("push", **{"from": f"file:{elsewhere}", "complete_when": {"still_for": "1h"}}).run("errand")
+    assert report.waiting == 1, "another program may be writing it"
+    await errands("push", **{"from": f"file:{elsewhere}", "complete_when": {"still_for": "0s"}}).run("errand")
     assert partner.files("in") == {"a.csv": CONTENT}

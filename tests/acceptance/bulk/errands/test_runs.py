@@ -90,7 +90,7 @@ async def test_a_run_is_promised_once_and_made_when_it_is_due(
 ) -> None:
     (ours / "a.csv").write_bytes(b"x")
     north, south = node("north"), node("south")
-    assert 0 < await north.promise() <= 60
+    await north.promise()
     await asyncio.gather(north.promise(), south.promise(), south.promise())
     assert (await north._deliveries.depth(QUEUE)).waiting == 1
     async with at_work(north, clock), at_work(south, clock):
