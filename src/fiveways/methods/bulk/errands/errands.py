@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -32,14 +31,11 @@ from fiveways.methods.bulk.errands.push import Pushing
 from fiveways.methods.bulk.errands.remote import Remote, Secured, connect
 from fiveways.methods.bulk.errands.settings import LOCAL_FILES, Errand, Pull, Server
 
-log = logging.getLogger(__name__)
-
 QUEUE: Final = "bulk.errands"
 """The queue of runs."""
 _LINES: Final = 3
 """Connections in a row that are lost before anything was moved by them; then the run has failed."""
 _LEASE: Final = timedelta(seconds=30)
-_LONGEST_SLEEP: Final = 60.0
 
 Trees = Callable[[str, Secured], Local]
 """A partner's files, for a run over a connection that is secured so."""
@@ -193,14 +189,14 @@ class Errands:
             raise Retry(report.say(), timedelta(seconds=report.again_in))
         return report.say()
 
-    async def promise(self) -> float:
-        """Promise the next run of each errand that has a schedule; in how many seconds to do so again. Raises StoreError."""
-        now, wait = self._clock.now(), _LONGEST_SLEEP
+    async def promise(self) -> None:
+        """Promise the next run of each errand that has a schedule. To be called again and again: what would have been due twice
+        between two calls is done once. Raises StoreError."""
+        now = self._clock.now()
         for name, settings in self.errands.items():
             if settings.schedule is None:
                 continue
             due = settings.schedule.next_run(now)
-            wait = min(wait, (due - now).total_seconds())
             if self._promised.get(name) == due:
                 continue
             promise = await self._deliveries.promise(
@@ -210,17 +206,6 @@ class Errands:
             await self._deliveries.group.transact(*promise.steps, guarded=1)
             self._deliveries.wake(QUEUE)
             self._promised[name] = due
-        return max(wait, 0.0)
-
-    async def keep_time(self) -> None:
-        """Promise runs as they come near, until cancelled."""
-        while True:
-            try:
-                wait = await self.promise()
-            except StoreError as error:
-                log.error("runs of errands cannot be promised", extra={"reason": str(error)})
-                wait = 5.0
-            await asyncio.sleep(wait)
 
 
 def run_id(name: str, due: datetime) -> str:

@@ -7,15 +7,16 @@ from __future__ import annotations
 import asyncio
 import posixpath
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from fiveways.clock import Clock, micros
 from fiveways.methods.bulk.errands.book import Book, Known, Sighting
 from fiveways.methods.bulk.errands.failures import FileChanged, FileFailed, FileRefused
 from fiveways.methods.bulk.errands.local import Local
-from fiveways.methods.bulk.errands.names import below, temporary
+from fiveways.methods.bulk.errands.names import below, is_meant, marker, temporary
 from fiveways.methods.bulk.errands.remote import Remote
 from fiveways.methods.bulk.errands.settings import LOCAL_FILES, Pull, Push
 from fiveways.methods.bulk.errands.states import WANTED, State
@@ -23,6 +24,7 @@ from fiveways.methods.bulk.tree import Broken, Full, Refused
 
 _PATIENT: Final = 120.0
 """Seconds that are waited within a run for files that are not still yet."""
+_NEVER: Final = float("inf")
 _PROBLEMS: Final = 1000
 """Problems that a report names; all are counted."""
 
@@ -109,6 +111,15 @@ class Report:
             self.failures.append(Problem(path, reason))
 
 
+class Listed(NamedTuple):
+    """Something in the folder that files come from. `name` is None where it is none that is taken."""
+
+    name: str | None
+    is_file: bool
+    size: int | None
+    modified: int | None
+
+
 @dataclass(slots=True)
 class Seen:
     """What is there to be moved."""
@@ -162,17 +173,21 @@ class Moving(ABC, Generic[_S]):
         wanted = sorted(
             (file for file in files if file.state in WANTED | {State.CHANGED}), key=lambda file: (file.modified, file.path)
         )
-        most = max(0, self.settings.most_files - len(begun))
-        self.report.left += max(0, len(wanted) - most)
-        await self._move_all(wanted[:most], seen, known)
+        await self._move_all(wanted, seen, known, max(0, self.settings.most_files - len(begun)))
         if seen.whole:
             await self.book.purge(self.errand, self.settings.keep)
         return self.report
 
-    async def _move_all(self, wanted: Sequence[Known], seen: Seen, known: dict[Sighting, Known]) -> None:
-        self._of += len(wanted)
+    async def _move_all(self, wanted: Sequence[Known], seen: Seen, known: dict[Sighting, Known], most: int) -> None:
         waits = {file.id: self._wait(file, seen) for file in wanted}
-        ready = iter([file for file in wanted if not waits[file.id]])
+        now = [file for file in wanted if not waits[file.id]]
+        waiting = sorted((file for file in wanted if waits[file.id]), key=lambda file: waits[file.id])
+        soon = [file for file in waiting if waits[file.id] <= _PATIENT][: max(0, most - len(now))]
+        self.report.left += max(0, len(now) - most)
+        self.report.waiting += len(waiting) - len(soon)
+        self.report.again_in = min((wait for file in waiting[len(soon) :] if (wait := waits[file.id]) < _NEVER), default=None)
+        self._of += min(len(now), most) + len(soon)
+        ready = iter(now[:most])
 
         async def each() -> None:
             for file in ready:
@@ -185,15 +200,8 @@ class Moving(ABC, Generic[_S]):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        waiting = sorted((file for file in wanted if waits[file.id]), key=lambda file: waits[file.id])
-        for file in waiting:
-            wait = self._wait(file, seen)
-            if wait > _PATIENT:
-                self.report.waiting += 1
-                self.report.again_in = min(wait, self.report.again_in or wait) if wait < float("inf") else self.report.again_in
-                self._through += 1
-                continue
-            await asyncio.sleep(wait)
+        for file in soon:
+            await asyncio.sleep(self._wait(file, seen))
             await self._try(file, known)
 
     async def _try(self, file: Known, known: dict[Sighting, Known]) -> None:
@@ -291,17 +299,55 @@ class Moving(ABC, Generic[_S]):
     def _part(self, file: Known) -> str:
         return below(self.settings.to.removeprefix(LOCAL_FILES), temporary(self.settings.temporary, file.id))
 
+    async def _look(self) -> Seen:
+        """What is there that is meant, in a folder whose listing may have no end."""
+        seen, meant, others = Seen(), dict[str, Listed](), set[str]()
+        names, template = 0, self.settings.readiness.marker
+        async with aclosing(self._list()) as pages:
+            async for page in pages:
+                for each in page:
+                    names += 1
+                    if names > self.settings.listing:
+                        seen.whole = False
+                        self.report.left += 1
+                    elif each.name is None:
+                        self.report.refuse(
+                            "", "its name is none that we take: no UTF-8, characters that cannot be seen, or a slash"
+                        )
+                    elif each.is_file and is_meant(each.name, self.settings.files):
+                        meant[each.name] = each
+                    elif template is not None:
+                        others.add(each.name)
+                if not seen.whole:
+                    break
+        markers = {marker(template, name) for name in meant} if template is not None else set[str]()
+        for name in meant.keys() - markers:
+            sighting = await self._sighting(name, meant[name])
+            if sighting is not None:
+                seen.files.append(sighting)
+                if template is not None and marker(template, name) not in others | meant.keys():
+                    seen.unmarked.add(sighting.path)
+        return seen
+
+    async def _sighting(self, name: str, listed: Listed) -> Sighting | None:
+        """A file as it is known; None where it is not there any more."""
+        return Sighting(below(self.settings.source.removeprefix(LOCAL_FILES), name), listed.size or 0, listed.modified or 0)
+
     def _wait(self, file: Known, seen: Seen) -> float:
         """Seconds until a file may be whole; infinite where that is not a matter of time."""
-        return 0.0
+        readiness = self.settings.readiness
+        if readiness.marker is not None:
+            return _NEVER if file.path in seen.unmarked else 0.0
+        return max(0.0, readiness.still_for.total_seconds() - (micros(self._clock) - file.at) / 1e6)
 
-    def _age(self, file: Known) -> float:
-        """Seconds since it was first seen as it is."""
-        return (micros(self._clock) - file.at) / 1e6
+    def _marker(self, file: Known) -> str | None:
+        """Where a file's marker is, if it has one."""
+        template, (folder, name) = self.settings.readiness.marker, posixpath.split(file.path)
+        return below(folder, marker(template, name)) if template is not None else None
 
     @abstractmethod
-    async def _look(self) -> Seen:
-        """What is there."""
+    def _list(self) -> AsyncGenerator[Sequence[Listed], None]:
+        """What is in the folder that files come from, some at a time."""
 
     @abstractmethod
     async def _check(self, file: Known) -> None:

@@ -4,73 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Final
 
 from fiveways.methods.bulk.errands.book import Known, Sighting
 from fiveways.methods.bulk.errands.copying import CHECKPOINT, TAIL, Digests, Tail, download
 from fiveways.methods.bulk.errands.failures import FileChanged, FileFailed, FileRefused
 from fiveways.methods.bulk.errands.local import found
-from fiveways.methods.bulk.errands.moving import Moving, Seen
-from fiveways.methods.bulk.errands.names import below, is_meant, marker, name_of, resolved
+from fiveways.methods.bulk.errands.moving import Listed, Moving
+from fiveways.methods.bulk.errands.names import below, name_of, resolved
 from fiveways.methods.bulk.errands.remote import RemoteFile
 from fiveways.methods.bulk.errands.settings import Pull
 from fiveways.methods.bulk.errands.wire import Attributes
 from fiveways.methods.bulk.tree import Refused, Writing
 
-_NEVER: Final = float("inf")
-
 
 class Pulling(Moving[Pull]):
     """One run of a pull."""
 
-    async def _look(self) -> Seen:
-        seen, meant, others = Seen(), dict[str, Attributes](), set[str]()
-        names = unusable = 0
+    async def _list(self) -> AsyncGenerator[Sequence[Listed], None]:
         async with aclosing(self.remote.list(self.settings.source)) as pages:
             async for page in pages:
-                for raw, attributes in page:
-                    names += 1
-                    name = name_of(raw)
-                    if names > self.settings.listing:
-                        seen.whole = False
-                        self.report.left += 1
-                    elif name is None:
-                        unusable += raw not in (b".", b"..")
-                    elif is_meant(name, self.settings.files) and attributes.is_file:
-                        meant[name] = attributes
-                    elif self.settings.complete_when.marker is not None:
-                        others.add(name)
-                if not seen.whole:
-                    break
-        for _ in range(unusable):
-            self.report.refuse("", "its name is none that we take: no UTF-8, characters that cannot be seen, or a slash")
-        template = self.settings.complete_when.marker
-        markers = {marker(template, name) for name in meant} if template is not None else set[str]()
-        for name, attributes in meant.items():
-            if name in markers:
-                continue
-            sighting = await self._sighting(name, attributes)
-            if sighting is not None:
-                seen.files.append(sighting)
-                if template is not None and marker(template, name) not in others | meant.keys():
-                    seen.unmarked.add(sighting.path)
-        return seen
+                yield [
+                    Listed(name_of(raw), said.is_file, said.size if said.mode is not None else None, said.modified)
+                    for raw, said in page
+                    if raw not in (b".", b"..")
+                ]
 
-    async def _sighting(self, name: str, said: Attributes) -> Sighting | None:
-        path = below(self.settings.source, name)
-        if said.size is None or said.modified is None or said.mode is None:
-            asked = await self.remote.stat(path)
-            if asked is None or not asked.is_file:
-                return None
-            said = asked
-        return Sighting(path, said.size or 0, said.modified or 0)
-
-    def _wait(self, file: Known, seen: Seen) -> float:
-        if self.settings.complete_when.marker is not None:
-            return _NEVER if file.path in seen.unmarked else 0.0
-        still: float = self.settings.complete_when.still_for.total_seconds()
-        return max(0.0, still - self._age(file))
+    async def _sighting(self, name: str, listed: Listed) -> Sighting | None:
+        if listed.size is not None and listed.modified is not None:
+            return await super()._sighting(name, listed)
+        asked = await self.remote.stat(below(self.settings.source, name))  # its listing did not say what it is
+        if asked is None or not asked.is_file:
+            return None
+        return await super()._sighting(name, Listed(name, True, asked.size, asked.modified))
 
     async def _check(self, file: Known) -> None:
         if self.settings.existing == "refuse" and await found(self.local, self._target(file)) is not None:
@@ -150,8 +117,8 @@ class Pulling(Moving[Pull]):
                 await self._put_away(file.path, file.id)
         elif said is not None:
             return  # a newer file has its name, and maybe its marker
-        if settings.complete_when.marker is not None:
-            beside = below(settings.source, marker(settings.complete_when.marker, posixpath.basename(file.path)))
+        beside = self._marker(file)
+        if beside is not None:
             if settings.after == "remove":
                 await self.remote.remove(beside)
             elif await self.remote.stat(beside) is not None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
-from fiveways.methods.bulk.errands.book import Known, Sighting
+from fiveways.methods.bulk.errands.book import Known
 from fiveways.methods.bulk.errands.copying import TAIL, Digests, digest_here, upload
 from fiveways.methods.bulk.errands.failures import FileChanged, FileFailed, FileRefused
 from fiveways.methods.bulk.errands.local import done, found
-from fiveways.methods.bulk.errands.moving import Moving, Seen
-from fiveways.methods.bulk.errands.names import below, is_meant, is_name
+from fiveways.methods.bulk.errands.moving import Listed, Moving
+from fiveways.methods.bulk.errands.names import is_name
 from fiveways.methods.bulk.errands.settings import LOCAL_FILES, Push
 from fiveways.methods.bulk.errands.wire import Attributes
 from fiveways.methods.bulk.tree import Reading
@@ -18,26 +19,13 @@ from fiveways.methods.bulk.tree import Reading
 class Pushing(Moving[Push]):
     """One run of a push."""
 
-    async def _look(self) -> Seen:
-        seen, folder = Seen(), self.settings.source.removeprefix(LOCAL_FILES)
-        names = unusable = 0
-        async for page in self.local.list(folder):
-            for entry in page:
-                names += 1
-                if names > self.settings.listing:
-                    seen.whole = False
-                    self.report.left += 1
-                elif entry.folder or getattr(entry, "partial", False):  # an upload that was broken off is no file yet
-                    continue
-                elif not is_name(entry.name):
-                    unusable += 1
-                elif is_meant(entry.name, self.settings.files):
-                    seen.files.append(Sighting(below(folder, entry.name), entry.size, entry.modified))
-            if not seen.whole:
-                break
-        for _ in range(unusable):
-            self.report.refuse("", "its name is none that we take: it has characters that cannot be seen, or a backslash")
-        return seen
+    async def _list(self) -> AsyncGenerator[Sequence[Listed], None]:
+        async for page in self.local.list(self.settings.source.removeprefix(LOCAL_FILES)):
+            yield [
+                Listed(entry.name if is_name(entry.name) else None, not entry.folder, entry.size, entry.modified)
+                for entry in page
+                if not getattr(entry, "partial", False)  # an upload that was broken off is no file yet
+            ]
 
     async def _check(self, file: Known) -> None:
         await self._is_free(self._target(file))
@@ -135,6 +123,12 @@ class Pushing(Moving[Push]):
             if entry is not None and (entry.size, entry.modified) == (file.size, file.modified):
                 with suppress(FileNotFoundError):
                     await self.local.remove(file.path)
+            elif entry is not None:
+                return  # a newer file has its name, and maybe its marker
+            beside = self._marker(file)
+            if beside is not None:
+                with suppress(FileNotFoundError):
+                    await self.local.remove(beside)
 
     async def _tidy(self, file: Known) -> None:
         await self.remote.remove(self._part(file))

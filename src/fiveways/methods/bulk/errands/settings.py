@@ -132,6 +132,23 @@ class Server(Settings):
         return self
 
 
+class Readiness(Settings):
+    """How a file is known to be whole where it comes from (B21)."""
+
+    still_for: Duration = timedelta(seconds=60)
+    """By its size and time not having changed for so long, as we have seen."""
+    marker: str | None = Field(default=None, pattern=r"^[^/\x00-\x1f\x7f]{1,255}$", examples=["{name}.done", "{stem}.ok"])
+    """By another file beside it; then nothing is waited for. `{name}` is its name, `{stem}` what is before its last dot."""
+
+    @model_validator(mode="after")
+    def _names_it(self) -> Self:
+        if self.marker is not None and ("{name}" not in self.marker) == ("{stem}" not in self.marker):
+            raise ValueError("marker: expected {name} or {stem} in it: {name}.done")
+        if self.marker == "{name}":
+            raise ValueError("marker: is the file itself")
+        return self
+
+
 class _ErrandSettings(Settings):
     """What both kinds of errand have."""
 
@@ -173,25 +190,18 @@ class Push(_ErrandSettings):
     """The folder here."""
     to: RemoteFolder
     """The folder there; it must be there."""
+    complete_when: Readiness | None = None
+    """How a file here is known to be whole. Default: it is there, of a partner's files, which only appear when they are whole; in a
+    folder of the machine, it has not changed for a minute."""
     after: Literal["keep", "remove"] = "keep"
-    """What becomes of a file here that is there."""
+    """What becomes of a file here that is there. Its marker goes with it."""
 
-
-class Readiness(Settings):
-    """How a file there is known to be whole (B21)."""
-
-    still_for: Duration = timedelta(seconds=60)
-    """By its size and time not having changed for so long, as we have seen."""
-    marker: str | None = Field(default=None, pattern=r"^[^/\x00-\x1f\x7f]{1,255}$", examples=["{name}.done", "{stem}.ok"])
-    """By another file beside it; then nothing is waited for. `{name}` is its name, `{stem}` what is before its last dot."""
-
-    @model_validator(mode="after")
-    def _names_it(self) -> Self:
-        if self.marker is not None and ("{name}" not in self.marker) == ("{stem}" not in self.marker):
-            raise ValueError("marker: expected {name} or {stem} in it: {name}.done")
-        if self.marker == "{name}":
-            raise ValueError("marker: is the file itself")
-        return self
+    @property
+    def readiness(self) -> Readiness:
+        """How a file here is known to be whole."""
+        if self.complete_when is not None:
+            return self.complete_when
+        return Readiness() if self.source.startswith(LOCAL_FILES) else Readiness(still_for=timedelta(0))
 
 
 class Pull(_ErrandSettings):
@@ -209,6 +219,11 @@ class Pull(_ErrandSettings):
     """What becomes of a file there that is here: it stays, is removed, or is moved to `done`. Its marker goes with it."""
     done: RemoteFolder = "done"
     """Where it is moved to: a folder, below `from` unless it begins with a slash. It is made where it is not there."""
+
+    @property
+    def readiness(self) -> Readiness:
+        """How a file there is known to be whole."""
+        return self.complete_when
 
 
 Errand = Annotated[Push | Pull, Field(discriminator="do")]

@@ -68,7 +68,7 @@ def test_servers_that_are_refused(wrong: dict[str, Any]) -> None:
     [
         {"do": "sync"}, {"to": "/in/../.."}, {"to": "/in\n"}, {"from": "outbox"}, {"from": "/outbox/.."}, {"from": "file:x"},
         {"files": "a/b"}, {"files": ""}, {"temporary": "part"}, {"temporary": "../{id}"}, {"most_files": 0}, {"after": "move"},
-        {"existing": "merge"}, {"schedule": {"at": "25:00"}}, {"complete_when": {}},
+        {"existing": "merge"}, {"schedule": {"at": "25:00"}}, {"complete_when": {"marker": "done"}},
     ],
 )  # fmt: skip
 def test_pushes_that_are_refused(wrong: dict[str, Any]) -> None:
