@@ -2,11 +2,11 @@
 
     make bench-bulk        or: python -m bench.bulk [--rounds N] [--size MIB] [--files N]
 
-One file of 1 GiB up and down, and 2,000 files of 4 KiB up and down, by `sftp` with aes128-gcm@openssh.com: to Fiveways (BLAKE3 of
-every byte, quota and audit on; asyncssh with the short way of packets) and to OpenSSH's `sshd` with `internal-sftp`, in turn, one
-round after another in one run. All files are on tmpfs. A ratio is OpenSSH's time by Fiveways' time, as medians: above 1 Fiveways is
-faster. CPU is the server's, with all its processes. Memory is resident memory of the server, before the first round and after the
-last. Writes docs/benchmarks/bulk.json.
+One file of 1 GiB up and down, and 2,000 files of 4 KiB up and down, by `sftp` with aes128-gcm@openssh.com: to `fiveways serve` as
+it comes (BLAKE3 of every byte, quota and audit, on SQLite and a folder of payloads) and to OpenSSH's `sshd` with `internal-sftp`,
+in turn, one round after another in one run. All files are on tmpfs. A ratio is OpenSSH's time by Fiveways' time, as medians: above
+1 Fiveways is faster. CPU is the server's, with all its processes. Memory is resident memory of the server, before the first round
+and after the last. Writes docs/benchmarks/bulk.json.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.bulk_sshd import sshd
+from bench.gateway import free_port
 from bench.processes import Program, machine
 
 RESULT = Path(__file__).parents[1] / "docs" / "benchmarks" / "bulk.json"
@@ -43,6 +44,14 @@ Host *
  IdentitiesOnly yes
  Ciphers aes128-gcm@openssh.com
  LogLevel ERROR
+"""
+DEPLOYMENT = """\
+listeners:
+  main: {{http: "127.0.0.1:{http}"}}
+  files: {{sftp: "127.0.0.1:{sftp}"}}
+organisations: {{RXN: {{name: Bench}}}}
+partners:
+  trust: {{organisation: RXN, access: {{keys: ["file:{key}"]}}, quota: {{bytes: 100GiB, files: 100000}}}}
 """
 DIRECTIONS = ("up", "down", "small_up", "small_down")
 console = Console()
@@ -121,7 +130,10 @@ def _servers(stack: ExitStack, folder: Path) -> list[Server]:
     (folder / "openssh" / "files" / "small").mkdir(parents=True)
     (folder / "sshd").mkdir()
     command, environment = sshd(folder / "sshd", PORTS[1], key)
-    ours = [sys.executable, "-m", "bench.bulk_server", str(PORTS[0]), str(folder / "fiveways"), f"{key}.pub"]
+    (folder / "fiveways").mkdir()
+    deployment = folder / "fiveways" / "deployment.yaml"
+    deployment.write_text(DEPLOYMENT.format(http=free_port(), sftp=PORTS[0], key=f"{key}.pub"))
+    ours = [sys.executable, "-m", "fiveways", "serve", str(deployment), "--log-level", "error"]
     servers = []
     for name, user, port, program, place in (
         ("fiveways", "trust", PORTS[0], Daemon(ours), ""),

@@ -180,13 +180,23 @@ class Conversation:
         if not size:
             return wire.data_head(number, 0), b""
         data = opened.reading.read(offset, size) if offset <= _LARGEST else b""
-        if not isinstance(data, bytes):
-            return self._has_read(number, data)
-        return self._data(number, data)
+        if isinstance(data, bytes) and (len(data) == size or offset + len(data) >= opened.reading.entry.size):
+            return self._data(number, data)
+        return self._gathered(number, opened.reading, offset, size, data)
 
-    async def _has_read(self, number: int, waiting: Awaitable[bytes]) -> Answer:
+    async def _gathered(self, number: int, reading: Reading, offset: int, size: int, data: bytes | Awaitable[bytes]) -> Answer:
+        """Read what is asked for where it has to be waited for, or comes in parts: OpenSSH's client takes an answer that is shorter
+        than it asked for as the most that there is at once, and goes on in pieces of that size."""
         try:
-            return self._data(number, await waiting)
+            parts, have = [], 0
+            while True:
+                part = data if isinstance(data, bytes) else await data
+                parts.append(part)
+                have += len(part)
+                if not part or have == size or offset + have >= reading.entry.size:
+                    break
+                data = reading.read(offset + have, size - have)
+            return self._data(number, parts[0] if len(parts) == 1 else b"".join(parts))
         except Exception as error:
             return (_refusal(number, error),)
 
