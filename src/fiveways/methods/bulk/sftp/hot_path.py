@@ -167,6 +167,7 @@ class ShortWay(asyncssh.SSHServerConnection):
     """A connection whose packets of channel data take the short way, where `short` is set and the cipher is AES-GCM."""
 
     short = False
+    _next_reset = 0.0
 
     def inlet(self) -> asyncio.BaseProtocol:
         """What the transport talks to."""
@@ -268,6 +269,13 @@ class ShortWay(asyncssh.SSHServerConnection):
     def keep_back(self, left: bytes) -> None:
         """Have asyncssh keep what it has given back."""
         self._inpbuf = left
+
+    def _reset_keepalive_timer(self) -> None:
+        """Something has come: it need not be asked soon whether the client is there. Now and then is often enough."""
+        now = self._loop.time()
+        if not self.short or now >= self._next_reset:
+            self._next_reset = now + float(self._keepalive_interval) / 8
+            super()._reset_keepalive_timer()
 
     def receive(self, buffer: memoryview, start: int, end: int) -> int:
         """Take in packets that stand in a buffer; returns where the rest begins. To be called where `short_in`."""
