@@ -14,11 +14,11 @@ from fiveways.demo import stories
 from fiveways.demo.stage import LeftOut, Stage
 from fiveways.errors import DeploymentError
 
-_EXTRAS = {"mesh_client": "client"}
+_EXTRAS = {"mesh_client": "client", "asyncssh": "bulk", "polars": "bulk"}
 """Packages that a story may need, and the extra of ours that brings each."""
 
 
-_IN_ORDER = ("gateway", "messaging", "facades", "people", "transformation", "exchange")
+_IN_ORDER = ("gateway", "messaging", "facades", "people", "transformation", "exchange", "bulk")
 
 
 def story_names() -> list[str]:

@@ -24,8 +24,8 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from pyreqwest.client import Client, ClientBuilder
@@ -40,10 +40,10 @@ from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
 HERE = Path(__file__).parent
-_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097, 8098, 8099, 8100)
+_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097, 8098, 8099, 8100, 8101)
 """What the deployment file names: the gateway's, its back end's, those of the older systems, of the identity provider, of an
 application that people sign in to, of the HL7 v2 feed, of the old system that it comes from, of the scoring engine, of the hospital
-that is called back, and where requests are held."""
+that is called back, where requests are held, and where files are brought."""
 _SECRETS = ("shared-key", "RXN-OUT", "A81001-IN", "cis2", "callback")
 """What the deployment file takes out of files: the key that mailboxes share, the password of each, the one by which the identity
 provider knows Fiveways, and the one that callbacks are signed with."""
@@ -92,6 +92,8 @@ def prepare(folder: Path) -> Path:
         file.write_text(text)
     for application in ("ward-system", "surgery-trial", "visitor", "ward-tablet", "scoring-engine"):
         make_key(folder / "keys", application)
+    for partner in ("northshire-extracts", "commissioning"):
+        make_ssh_key(folder / "keys" / partner)
     for name in _SECRETS:
         make_secret(folder / "secrets" / name)
     make_certificates(folder / "tls")
@@ -118,6 +120,17 @@ def make_key(folder: Path, application: str) -> None:
     private.write_bytes(pem)
     public = RSAKey.import_key(pem, {"kid": f"{application}-1", "use": "sig", "alg": "RS512"}).as_dict(private=False)
     (folder / f"{application}.jwks.json").write_bytes(msgspec.json.encode({"keys": [public]}))
+
+
+def make_ssh_key(file: Path) -> None:
+    """A key pair for a partner's SFTP client, as `ssh-keygen` makes it; one that is there stays."""
+    if file.exists():
+        return
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = ed25519.Ed25519PrivateKey.generate()
+    file.touch(mode=0o600)
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    file.with_suffix(".pub").write_bytes(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
 
 
 def make_secret(file: Path) -> None:

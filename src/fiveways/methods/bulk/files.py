@@ -7,7 +7,7 @@ it are one transaction. One that was broken off keeps what is durable of it unde
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -218,7 +218,7 @@ class PartnerFiles:
     async def _begun(self, path: str, row: Sequence[Any] | None, room: Callable[[int], None], *, append: bool) -> FileWriting:
         try:
             if row is None:
-                content = Content(new_id(), secured=msgspec.msgpack.encode(dict(self.visit.facts)))
+                content = Content(new_id(), secured=self._secured())
                 return FileWriting(self, path, Upload(self._contents, content, room, append=append))
             content = await self._contents.find(str(row[3]))
             if not content.kept:
@@ -226,7 +226,7 @@ class PartnerFiles:
                 await upload.resume()
                 return FileWriting(self, path, upload)
             # a whole file never changes: what is gone on with is a copy of it
-            anew = Content(new_id(), secured=msgspec.msgpack.encode(dict(self.visit.facts)))
+            anew = Content(new_id(), secured=self._secured())
             upload = Upload(self._contents, anew, room)
             async for piece in self._contents.pieces(content):
                 waiting = upload.write(upload.size, piece)
@@ -239,13 +239,14 @@ class PartnerFiles:
     async def keep(self, path: str, upload: Upload) -> None:
         """An upload is whole: it gets its name, at once and durably. Raises Refused, Full and Broken."""
         folder, name = split(path)
-        file = self.arrived(folder, name, upload.content.id, upload.size)
+        visit = replace(self.visit, correlation=correlation_of(upload.content) or self.visit.correlation)
+        file = replace(self.arrived(folder, name, upload.content.id, upload.size), correlation=visit.correlation)
         try:
             steps = await upload.whole()
             row = self._name(folder, name, file.content, upload.size)
             details = {"size": upload.size, "blake3": upload.digest.hex()}
-            done = self._files.event("bulk.file.kept", self.visit, folder, name, details)
-            settle = self._files.audit.attest(done, self._files.event("bulk.file.refused", self.visit, folder, name, details))
+            done = self._files.event("bulk.file.kept", visit, folder, name, details)
+            settle = self._files.audit.attest(done, self._files.event("bulk.file.refused", visit, folder, name, details))
             follows = await self._files.watch.arrives(file)
             results = await self._group.transact(
                 (records.put_name, row), *steps, *follows,
@@ -357,6 +358,11 @@ class PartnerFiles:
     def now(self) -> float:
         """Seconds since the Unix epoch."""
         return self._contents.clock.time()
+
+    def _secured(self) -> bytes:
+        """What is known of this connection, as it is kept with what comes by it; and under which correlation id it came, which stays
+        that of an upload that is gone on with another time."""
+        return msgspec.msgpack.encode({**self.visit.facts, "correlation": self.visit.correlation})
 
     def _this(self, folder: str, name: str) -> dict[str, Any]:
         return {"b_partner": self.visit.partner, "b_folder": folder, "b_name": name}
@@ -498,6 +504,11 @@ class FileWriting:
     async def abandon(self) -> None:
         """The client has gone away."""
         await self._files.abandon(self._path, self._upload)
+
+
+def correlation_of(content: Content) -> str:
+    """The correlation id under which an upload was begun; '' where that is not known."""
+    return msgspec.msgpack.decode(content.secured, type=dict[str, str]).get("correlation", "") if content.secured else ""
 
 
 def split(path: str) -> tuple[str, str]:
