@@ -255,6 +255,7 @@ async def connect(server: Server, base: Path) -> AsyncIterator[Remote]:
     Raises NotTrusted, NotAdmitted and LineLost. Nothing but what the file says is looked at: no agent, no configuration, no keys
     and no known hosts of the account that we run under.
     """
+    credentials = await asyncio.to_thread(_credentials, server, base)  # a passphrase takes its time
     client = _Client(frozenset(key.fingerprint for key in server.host_keys))
     kinds = dict.fromkeys(kind for key in server.host_keys for kind in key.kinds)
     algorithms = [each for kind in kinds for each in _SIGNATURES.get(kind, (kind,))]
@@ -262,7 +263,7 @@ async def connect(server: Server, base: Path) -> AsyncIterator[Remote]:
         "username": server.user, "config": None, "agent_path": None, "gss_host": None, "compression_algs": None,
         "known_hosts": _nobody, "server_host_key_algs": algorithms, "encryption_algs": CIPHERS, "mac_algs": MACS,
         "kex_algs": "-*sha1*", "x509_trusted_certs": None, "keepalive_interval": server.idle.total_seconds(),
-        "client_version": "Fiveways", **_credentials(server, base),
+        "client_version": "Fiveways", **credentials,
     }  # fmt: skip
     try:
         async with asyncio.timeout(server.connect.total_seconds()):

@@ -117,7 +117,8 @@ class Server(Settings):
     password: Reference | None = None
     """Our password, where keys are not taken."""
     host_keys: tuple[HostKey, ...] = Field(min_length=1, max_length=16)
-    """The host keys that it may show: there is no trust on first use. Several while one is being changed."""
+    """The host keys that it may show: there is no trust on first use. Several while one is being changed. A server that has keys of
+    several kinds shows the first of ours: say the kind beside a fingerprint."""
     connect: Duration = Field(default=timedelta(seconds=20), gt=timedelta(0))
     """How long it may take until we are let in."""
     idle: Duration = Field(default=timedelta(seconds=60), gt=timedelta(0))
