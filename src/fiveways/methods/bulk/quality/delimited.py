@@ -169,22 +169,30 @@ class Delimited:
     def _closes(self, lines: Lines, at: int, faults: dict[int, Breach]) -> int | None:
         """The line on which a record that begins here closes; None where it does not; their number where more are needed to
         tell."""
-        begin, total = int(lines.starts[at]), len(lines.starts)
-        stop, expected = at + 1, len(self._names)
-        while stop < min(total, at + self._settings.lines):
-            if stop in faults or int(lines.stops[stop]) - begin > self._settings.limits.line:
-                break
-            if expected >= 3:
-                line = lines.data[int(lines.starts[stop]) : int(lines.stops[stop])].decode()
-                if len(self._grammar.values(line) or ()) == expected:
+        begin, total, expected = int(lines.starts[at]), len(lines.starts), len(self._names)
+        most, looked, size = at + self._settings.lines, at + 1, 2
+        while True:  # a few lines at a time: most stray quotes show themselves on the next line
+            stop = min(total, most, at + size)
+            for line in range(looked, stop):
+                if line in faults or int(lines.stops[line]) - begin > self._settings.limits.line:
+                    stop = most = line
                     break
-            stop += 1
-        length, values = self._grammar.extent(lines.data[begin : int(lines.ends[stop - 1])].decode())
-        if length:
-            end = int(np.searchsorted(lines.ends, begin + length))
-            return end if values == expected else None
-        open_ = values and stop == total and stop < at + self._settings.lines
-        return total if open_ else None
+            length, values = self._grammar.extent(lines.data[begin : int(lines.ends[stop - 1])].decode())
+            end = int(np.searchsorted(lines.ends, begin + length)) if length else stop - 1
+            if any(self._whole(lines, line) for line in range(looked, end + 1)):
+                return None
+            if length:
+                return end if values == expected else None
+            if not values or stop == most:
+                return None
+            if stop == total:
+                return total
+            looked, size = stop, size * 2
+
+    def _whole(self, lines: Lines, at: int) -> bool:
+        """Whether a line is a record by itself, of as many columns as the file has."""
+        line = lines.data[int(lines.starts[at]) : int(lines.stops[at])].decode()
+        return len(self._names) >= 3 and len(self._grammar.values(line) or ()) == len(self._names)
 
     # --- columns -----------------------------------------------------------------------------------------------------
 
