@@ -112,11 +112,6 @@ async def download(
         advance(at + wanted)
 
 
-async def same_tail(file: RemoteFile, start: int, size: int, expected: bytes) -> bool:
-    """Whether the file's bytes from `start`, `size` of them, are the expected."""
-    return await file.read(start, size) == expected
-
-
 async def digest_here(reading: Reading, end: int, digests: Digests) -> None:
     """Let what is before `end` pass. Raises FileFailed where there is less."""
     at = 0

@@ -28,7 +28,6 @@ DIGESTS: Final = ("sha256", "sha512")
 (paramiko's) is not to be relied on: it does not come to an end with files of more than 128 KiB."""
 _SLOWEST: Final = 20 * 2**20
 """Bytes a second that a server is expected to digest at least."""
-_EPOCH_ONLY: Final = 0
 
 
 class Secured(NamedTuple):
@@ -184,7 +183,7 @@ class Remote:
     async def make_folder(self, path: str) -> None:
         """Make a folder where there is none."""
         if await self.stat(path) is None:
-            await self._wire.expect(Kind.STATUS, self._wire.request(Kind.MKDIR, _path(path), struct.pack(">I", _EPOCH_ONLY)))
+            await self._wire.expect(Kind.STATUS, self._wire.request(Kind.MKDIR, _path(path), struct.pack(">I", 0)))
 
     # --- check-file -----------------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ MOST: Final = 255 * 1024
 """Bytes that we ever read or write at once: with what goes around them, an answer's."""
 _VERSION: Final = 3
 _EXTENSIONS: Final = 64
-_REGULAR, _FOLDER, _TYPES = 0o100000, 0o040000, 0o170000
+_REGULAR, _TYPES = 0o100000, 0o170000
 
 
 class Kind(IntEnum):
@@ -65,11 +65,6 @@ class Attributes(NamedTuple):
     def is_file(self) -> bool:
         """Whether it is an ordinary file, as far as the server says what it is: no folder, no link, no device."""
         return self.mode is None or self.mode & _TYPES in (_REGULAR, 0)
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it is said to be a folder."""
-        return self.mode is not None and self.mode & _TYPES == _FOLDER
 
 
 class Reader(Protocol):
