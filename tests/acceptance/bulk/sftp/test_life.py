@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import asyncssh
 import pytest
 from tests.acceptance.bulk.sftp.conftest import Start
 
+from fiveways.methods.bulk.sftp import connection as connection_module
 from fiveways.methods.bulk.sftp.partners import resolve
 from fiveways.methods.bulk.sftp.settings import Access, SftpSettings
 
@@ -147,6 +149,32 @@ async def test_a_partner_has_no_more_than_its_rate_over_all_its_sessions(start: 
         await asyncio.gather(*(server.sftp(f"put sent there{number}", user="slow") for number in range(3)))
         assert 1.8 < time.monotonic() - began < 6  # 1.2 MB, of which the first 0.4 MB are free
         assert len(server.tree.kept) == 3
+
+
+async def test_a_client_that_only_asks_takes_no_memory(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that are not SFTP's have answers too, which pile up where nobody takes them."""
+    monkeypatch.setattr(connection_module, "MOST_UNSENT", 32 * 1024)
+    async with start() as server:
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        narrow.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(narrow, ("127.0.0.1", server.port))
+        connection = await asyncssh.connect(
+            sock=narrow, username="trust", client_keys=[str(server.folder / "key")], known_hosts=None, config=None
+        )
+        await server.until(lambda: server.listener.sessions)
+        connection._transport.pause_reading()  # type: ignore[union-attr]
+        served: Any = next(iter(server.listener._connections))
+        served.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        for _ in range(10):
+            for _ in range(1000):
+                connection._send_global_request(b"nobody-knows@this", want_reply=True)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert served.congested
+        assert served._transport.get_write_buffer_size() < 128 * 1024
+        connection.abort()
+        await server.until(lambda: not server.listener._connections)
 
 
 async def test_a_client_that_does_not_take_what_it_asks_for_takes_no_memory(start: Start, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ class SftpChannel(asyncssh.SSHServerSession[bytes]):
                 self._fail(error)
                 return
             if work is not None:
-                self._working = self._connection.spawn(self._work(work))
+                self._working = self._loop.create_task(self._work(work))
         self._balance()
 
     async def _work(self, work: Coroutine[object, object, Answer] | None) -> None:
@@ -181,6 +181,9 @@ class SftpChannel(asyncssh.SSHServerSession[bytes]):
                     break
         except Malformed as error:
             self._fail(error)
+        except Exception as error:
+            logger.error("a channel failed: %s", type(error).__name__, exc_info=error)
+            self._end(1)
         finally:
             self._working = None
             if self._over:
@@ -261,5 +264,7 @@ class SftpChannel(asyncssh.SSHServerSession[bytes]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._working is None and self._talk is not None:
+        if self._working is not None:
+            self._connection.watch(self._working)
+        elif self._talk is not None:
             self._connection.spawn(self._talk.abandon())

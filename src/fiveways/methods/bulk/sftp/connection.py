@@ -72,12 +72,16 @@ class Connection(ShortWay):
         super().data_received(data, datatype)
 
     def pause_writing(self) -> None:
-        """The client does not take what it is sent."""
+        """The client does not take what it is sent: what it asks for is not read any more, whatever it is."""
         self._full = True
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It does again."""
         self._full = False
+        if self._transport is not None:
+            self._transport.resume_reading()
         self._advance()
 
     @property
@@ -226,6 +230,10 @@ class Connection(ShortWay):
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something done that the server waits for when it stops."""
         return self.server.spawn(work)
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """Have the server wait for what is done already when it stops."""
+        self.server.watch(task)
 
 
 def _algorithm(signature: bytes) -> str:

@@ -171,9 +171,14 @@ class SftpListener:
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something done that `stop` waits for."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+        self.watch(task)
         return task
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """Have `stop` wait for something."""
+        if task not in self._tasks:
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -229,7 +234,7 @@ class SftpListener:
             why = "The server has as many sessions as it takes"
         elif sum(1 for each in others if each.partner == partner.name) >= most:
             why = f"There are {most} sessions of this partner already"
-        elif self.partners.get(partner.name) is None:
+        elif (known := self.partners.get(partner.name)) is None or not _still(session, partner, known):
             why = "Access was withdrawn"
         if why:
             connection.session = None

@@ -91,7 +91,7 @@ class SftpSettings(Settings):
     """Keys and passwords that one connection may try."""
     idle: Duration = Field(default=timedelta(minutes=15), gt=timedelta(0))
     """After how long without a request, or without taking an answer, a session is ended; an upload that is open is abandoned."""
-    alive: Duration = Field(default=timedelta(seconds=30), ge=timedelta(seconds=1))
+    alive: Duration = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
     """How often a client that says nothing is asked whether it is there; after three times without an answer it has gone."""
     sessions: int = Field(default=256, ge=1)
     """Connections of all partners at once, in each process."""
