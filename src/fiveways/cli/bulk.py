@@ -17,7 +17,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from fiveways.cli.entries import AsJson, print_json, print_table
 from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
 from fiveways.clock import moment_of
+from fiveways.deployment import document
 from fiveways.errors import FivewaysError
+from fiveways.methods.bulk.settings import PartnerSettings
 from fiveways.methods.bulk.sftp import passwords
 from fiveways.methods.bulk.states import State
 
@@ -269,6 +271,52 @@ def resubmit(
 def _said(breach: Any) -> str:
     parts = [breach.rule, breach.column or "", breach.value or "", breach.note]
     return " ".join(part for part in parts if part)
+
+
+# --- partners ---------------------------------------------------------------------------------------------------------------
+
+partner = typer.Typer(
+    help="Partners registered while the platform runs, beside those of the deployment file.", no_args_is_help=True
+)
+commands.add_typer(partner, name="partner")
+Partner = Annotated[str, typer.Argument(metavar="NAME", help="The partner's name, which is its account's.", show_default=False)]
+
+
+@partner.command("list")
+def list_partners(
+    deployment: DeploymentFile = DEFAULT, as_json: AsJson = False, data: DataFolder = None, node: NodeName = ""
+) -> None:
+    """List partners, and where they are said."""
+    found = _at(deployment, data, node, lambda desk: desk.partners())
+    if as_json:
+        print_json([{"name": name, "from": said} for name, said in sorted(found.items())])
+    elif found:
+        print_table(["name", "from"], sorted([name, said] for name, said in found.items()))
+    else:
+        console.print("no partners")
+
+
+@partner.command("add")
+def add_partner(
+    name: Partner,
+    settings: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `partners:` would say of it, in YAML.", show_default=False)
+    ],
+    deployment: DeploymentFile = DEFAULT,
+    data: DataFolder = None,
+    node: NodeName = "",
+) -> None:
+    """Register a partner, or change one that is registered; it can come in within a second."""
+    said = document.validate(document.read(settings), PartnerSettings)
+    _at(deployment, data, node, lambda desk: desk.register(name, said))
+    console.print(f"registered: {name}", markup=False)
+
+
+@partner.command("remove")
+def remove_partner(name: Partner, deployment: DeploymentFile = DEFAULT, data: DataFolder = None, node: NodeName = "") -> None:
+    """Remove a partner that is registered: its sessions end within a second. Its files stay until they are old."""
+    _at(deployment, data, node, lambda desk: desk.register(name, None))
+    console.print(f"removed: {name}", markup=False)
 
 
 # --- errands ----------------------------------------------------------------------------------------------------------------

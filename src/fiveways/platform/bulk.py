@@ -18,6 +18,7 @@ from fiveways.correlation import new_id
 from fiveways.delivery.engine import Deliveries
 from fiveways.delivery.outbound import Outbound
 from fiveways.delivery.queue import Delivery, GiveUp, Queue, Retry
+from fiveways.errors import DeploymentError
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.ledger.pseudonym import Pseudonyms
 from fiveways.methods.bulk import file_records, receiving, records, releasing, working
@@ -31,9 +32,10 @@ from fiveways.methods.bulk.examining import Examining
 from fiveways.methods.bulk.files import Files, PartnerFiles, Usage, Visit
 from fiveways.methods.bulk.receipt import TYPE
 from fiveways.methods.bulk.receiving import Receiving
+from fiveways.methods.bulk.registered import Registered
 from fiveways.methods.bulk.releasing import Releasing
 from fiveways.methods.bulk.service import Transfers
-from fiveways.methods.bulk.settings import ToMailbox
+from fiveways.methods.bulk.settings import PartnerSettings, ToMailbox
 from fiveways.methods.bulk.sftp.host_keys import host_keys
 from fiveways.methods.bulk.sftp.partners import Partner, resolve
 from fiveways.methods.bulk.sftp.server import SftpListener
@@ -99,6 +101,7 @@ class Bulk:
         self._prepared = prepared
         self._outbound = outbound
         self._messages = messages
+        self.registered = Registered(group, clock)
         self._late: dict[str, int] = {}
         self._since = clock.now()
         agreements = lambda: prepared().agreements  # noqa: E731
@@ -172,9 +175,30 @@ class Bulk:
     def tree(self, partner: str, visit: Visit) -> PartnerFiles:
         """A partner's files."""
         prepared = self._prepared()
-        settings = prepared.deployment.partners[partner]
+        settings = self._partner(partner)
         declared = [*settings.folders, *prepared.agreements.folders(partner)]
         return self.files.tree(visit, settings.quota, list(dict.fromkeys(declared)))
+
+    def _partner(self, name: str) -> PartnerSettings:
+        """A partner of the deployment file, or one that was registered."""
+        return self._prepared().deployment.partners.get(name) or self.registered.partners[name]
+
+    def _accounts(self) -> dict[str, Partner]:
+        """Who may come in. A partner of the deployment file is what the file says."""
+        found: dict[str, Partner] = {}
+        for name, partner in self.registered.partners.items():
+            if partner.access is not None:
+                try:
+                    found[name] = resolve(name, partner.access, self._base)
+                except DeploymentError as error:
+                    log.error("a registered partner cannot be let in", partner=name, reason=str(error))
+        return {**found, **self._prepared().partners}
+
+    async def follow(self) -> None:
+        """Learn which partners were registered. StoreError where the store fails."""
+        if await self.registered.follow():
+            for listener in self._listeners:
+                listener.reload()
 
     def _errand_tree(self, partner: str, secured: Secured) -> PartnerFiles:
         facts = {"cipher": secured.cipher, "host_key": secured.host_key, "by": "errand"}
@@ -186,7 +210,7 @@ class Bulk:
             listener.address,
             self._prepared().deployment.bulk.sftp,
             host_keys=host_keys(self._data / "keys" / "sftp"),
-            accounts=lambda: self._prepared().partners,
+            accounts=self._accounts,
             tree=lambda partner, session: self.tree(partner, _visit(session)),
             record=self._record,
             clock=self._clock,
@@ -251,6 +275,13 @@ class Bulk:
                 at=micros(self._clock), kind="bulk.feed.late", id=new_id(), application=partner, api=feed, details={"due": due}
             )
         )
+
+    async def tell_partner(self, partner: str, what: str, by: str) -> None:
+        """Have the audit say that a partner was registered, or removed."""
+        event = AuditEvent(
+            at=micros(self._clock), kind=f"bulk.partner.{what}", id=new_id(), application=partner, details={"by": by}
+        )  # fmt: skip
+        await self._audit.durable(event)
 
     def _witness(self, happening: str, file: Known, reason: str) -> Settled:
         """What happens to a file of an errand is audited; reasons are not, as they may name it."""

@@ -383,6 +383,7 @@ class Platform:
             Job("alerts", 5.0, lambda: self.running.alerts.evaluate()),
             Job("revocations", 1.0, self.foundation.revocations.refresh),
             Job("directory", 0.0, self.foundation.registry.follow),
+            Job("partners", 1.0, self._partners),
             Job("counts", 5.0, lambda: self._counts.write(self.ledger.group)),
         ]
         if self._node_metrics is not None:
@@ -398,6 +399,11 @@ class Platform:
         await self._exchange.purge()
         if self._bulk is not None:
             await self._bulk.purge()
+
+    async def _partners(self) -> None:
+        """Who was registered to bring and take files."""
+        if self._bulk is not None:
+            await self._bulk.follow()
 
     async def _transfers(self) -> None:
         """What time brings of bulk transfer."""

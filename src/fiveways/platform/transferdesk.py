@@ -17,6 +17,7 @@ from fiveways.methods.bulk.errands.moving import Progress, Report
 from fiveways.methods.bulk.quarantine import Quarantine
 from fiveways.methods.bulk.reporting import Reporting
 from fiveways.methods.bulk.service import Transfer
+from fiveways.methods.bulk.settings import PartnerSettings
 from fiveways.platform.bulk import Bulk, Prepared
 from fiveways.platform.deliveries import outbound
 from fiveways.platform.desk import account, desk
@@ -77,6 +78,24 @@ class TransferDesk:
         if agreement is None:
             raise NoTransfer(f"{feed} is no feed of the deployment file any more")
         return agreement
+
+    async def partners(self) -> dict[str, str]:
+        """Partners and where they are said: in the deployment file, or registered."""
+        await self._bulk.registered.follow()
+        said = dict.fromkeys(self._prepared.deployment.partners, "deployment file")
+        return {**dict.fromkeys(self._bulk.registered.partners, "registered"), **said}
+
+    async def register(self, name: str, settings: PartnerSettings | None) -> None:
+        """Register a partner, change it, or (None) remove it. Raises NoTransfer where the deployment file has the name."""
+        if name in self._prepared.deployment.partners:
+            raise NoTransfer(f"{name} is a partner of the deployment file: change it there")
+        known = await self.partners()
+        if settings is None and name not in known:
+            raise NoTransfer(f"there is no partner {name}")
+        if settings is not None and settings.organisation not in self._prepared.deployment.organisations:
+            raise NoTransfer(f"{settings.organisation} is none of organisations: in the deployment file")
+        await self._bulk.registered.put(name, settings, account())
+        await self._bulk.tell_partner(name, "removed" if settings is None else "registered", account())
 
     async def rewrap(self) -> int:
         """Wrap the keys of files with the key that wraps now; how many."""

@@ -7,7 +7,7 @@ import json
 import time
 
 from joserfc import jws
-from tests.acceptance.bulk.conftest import Estate
+from tests.acceptance.bulk.conftest import Estate, Partner, make_key
 
 ROWS = "id,value\n" + "".join(f"{number},x\n" for number in range(5000))
 
@@ -138,5 +138,19 @@ def test_one_trace_shows_a_transfer_from_its_upload_to_its_end(estate: Estate) -
     transfer = estate.ended("plain", "t.csv")
     shown = estate.served.run("trace", transfer["correlation"]).stdout
     for kind in ("bulk.session.opened", "bulk.file.kept", "bulk.transfer.receive", "bulk.transfer.release"):
-        assert kind in shown
+        assert kind in shown, shown
     assert "t.csv" not in shown
+
+
+def test_a_partner_is_registered_while_it_runs_and_removed_again(estate: Estate) -> None:
+    make_key(estate.folder / "westshire")
+    public = (estate.folder / "westshire.pub").read_text().strip()
+    said = estate.file("partner.yaml", f"organisation: RXS\naccess: {{keys: ['{public}']}}\nfolders: [/in]\n")
+    west = Partner("westshire", estate.folder / "westshire", estate.north.port)
+    assert west.run_sftp("ls /").returncode
+    estate.bulk("partner", "add", "westshire", str(said))
+    estate.until(lambda: west.run_sftp("ls /in").returncode == 0)
+    assert "registered" in estate.bulk("partner", "list")
+    assert "change it there" in estate.bulk("partner", "add", "northshire", str(said), check=False)
+    estate.bulk("partner", "remove", "westshire")
+    estate.until(lambda: west.run_sftp("ls /in").returncode != 0)

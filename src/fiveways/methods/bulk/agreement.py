@@ -117,7 +117,8 @@ class Agreement:
         return ("data", name) if self._is_data(name) else None
 
     def _is_data(self, name: str) -> bool:
-        return fnmatchcase(name, self.settings.files)
+        """As in a shell, a name that begins with a dot is meant only by a pattern that does: it is some client's temporary one."""
+        return fnmatchcase(name, self.settings.files) and (not name.startswith(".") or self.settings.files.startswith("."))
 
     def sequence(self, name: str) -> int | None:
         """A file's number in the feed's sequence. Raises Disagreement where its name should have one and has not."""

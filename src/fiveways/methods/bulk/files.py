@@ -151,7 +151,7 @@ class PartnerFiles:
             asked = {"b_partner": self.visit.partner, "b_folder": folder, "b_name": last}
             rows = (await self._ask(records.find_names, asked)).rows
             if rows:
-                yield [_entry(*row[:5]) for row in rows]
+                yield [_entry(*row[:6]) for row in rows]
                 last = rows[-1][0]
             if len(rows) < records.MOST:
                 return
@@ -243,11 +243,11 @@ class PartnerFiles:
         file = replace(self.arrived(folder, name, upload.content.id, upload.size), correlation=visit.correlation)
         try:
             steps = await upload.whole()
+            follows = await self._files.watch.arrives(file)  # before the event, which goes with the very next transaction
             row = self._name(folder, name, file.content, upload.size)
             details = {"size": upload.size, "blake3": upload.digest.hex()}
             done = self._files.event("bulk.file.kept", visit, folder, name, details)
             settle = self._files.audit.attest(done, self._files.event("bulk.file.refused", visit, folder, name, details))
-            follows = await self._files.watch.arrives(file)
             results = await self._group.transact(
                 (records.put_name, row), *steps, *follows,
                 guarded=1, settled=lambda results: settle(results[0].rowcount > 0),
@@ -360,8 +360,8 @@ class PartnerFiles:
         return self._contents.clock.time()
 
     def _secured(self) -> bytes:
-        """What is known of this connection, as it is kept with what comes by it; and under which correlation id it came, which stays
-        that of an upload that is gone on with another time."""
+        """What is known of this connection, as it is kept with what comes by it; and under which correlation id it came, which
+        stays that of an upload that is gone on with another time."""
         return msgspec.msgpack.encode({**self.visit.facts, "correlation": self.visit.correlation})
 
     def _this(self, folder: str, name: str) -> dict[str, Any]:
@@ -519,8 +519,8 @@ def split(path: str) -> tuple[str, str]:
 
 def _listed(row: Sequence[Any]) -> tuple[Any, ...]:
     """Of a row of `names`: what a listing has of it."""
-    return row[2], row[3], row[4], row[5], row[7]
+    return row[2], row[3], row[4], row[5], row[7], row[6]
 
 
-def _entry(name: str, content: str | None, size: int, modified: int, released: str) -> Entry:
-    return Entry(name, folder=content is None, size=size, modified=modified, writable=not released)
+def _entry(name: str, content: str | None, size: int, modified: int, released: str, partial: int) -> Entry:
+    return Entry(name, folder=content is None, size=size, modified=modified, writable=not released, partial=bool(partial))

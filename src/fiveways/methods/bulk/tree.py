@@ -26,6 +26,8 @@ class Entry:
     """Seconds since the Unix epoch."""
     writable: bool = True
     """Whether the partner may write to it, or in it."""
+    partial: bool = False
+    """Whether it is an upload that was broken off: it is there to be gone on with, and for nothing else."""
 
 
 class Space(NamedTuple):

@@ -24,7 +24,7 @@ class Pushing(Moving[Push]):
             yield [
                 Listed(entry.name if is_name(entry.name) else None, not entry.folder, entry.size, entry.modified)
                 for entry in page
-                if not getattr(entry, "partial", False)  # an upload that was broken off is no file yet
+                if not entry.partial  # an upload that was broken off is no file yet
             ]
 
     async def _check(self, file: Known) -> None:

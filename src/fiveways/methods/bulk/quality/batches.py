@@ -9,16 +9,14 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
-from pydantic import Field
 
 from fiveways.clock import Clock
-from fiveways.deployment.settings import Duration, Settings, Size
 from fiveways.methods.bulk.quality.chunks import GoodBatch, TableBatch
+from fiveways.methods.bulk.quality.settings import CutSettings
 
 
 class GoodRecords(NamedTuple):
@@ -87,17 +85,6 @@ class Part:
         data = self._sink.getvalue()[self._sent :]
         self._sent += len(data)
         return data
-
-
-class CutSettings(Settings):
-    """How large a mini-batch is: whichever of these comes first."""
-
-    records: int | None = Field(default=None, ge=1)
-    """Most records."""
-    bytes: Size | None = Field(default=None, ge=1)
-    """Most bytes with the header, in UTF-8; of Parquet, in memory. One record that is larger goes alone."""
-    seconds: Duration | None = Field(default=None, gt=timedelta(0))
-    """How long records are gathered for at most."""
 
 
 class MiniBatch(NamedTuple):
@@ -187,7 +174,8 @@ class Cutter:
         if self._given():
             left = self._cuts[self._number - 1] - self._first - self._records
             return (start + left, "given") if start + left <= total else (total, None)
-        stop, why = total, None
+        stop = total
+        why: Literal["records", "bytes"] | None = None
         most = self._settings.records
         if most is not None and start + most - self._records <= stop:
             stop, why = start + most - self._records, "records"
@@ -198,7 +186,7 @@ class Cutter:
                 fits = max(fits, start + 1)
             if fits < stop:
                 stop, why = max(fits, start), "bytes"
-        return stop, why  # type: ignore[return-value]
+        return stop, why
 
     def _put(self, data: bytes) -> None:
         self._size += len(data)

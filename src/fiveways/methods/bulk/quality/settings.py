@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-import polars as pl
 from pydantic import BeforeValidator, Field, model_validator
 
-from fiveways.deployment.settings import Name, Percent, PythonName, Settings, Size
+from fiveways.deployment.settings import Duration, Name, Percent, PythonName, Settings, Size
 from fiveways.methods.bulk.quality.spelling import spelling
 
 Format = Literal["csv", "fixed", "ndjson", "parquet", "fhir"]
@@ -33,6 +32,10 @@ def _keys(value: Any) -> Any:
 
 
 def _pattern(value: str) -> str:
+    try:
+        import polars as pl  # here, so that a deployment without such a feed need not have it
+    except ImportError:
+        raise ValueError("patterns need the extra: pip install 'fiveways[bulk]'") from None
     try:
         pl.select(pl.lit("").str.contains(full(value)))
     except pl.exceptions.ComputeError:
@@ -72,7 +75,7 @@ def _listed(value: Any) -> Any:
     return {"values": value} if isinstance(value, list | tuple) else value
 
 
-Values = Annotated[Listed, BeforeValidator(_listed)]
+Values = Annotated[Listed, BeforeValidator(_listed, json_schema_input_type=Listed | tuple[str, ...])]
 """A list of values, or where it is."""
 
 
@@ -221,8 +224,19 @@ class StopPolicy(Settings):
     """With `stop-at`: the share of bad records over which the file is rejected: at the end, or as soon as it is certain."""
 
 
+class CutSettings(Settings):
+    """How large a mini-batch is: whichever of these comes first."""
+
+    records: int | None = Field(default=None, ge=1)
+    """Most records."""
+    bytes: Size | None = Field(default=None, ge=1)
+    """Most bytes with the header, in UTF-8; of Parquet, in memory. One record that is larger goes alone."""
+    seconds: Duration | None = Field(default=None, gt=timedelta(0))
+    """How long records are gathered for at most."""
+
+
 Key = tuple[str, ...]
-Keys = Annotated[tuple[Key, ...], BeforeValidator(_keys)]
+Keys = Annotated[tuple[Key, ...], BeforeValidator(_keys, json_schema_input_type=str | tuple[str | tuple[str, ...], ...])]
 """Keys, each a column or a list of columns."""
 
 

@@ -149,3 +149,12 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("file", "number", name="pk_bulk_errand_events"),
     )
+    op.create_table(
+        "bulk_partners",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("changed_at", sa.BigInteger, nullable=False),
+        sa.Column("changed_by", sa.Text, nullable=False),
+        sa.Column("content", sa.LargeBinary),
+        sa.PrimaryKeyConstraint("name", name="pk_bulk_partners"),
+    )
