@@ -19,13 +19,13 @@ from tests.unit.methods.bulk.quality.examined import TODAY, Found, look, setting
 
 from fiveways.clock import ManualClock
 from fiveways.methods.bulk.quality import lines
-from fiveways.methods.bulk.quality.batches import CutSettings, Cutter, MiniBatch
+from fiveways.methods.bulk.quality.batches import Cutter, MiniBatch
 from fiveways.methods.bulk.quality.findings import Examination, Progress
 from fiveways.methods.bulk.quality.mending import recheck
 from fiveways.methods.bulk.quality.models import As, columns_of
 from fiveways.methods.bulk.quality.page import html
 from fiveways.methods.bulk.quality.report import Delivery, ages, json_report, operation_outcome
-from fiveways.methods.bulk.quality.settings import Column
+from fiveways.methods.bulk.quality.settings import Column, CutSettings
 
 SAID = settings(
     columns={
