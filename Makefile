@@ -8,7 +8,7 @@ BUILT  := $(VENV)/.built
 HOT    := $(addprefix src/,$(shell sed -n 's/^  "\(fiveways\/.*\.py\)",$$/\1/p' pyproject.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway bench-messaging bench-transformation bench-exchange lock clean
+.PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway bench-messaging bench-transformation bench-exchange bench-bulk lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ format: install ## put the code into its shape
 docs: install ## build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-bench: bench-gateway bench-messaging bench-transformation bench-exchange ## every benchmark
+bench: bench-gateway bench-messaging bench-transformation bench-exchange bench-bulk ## every benchmark
 
 bench-gateway: install ## CPU per request of the gateway against Caddy, Envoy, nginx and HAProxy; promises against PostgreSQL
 	$(BIN)/python -m bench.gateway
@@ -66,6 +66,9 @@ bench-transformation: install ## parsing HL7 v2 against hl7kit and hl7; messages
 
 bench-exchange: install ## what waiting costs: idle long polls, their wake-up, and a client that polls thousands of jobs
 	$(BIN)/python -m bench.exchange
+
+bench-bulk: install ## SFTP against OpenSSH's own server; quality control against bare DuckDB and Polars
+	$(BIN)/python -m bench.bulk
 
 lock: install ## pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
