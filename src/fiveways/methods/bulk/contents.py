@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -72,14 +72,18 @@ class Contents:
         rows = (await self.group.submit(records.find_content, asked, synced=False)).rows
         if not rows:
             raise KeyError(id)
-        _, size, at, kept, digest, sha256, body, data_key, wrapped_by, secured = rows[0]
+        return await self.of(rows[0])
+
+    async def of(self, row: Sequence[Any]) -> Content:
+        """A content, of its row. Raises StoreError."""
+        name, size, at, kept, digest, sha256, body, data_key, wrapped_by, secured = row
         blocks: tuple[Block, ...] = ()
-        if body is None:  #: it is in blocks
-            found = (await self.group.submit(records.find_blocks, asked, synced=False)).rows
+        if body is None:
+            found = (await self.group.submit(records.find_blocks, {"b_id": name}, synced=False)).rows
             blocks = tuple(Block(*row[1:]) for row in found)
             if not kept:
                 size = blocks[-1].start + blocks[-1].size if blocks else 0
-        return Content(id, size, at, bool(kept), digest, sha256, body, data_key, wrapped_by, secured, blocks, known=True)
+        return Content(name, size, at, bool(kept), digest, sha256, body, data_key, wrapped_by, secured, blocks, known=True)
 
     def data_key(self, content: Content) -> bytes:
         """The key that a content is encrypted with. Raises StoreError where there is none to be had."""

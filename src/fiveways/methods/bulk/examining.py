@@ -20,12 +20,12 @@ from fiveways.methods.bulk import records
 from fiveways.methods.bulk.agreement import Agreement, Claims
 from fiveways.methods.bulk.at_rest import BlockCipher
 from fiveways.methods.bulk.contents import Content, Contents
-from fiveways.methods.bulk.quality.batches import CutSettings, Cutter, GoodRecords, MiniBatch, Part
+from fiveways.methods.bulk.quality.batches import Cutter, GoodRecords, MiniBatch, Part
 from fiveways.methods.bulk.quality.decompression import Content as Stream
 from fiveways.methods.bulk.quality.examination import examine
 from fiveways.methods.bulk.quality.findings import BadRecord, Examination, FileFault, Progress, Unreadable
 from fiveways.methods.bulk.quality.readers import reader_of
-from fiveways.methods.bulk.quality.settings import QualitySettings
+from fiveways.methods.bulk.quality.settings import CutSettings, QualitySettings
 from fiveways.methods.bulk.releasing import Cut
 from fiveways.methods.bulk.service import Transfer, Transfers
 from fiveways.methods.bulk.states import State
@@ -62,7 +62,7 @@ class Examining:
         assert settings is not None
         sinks = {number: sink.batches for number, sink in enumerate(agreement.settings.deliver_to) if sink.batches is not None}
         run = _Run(self, transfer, content, asyncio.get_running_loop())
-        cutters = {number: run.cutter(CutSettings(**said.model_dump()), settings) for number, said in sinks.items()}
+        cutters = {number: run.cutter(said, settings) for number, said in sinks.items()}
         too_many = False
         try:
             found = await self._in_thread(run, lambda: run.examine(settings, list(cutters.values())))

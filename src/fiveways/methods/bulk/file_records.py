@@ -146,6 +146,8 @@ rename_below = (
 """What is in a folder goes along with it; `b_length` is the length of `b_slashed`, the folder's path and a slash."""
 
 find_name = select(names).where(_this)
+find_file = select(names, contents).join(contents, _content.id == _name.content).where(_this)
+"""A name of a file, and its content."""
 find_names = (
     select(_name.name, _name.content, _name.size, _name.modified, _name.released, _name.partial)
     .where(_name.partner == _partner, _name.folder == _folder, _name.name > _called)

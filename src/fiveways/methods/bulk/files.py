@@ -163,7 +163,7 @@ class PartnerFiles:
 
     async def digest(self, path: str, algorithm: str, start: int, length: int, block: int) -> Sequence[bytes]:
         """Digests of a file's bytes. ValueError for an algorithm that is not known."""
-        content = await self._content(path)
+        _, content = await self._file(path)
         end = min(start + length, content.size) if length else content.size
         return await digests(self._contents.pieces(content, start, end), algorithm, block)
 
@@ -171,9 +171,7 @@ class PartnerFiles:
 
     async def read(self, path: str) -> Reading:
         """Open a file to read it. FileNotFoundError, IsADirectoryError, Broken."""
-        row = await self._row(path)
-        content = await self._content(path, row)
-        assert row is not None
+        row, content = await self._file(path)
         try:
             return FileReading(self, _entry(*_listed(row)), path, content, self._contents.open(content), str(row[7]))
         except StoreError as error:
@@ -381,16 +379,16 @@ class PartnerFiles:
         rows = (await self._ask(records.find_name, self._this(*split(path)))).rows
         return rows[0] if rows else None
 
-    async def _content(self, path: str, row: Sequence[Any] | None = None) -> Content:
-        row = row or await self._row(path)
-        if row is None:
-            raise FileNotFoundError(path)
-        if row[3] is None:
-            raise IsADirectoryError(path)
+    async def _file(self, path: str) -> tuple[Sequence[Any], Content]:
+        """The row of a file's name, and its content. FileNotFoundError, IsADirectoryError, Broken."""
+        rows = (await self._ask(records.find_file, self._this(*split(path)))).rows if path != "/" else []
+        if not rows:
+            row = await self._row(path)
+            if row is None:
+                raise FileNotFoundError(path)
+            raise IsADirectoryError(path) if row[3] is None else Broken("the content is gone from the store")
         try:
-            return await self._contents.find(str(row[3]))
-        except KeyError:
-            raise Broken("the content is gone from the store") from None
+            return rows[0], await self._contents.of(rows[0][_NAME:])
         except StoreError as error:
             raise Broken(str(error)) from None
 
@@ -509,6 +507,9 @@ class FileWriting:
 def correlation_of(content: Content) -> str:
     """The correlation id under which an upload was begun; '' where that is not known."""
     return msgspec.msgpack.decode(content.secured, type=dict[str, str]).get("correlation", "") if content.secured else ""
+
+
+_NAME: Final = len(records.names.columns)
 
 
 def split(path: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from fiveways.deployment.need import Need
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, PythonName, Reference, Settings, Size
 from fiveways.methods.bulk.errands.settings import Server
-from fiveways.methods.bulk.quality.settings import QualitySettings
+from fiveways.methods.bulk.quality.settings import CutSettings, QualitySettings
 from fiveways.methods.bulk.schedule import Expectation
 from fiveways.methods.bulk.sftp.settings import Access, SftpSettings
 
@@ -68,23 +68,6 @@ class DigestAgreement(Settings):
     """The digest."""
 
 
-class Batches(Settings):
-    """Into how large pieces good records are cut (B10): whichever is reached first."""
-
-    records: int | None = Field(default=None, ge=1)
-    """Records in a batch."""
-    bytes: Size | None = Field(default=None, ge=1)
-    """Bytes of a batch."""
-    seconds: Duration | None = Field(default=None, gt=timedelta(0))
-    """How long records are gathered for at most, as they come out of quality control."""
-
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        if self.records is None and self.bytes is None and self.seconds is None:
-            raise ValueError("expected records, bytes or seconds")
-        return self
-
-
 class ToMailbox(Settings):
     """A mailbox that batches are sent to."""
 
@@ -111,7 +94,7 @@ class Sink(Settings):
     """A Python callable: `async def take(batch)`; what it raises is tried again."""
     secrets: tuple[Reference, ...] = Field(default=(), max_length=2)
     """What posts are signed with (Fiveways-Signature); two while a secret is being changed."""
-    batches: Batches | None = None
+    batches: CutSettings | None = None
     """Into how large pieces. Default: all good records are one file."""
 
     @model_validator(mode="after")
