@@ -93,8 +93,10 @@ class SftpChannel(asyncssh.SSHServerSession[bytes]):
         if self._refusal or self._over:
             return
         self._connection.active()
-        self._frames.add(data)
-        self._advance()
+        frames = self._frames
+        frames.add(data)
+        if frames.held >= frames.need:
+            self._advance()
 
     def eof_received(self) -> bool:
         """The client asks nothing more; what it has asked is answered first."""

@@ -26,8 +26,8 @@ logger: Final = logging.getLogger(__name__)
 _BACKLOG: Final = 128
 _WINDOW: Final = 2 * 1024 * 1024
 """Bytes of a channel on their way; a larger window costs the client, and is no faster."""
-_LARGEST_DATA: Final = 64 * 1024
-"""Bytes of channel data in a packet that clients may send: twice what RFC 4253 §6.1 has everybody take, in half the packets."""
+_LARGEST_DATA: Final = 32 * 1024
+"""Bytes of channel data in a packet, as RFC 4253 §6.1 has everybody take. OpenSSH's client sends no more whatever it may."""
 _SWEEP: Final = 1.0
 """Seconds between two looks for sessions that are idle."""
 _CLOSING: Final = 10.0

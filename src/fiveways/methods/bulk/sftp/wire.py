@@ -57,7 +57,8 @@ class Frames:
 
     def __init__(self) -> None:
         self._pieces: deque[memoryview] = deque()
-        self._need = 0
+        self.need = 0
+        """Bytes of the next packet, once its length is known."""
         self.held = 0
         """Bytes that are in hand."""
 
@@ -68,16 +69,16 @@ class Frames:
 
     def next(self) -> Packet | None:
         """The next packet, if it is here. Raises Malformed, after which nothing more can be told apart."""
-        if not self._need:
+        if not self.need:
             if self.held < 4:
                 return None
             length = int.from_bytes(self._peek(), "big")
             if not 5 <= length <= LONGEST_PACKET:
                 raise Malformed(f"a packet of {length} bytes; from 5 to {LONGEST_PACKET} are taken")
-            self._need = 4 + length
-        if self.held < self._need:
+            self.need = 4 + length
+        if self.held < self.need:
             return None
-        parts, self._need = self._take(self._need), 0
+        parts, self.need = self._take(self.need), 0
         first = parts[0]
         if len(parts) > 1 and (len(first) < _FRONT or first[4] != WRITE):
             parts = [first := memoryview(b"".join(parts))]
