@@ -20,6 +20,7 @@ Hashes = NDArray[np.uint64]
 RUN = 2**20
 """Keys of a run."""
 _FENCE = 256
+_SLICE = 2**15
 _WORDS = RUN // 4
 """Words of a run's filter: 16 bits a key."""
 _ROW_BITS = np.uint64(40)
@@ -167,16 +168,18 @@ class Seen:
     def _spill(self) -> None:
         """Write what is in memory as a run."""
         run = np.concatenate(self._recent)
-        run = np.ascontiguousarray(run[np.argsort(run[:, 0], kind="stable")])
+        self._recent = []
+        order = np.argsort(run[:, 0], kind="stable")
         if self._file is None:
             descriptor, path = tempfile.mkstemp(dir=self._scratch, prefix="keys-")
             Path(path).unlink()
             self._file = descriptor
-        view = run.data.cast("B")
         place = self._written * 16
-        while view:
-            sent = os.pwrite(self._file, view, place)
-            view, place = view[sent:], place + sent
-        self._runs.append((self._filter, run[::_FENCE, 0].copy(), self._written, len(run)))
+        for start in range(0, len(run), _SLICE):
+            view = run[order[start : start + _SLICE]].data.cast("B")
+            while view:
+                sent = os.pwrite(self._file, view, place)
+                view, place = view[sent:], place + sent
+        self._runs.append((self._filter, run[order[::_FENCE], 0], self._written, len(run)))
         self._written += len(run)
-        self._recent, self._filter, self._kept = [], _Filter(), 0
+        self._filter, self._kept = _Filter(), 0
