@@ -102,7 +102,8 @@ class Bulk:
         self._outbound = outbound
         self._messages = messages
         self.registered = Registered(group, clock)
-        self._late: dict[str, int] = {}
+        self.late: dict[tuple[str, str], str] = {}
+        """Feeds of which a file is late, as alerts (`Alerts.others`)."""
         self._since = clock.now()
         agreements = lambda: prepared().agreements  # noqa: E731
         self.contents = Contents(group, deliveries.payloads, clock, None)
@@ -264,12 +265,13 @@ class Bulk:
             last = (await self.transfers.ask(records.find_last, b_feed=name))[0][0]
             arrived = moment_of(int(last)) if last is not None else None
             due = feed.schedule.late(arrived, self._clock.now(), since=self._since)
-            if due is not None and self._late.get(name) != micros_of(due):
-                self._late[name] = micros_of(due)
-                await self._tell_late(name, feed.sender, due.isoformat())
+            before = self.late.pop(("late", name), None)
+            if due is not None:
+                said = self.late["late", name] = f"a file of {name} was to have come by {due:%Y-%m-%d %H:%M} UTC, and has not"
+                if said != before:
+                    await self._tell_late(name, feed.sender, due.isoformat())
 
     async def _tell_late(self, feed: str, partner: str, due: str) -> None:
-        log.warning("a file is late", feed=feed, partner=partner, due=due)
         await self._audit.durable(
             AuditEvent(
                 at=micros(self._clock), kind="bulk.feed.late", id=new_id(), application=partner, api=feed, details={"due": due}

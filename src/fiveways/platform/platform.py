@@ -310,6 +310,7 @@ class Platform:
             self._metrics,
             tuple(compiled.lasting.breakers.values()),
             Expiry(certificate_files(deployment, self.base), deployment.programme.alerts.certificates),
+            lambda: self._bulk.late if self._bulk is not None else {},
         )
         if self._running is not None:
             alerts.go_on_from(self._running.alerts)

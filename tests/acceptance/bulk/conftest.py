@@ -175,6 +175,7 @@ FEEDS = """
   ended: {from: northshire, folder: /ended, files: "*.csv", complete_when: {trailer: 'TRL,(?P<records>\\d+)'}, repeats: accept}
   still: {from: northshire, folder: /still, files: "*.csv", complete_when: {still_for: 1s}}
   numbered: {from: northshire, folder: /numbered, files: "*.csv", sequence: 'N(?P<sequence>\\d+)'}
+  awaited: {from: northshire, folder: /awaited, files: "*.csv", schedule: {every: 10s, early: 30s}}
   brief: {from: northshire, folder: /brief, files: "*.csv", complete_when: {marker: "{name}.done"}, within: 1s}
 """
 

@@ -154,3 +154,9 @@ def test_a_partner_is_registered_while_it_runs_and_removed_again(estate: Estate)
     assert "change it there" in estate.bulk("partner", "add", "northshire", str(said), check=False)
     estate.bulk("partner", "remove", "westshire")
     estate.until(lambda: west.run_sftp("ls /in").returncode != 0)
+
+
+def test_a_feed_whose_file_does_not_come_is_late_and_somebody_is_told(estate: Estate) -> None:
+    estate.until(lambda: '"late"' in estate.served.log and "a file of awaited was to have come" in estate.served.log, 30)
+    estate.north.sftp(f"put {estate.file('in-time.csv', ROWS)} /awaited/in-time.csv")
+    estate.until(lambda: '"cleared"' in estate.served.log, 30)

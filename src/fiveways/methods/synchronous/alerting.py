@@ -1,5 +1,5 @@
 """Alerting: error rate, latency against the declared service level, open breakers, certificates that expire, by the programme's
-thresholds (S12, S43).
+thresholds (S12, S43); and what other methods find, as files that are late.
 
 Nothing is counted for it: `Alerts.evaluate` compares what metrics count with what they had counted a window before. An alert is
 raised when its condition begins to hold and cleared when it ends: one line in the log and one call of the webhook each, not one
@@ -92,6 +92,8 @@ class Alerts:
     metrics: GatewayMetrics
     breakers: Iterable[Breaker]
     expiry: Expiry
+    others: Callable[[], Mapping[tuple[str, str], str]] = dict
+    """What other methods find: messages, by rule and subject."""
     standing: dict[tuple[str, str], str] = field(default_factory=dict)
     windows: dict[str, Window] = field(init=False)
 
@@ -124,6 +126,7 @@ class Alerts:
                 holds["breaker", breaker.target] = f"the breaker of {breaker.target} is {breaker.state}"
         for whose, message in self.expiry.near(self.clock.now()):
             holds["certificate", whose] = message
+        holds.update(self.others())
         began = [Alert(*key, True, message) for key, message in holds.items() if key not in self.standing]
         ended = [Alert(*key, False, message) for key, message in self.standing.items() if key not in holds]
         self.standing = holds
