@@ -136,7 +136,7 @@ class Examination(msgspec.Struct, frozen=True):
     stopped: str | None
     """What the stop policy found, of a file that it rejected."""
     complete: bool
-    """Whether the file was read to its end."""
+    """Whether the file was read to its end; where it was not, `read` and `expanded` are further on than what was looked at."""
     compression: str
     """gzip, zstd, zip or none."""
     read: int
