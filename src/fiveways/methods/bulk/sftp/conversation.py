@@ -20,8 +20,9 @@ from typing import Final
 
 from fiveways.methods.bulk.sftp import wire
 from fiveways.methods.bulk.sftp.names import LONGEST_NAME, absolute
+from fiveways.methods.bulk.sftp.refusals import Unsupported, refusal, text_of
 from fiveways.methods.bulk.sftp.wire import Attributes, Fields, Malformed, Packet
-from fiveways.methods.bulk.tree import Broken, Entry, Full, Reading, Refused, Space, Tree, Writing
+from fiveways.methods.bulk.tree import Entry, Reading, Refused, Space, Tree, Writing
 
 logger: Final = logging.getLogger(__name__)
 
@@ -69,10 +70,6 @@ class _Folder:
     """Entries that have not been told yet, the next one last."""
 
 
-class _Unsupported(Exception):
-    """The server does not do this, ever."""
-
-
 class Conversation:
     """The requests of one channel."""
 
@@ -110,7 +107,7 @@ class Conversation:
                 if kind == wire.INIT:
                     raise Malformed("INIT comes once")
             except Exception as error:
-                return (_refusal(number, error),)
+                return (refusal(number, error),)
             return self._wait(kind, number, Fields(body))
         if kind != wire.INIT:
             raise Malformed("INIT comes first")
@@ -152,7 +149,7 @@ class Conversation:
         try:
             waiting = opened.writing.write(offset, data)
         except Exception as error:
-            opened.failed = _text(error)
+            opened.failed = text_of(error)
             raise
         if waiting is not None:
             return self._written(number, opened, waiting, len(data))
@@ -163,8 +160,8 @@ class Conversation:
         try:
             await waiting
         except Exception as error:
-            opened.failed = _text(error)
-            return (_refusal(number, error),)
+            opened.failed = text_of(error)
+            return (refusal(number, error),)
         self.bytes_in += size
         return (wire.done(number),)
 
@@ -198,7 +195,7 @@ class Conversation:
                 data = reading.read(offset + have, size - have)
             return self._data(number, parts[0] if len(parts) == 1 else b"".join(parts))
         except Exception as error:
-            return (_refusal(number, error),)
+            return (refusal(number, error),)
 
     def _data(self, number: int, data: bytes) -> Answer:
         if not data:
@@ -213,14 +210,14 @@ class Conversation:
             if kind == wire.EXTENDED:
                 extension = _EXTENDED.get(fields.string())
                 if extension is None:
-                    raise _Unsupported("The server does not know this extension")
+                    raise Unsupported("The server does not know this extension")
                 return (await extension(self, number, fields),)
             handler = _HANDLERS.get(kind)
             if handler is None:
-                raise _Unsupported("The server does not know this request")
+                raise Unsupported("The server does not know this request")
             return (await handler(self, number, fields),)
         except Exception as error:
-            return (_refusal(number, error),)
+            return (refusal(number, error),)
 
     def _keep_handle(self, number: int, opened: _Read | _Write | _Folder) -> bytes:
         self._opened += 1
@@ -326,7 +323,7 @@ class Conversation:
             try:
                 await opened.writing.truncate(_size(wanted))
             except Exception as error:
-                opened.failed = _text(error)
+                opened.failed = text_of(error)
                 raise
         if wanted.modified is not None:
             opened.modified = wanted.modified
@@ -408,7 +405,7 @@ class Conversation:
 
     async def link(self, number: int, fields: Fields) -> bytes:
         """READLINK, SYMLINK and hardlink@openssh.com: there are no links."""
-        raise _Unsupported("There are no links on this server")
+        raise Unsupported("There are no links on this server")
 
     async def sync(self, number: int, fields: Fields) -> bytes:
         """fsync@openssh.com."""
@@ -453,7 +450,7 @@ class Conversation:
                     await waiting
                 offset, at, left = offset + len(data), at + len(data), left - len(data)
         except Exception as error:
-            target.failed = _text(error)
+            target.failed = text_of(error)
             raise
         return wire.done(number)
 
@@ -488,7 +485,7 @@ class Conversation:
         known = dict(EXTENSIONS)[b"check-file"].split(b",")
         algorithm = next((each for each in wanted.split(b",") if each in known), None)
         if algorithm is None:
-            raise _Unsupported("None of the algorithms is known; those are: " + ", ".join(each.decode() for each in known))
+            raise Unsupported("None of the algorithms is known; those are: " + ", ".join(each.decode() for each in known))
         if block:
             end = (await self._tree.stat(path)).size
             if (min(length or end, max(end - start, 0)) + block - 1) // block > _MOST_BLOCKS:
@@ -539,36 +536,3 @@ def _statvfs(space: Space) -> bytes:
     most_files = space.files_limit if space.files_limit is not None else _ENDLESS
     free, files_free = max(most - space.bytes_used, 0), max(most_files - space.files_used, 0)
     return wire.space(most // _BLOCK, free // _BLOCK, most_files, files_free, _BLOCK, LONGEST_NAME)
-
-
-_TOLD: Final[tuple[tuple[type[Exception], int, str], ...]] = (
-    (Malformed, wire.BAD_MESSAGE, ""),
-    (_Unsupported, wire.OP_UNSUPPORTED, ""),
-    (Full, wire.FAILURE, "There is no room"),
-    (Refused, wire.FAILURE, "It is refused"),
-    (Broken, wire.FAILURE, "The store could not do it just now; try again"),
-    (FileNotFoundError, wire.NO_SUCH_FILE, "There is no such file or folder"),
-    (NotADirectoryError, wire.NO_SUCH_FILE, "A part of the path is not a folder"),
-    (IsADirectoryError, wire.FAILURE, "It is a folder"),
-    (FileExistsError, wire.FAILURE, "There is something of this name already"),
-    (PermissionError, wire.PERMISSION_DENIED, "It is not allowed"),
-)
-"""Errors as clients are told of them: what version 3 has a code for, and otherwise FAILURE with a text."""
-_SAYING: Final = (Malformed, _Unsupported, Full, Refused, PermissionError)
-"""Those whose own text is for the partner's people."""
-
-
-def _refusal(number: int, error: Exception) -> bytes:
-    for known, code, _ in _TOLD:
-        if isinstance(error, known):
-            return wire.status(number, code, _text(error))
-    logger.error("a request of SFTP failed: %s", type(error).__name__, exc_info=error)
-    return wire.status(number, wire.FAILURE, _text(error))
-
-
-def _text(error: Exception) -> str:
-    for known, _, text in _TOLD:
-        if isinstance(error, known):
-            said = error.args[0] if isinstance(error, _SAYING) and len(error.args) == 1 else ""
-            return str(said)[:1000] or text or "It is refused"
-    return "Something went wrong in the server"

@@ -100,7 +100,7 @@ class Failures(logging.Handler):
 @given(st.lists(st.one_of(SENSIBLE, SENSIBLE, SENSIBLE, STRAY), max_size=12))
 def test_everything_is_answered_and_nothing_stays_open(requests: list[tuple[int, bytes]]) -> None:
     handler = Failures(logging.ERROR)
-    logger = logging.getLogger("fiveways.methods.bulk.sftp.conversation")
+    logger = logging.getLogger("fiveways.methods.bulk.sftp")
     logger.addHandler(handler)
     try:
         with TemporaryDirectory() as folder:
