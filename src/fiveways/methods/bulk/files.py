@@ -28,6 +28,10 @@ FRESH: Final = 5.0
 """Seconds for which what a partner keeps is known without being counted again."""
 
 
+LOOK: Final = 1.0
+"""Seconds for which a file may be opened as it was when its client looked at it, just before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """Who is there, and by what connection: told to the audit, and on receipts."""
@@ -131,6 +135,7 @@ class PartnerFiles:
         self._quota = quota
         self._declared = declared
         self._folders: set[str] | None = None
+        self._looked_at: tuple[str, float, Sequence[Any]] = ("", 0.0, ())
 
     # --- looking ---------------------------------------------------------------------------------------------------------
 
@@ -138,6 +143,11 @@ class PartnerFiles:
         """What is there. FileNotFoundError, Broken."""
         if path == "/":
             return Entry("", folder=True)
+        if self._folders is not None and path not in self._folders:
+            rows = (await self._ask(records.find_file, self._this(*split(path)))).rows
+            if rows:
+                self._looked_at = (path, self.now(), rows[0])
+                return _entry(*_listed(rows[0]))
         row = await self._row(path)
         if row is None:
             raise FileNotFoundError(path)
@@ -236,6 +246,7 @@ class PartnerFiles:
 
     async def keep(self, path: str, upload: Upload) -> None:
         """An upload is whole: it gets its name, at once and durably. Raises Refused, Full and Broken."""
+        self._looked_at = ("", 0.0, ())
         folder, name = split(path)
         visit = replace(self.visit, correlation=correlation_of(upload.content) or self.visit.correlation)
         file = replace(self.arrived(folder, name, upload.content.id, upload.size), correlation=visit.correlation)
@@ -259,6 +270,7 @@ class PartnerFiles:
 
     async def abandon(self, path: str, upload: Upload) -> None:
         """An upload was broken off: what is durable of it may be gone on with, where no whole file has its name."""
+        self._looked_at = ("", 0.0, ())
         folder, name = split(path)
         try:
             size = await upload.broken_off()
@@ -305,11 +317,13 @@ class PartnerFiles:
             raise FileNotFoundError(path)
         if row[3] is None:
             raise IsADirectoryError(path)
+        self._looked_at = ("", 0.0, ())
         await self._do(records.remove_name, self._this(folder, name))
         self._files.audit.record(self._files.event("bulk.file.removed", self.visit, folder, name, {"size": row[4]}))
 
     async def rename(self, old: str, new: str, *, replace: bool) -> None:
         """Give a file or a folder another name, at once."""
+        self._looked_at = ("", 0.0, ())
         (folder, name), (to_folder, to_name) = split(old), split(new)
         row, there = await self._row(old), await self._row(new)
         if row is None:
@@ -345,6 +359,7 @@ class PartnerFiles:
     async def touch(self, path: str, modified: int) -> None:
         """Set when it was modified."""
         folder, name = split(path)
+        self._looked_at = ("", 0.0, ())
         await self._do(records.touch, {**self._this(folder, name), "v_modified": min(max(modified, 0), 2**40)})
 
     # --- within ----------------------------------------------------------------------------------------------------------
@@ -381,7 +396,11 @@ class PartnerFiles:
 
     async def _file(self, path: str) -> tuple[Sequence[Any], Content]:
         """The row of a file's name, and its content. FileNotFoundError, IsADirectoryError, Broken."""
-        rows = (await self._ask(records.find_file, self._this(*split(path)))).rows if path != "/" else []
+        rows: Sequence[Any] = []
+        if path == self._looked_at[0] and self.now() - self._looked_at[1] < LOOK:
+            rows = [self._looked_at[2]]
+        elif path != "/":
+            rows = (await self._ask(records.find_file, self._this(*split(path)))).rows
         if not rows:
             row = await self._row(path)
             if row is None:
