@@ -13,71 +13,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
 from fiveways.methods.bulk.sftp import wire
-from fiveways.methods.bulk.sftp.names import LONGEST_NAME, absolute
+from fiveways.methods.bulk.sftp.extensions import EXTENSIONS, Extensions
+from fiveways.methods.bulk.sftp.handles import LARGEST, FolderHandle, ReadHandle, WriteHandle, next_page
+from fiveways.methods.bulk.sftp.handles import close as close_handle
+from fiveways.methods.bulk.sftp.names import absolute
 from fiveways.methods.bulk.sftp.refusals import Unsupported, refusal, text_of
 from fiveways.methods.bulk.sftp.wire import Attributes, Fields, Malformed, Packet
-from fiveways.methods.bulk.tree import Entry, Reading, Refused, Space, Tree, Writing
+from fiveways.methods.bulk.tree import Reading, Refused, Tree
 
 logger: Final = logging.getLogger(__name__)
 
 Answer = tuple[bytes, ...]
 """Pieces of an answer that follow one another."""
 
-EXTENSIONS: Final = (
-    (b"posix-rename@openssh.com", b"1"), (b"statvfs@openssh.com", b"2"), (b"fstatvfs@openssh.com", b"2"),
-    (b"fsync@openssh.com", b"1"), (b"limits@openssh.com", b"1"), (b"copy-data", b"1"),
-    (b"check-file", b"sha256,sha512,blake3,sha1,md5"),
-)  # fmt: skip
-"""What VERSION tells of."""
-_BLOCK: Final = 4096
-"""Bytes of a block of statvfs."""
-_ENDLESS: Final = 2**50
-"""Bytes, or files, where there is no limit: clients reckon with what is free."""
 _PAGE: Final = 64 * 1024
 """Bytes of entries in one answer to READDIR."""
-_LARGEST: Final = 2**62
-"""No offset or size is larger."""
-_MOST_BLOCKS: Final = 4096
-"""Digests in one answer to check-file: what is asked for more is asked for in parts."""
 
 
-@dataclass(slots=True)
-class _Read:
-    path: str
-    reading: Reading
-
-
-@dataclass(slots=True)
-class _Write:
-    path: str
-    writing: Writing
-    failed: str = ""
-    """Why it is not whole any more."""
-    modified: int | None = None
-    """What it is to be marked with once it is kept."""
-
-
-@dataclass(slots=True)
-class _Folder:
-    pages: AsyncIterator[list[Entry]]
-    left: list[bytes] = field(default_factory=list)
-    """Entries that have not been told yet, the next one last."""
-
-
-class Conversation:
+class Conversation(Extensions):
     """The requests of one channel."""
 
     def __init__(self, tree: Tree, most_open: int) -> None:
         """`most_open`: handles at once."""
-        self._tree = tree
-        self._most_open = most_open
-        self._open: dict[bytes, _Read | _Write | _Folder] = {}
+        super().__init__(tree, most_open)
         self._opened = 0
         self._begun = False
         self.accepting = True
@@ -122,10 +85,10 @@ class Conversation:
         while self._open:
             _, opened = self._open.popitem()
             try:
-                if isinstance(opened, _Write):
+                if isinstance(opened, WriteHandle):
                     await opened.writing.abandon()
                 else:
-                    await _close(opened)
+                    await close_handle(opened)
             except Exception as error:
                 logger.warning("a file could not be closed after its client had gone: %s", type(error).__name__)
         self.ended.set()
@@ -138,13 +101,13 @@ class Conversation:
         offset = fields.long()
         if fields.number() != len(data):
             raise Malformed("the packet is not as long as its data")
-        if not isinstance(opened, _Write):
+        if not isinstance(opened, WriteHandle):
             raise Refused("There is no file open for writing under this handle")
         if opened.failed:
             raise Refused(opened.failed)
         if len(data) > wire.LONGEST_DATA:
             raise Refused(f"More than {wire.LONGEST_DATA} bytes in one write")
-        if offset > _LARGEST:
+        if offset > LARGEST:
             raise Refused("The offset is too large")
         try:
             waiting = opened.writing.write(offset, data)
@@ -156,7 +119,7 @@ class Conversation:
         self.bytes_in += len(data)
         return (wire.done(number),)
 
-    async def _written(self, number: int, opened: _Write, waiting: Awaitable[None], size: int) -> Answer:
+    async def _written(self, number: int, opened: WriteHandle, waiting: Awaitable[None], size: int) -> Answer:
         try:
             await waiting
         except Exception as error:
@@ -170,13 +133,13 @@ class Conversation:
         opened = self._open.get(fields.string())
         offset, size = fields.long(), min(fields.number(), wire.LONGEST_DATA)
         fields.end()
-        if not isinstance(opened, _Read):
-            if isinstance(opened, _Write):
+        if not isinstance(opened, ReadHandle):
+            if isinstance(opened, WriteHandle):
                 raise PermissionError("What is being uploaded cannot be read")
             raise Refused("There is no file open for reading under this handle")
         if not size:
             return wire.data_head(number, 0), b""
-        data = opened.reading.read(offset, size) if offset <= _LARGEST else b""
+        data = opened.reading.read(offset, size) if offset <= LARGEST else b""
         if isinstance(data, bytes) and (len(data) == size or offset + len(data) >= opened.reading.entry.size):
             return self._data(number, data)
         return self._gathered(number, opened.reading, offset, size, data)
@@ -219,7 +182,7 @@ class Conversation:
         except Exception as error:
             return (refusal(number, error),)
 
-    def _keep_handle(self, number: int, opened: _Read | _Write | _Folder) -> bytes:
+    def _keep_handle(self, number: int, opened: ReadHandle | WriteHandle | FolderHandle) -> bytes:
         self._opened += 1
         handle = self._opened.to_bytes(8, "big")
         self._open[handle] = opened
@@ -230,12 +193,6 @@ class Conversation:
             raise Refused("The server is about to stop: come again in a minute")
         if len(self._open) >= self._most_open:
             raise Refused(f"{self._most_open} files and folders are open already: close one first")
-
-    def _of(self, fields: Fields) -> _Read | _Write | _Folder:
-        opened = self._open.get(fields.string())
-        if opened is None:
-            raise Refused("There is nothing open under this handle")
-        return opened
 
     async def open_file(self, number: int, fields: Fields) -> bytes:
         """OPEN (§6.3)."""
@@ -251,10 +208,10 @@ class Conversation:
                 exclusive=flags & (wire.FLAG_CREATE | wire.FLAG_EXCLUSIVE) == wire.FLAG_CREATE | wire.FLAG_EXCLUSIVE,
                 append=bool(flags & wire.FLAG_APPEND),
             )
-            return self._keep_handle(number, _Write(path, writing))
+            return self._keep_handle(number, WriteHandle(path, writing))
         if not flags & wire.FLAG_READ:
             raise Malformed("a file is opened neither to be read nor to be written")
-        return self._keep_handle(number, _Read(path, await self._tree.read(path)))
+        return self._keep_handle(number, ReadHandle(path, await self._tree.read(path)))
 
     async def close(self, number: int, fields: Fields) -> bytes:
         """CLOSE (§6.3): of an upload, the client's word that it is whole."""
@@ -263,8 +220,8 @@ class Conversation:
         opened = self._open.pop(handle, None)
         if opened is None:
             raise Refused("There is nothing open under this handle")
-        if not isinstance(opened, _Write):
-            await _close(opened)
+        if not isinstance(opened, WriteHandle):
+            await close_handle(opened)
             return wire.done(number)
         if opened.failed:
             await opened.writing.abandon()
@@ -286,9 +243,9 @@ class Conversation:
         """FSTAT (§6.8)."""
         opened = self._of(fields)
         fields.end()
-        if isinstance(opened, _Folder):
+        if isinstance(opened, FolderHandle):
             raise Refused("This is the handle of a folder")
-        entry = opened.reading.entry if isinstance(opened, _Read) else opened.writing.entry
+        entry = opened.reading.entry if isinstance(opened, ReadHandle) else opened.writing.entry
         return wire.answer(wire.ATTRS, number, wire.attributes(entry))
 
     async def set_stat(self, number: int, fields: Fields) -> bytes:
@@ -315,7 +272,7 @@ class Conversation:
         fields.end()
         if wanted == Attributes():
             return wire.done(number)
-        if not isinstance(opened, _Write):
+        if not isinstance(opened, WriteHandle):
             raise PermissionError("The file is not open for writing")
         if wanted.size is not None:
             if opened.failed:
@@ -334,20 +291,20 @@ class Conversation:
         path = absolute(fields.string())
         fields.end()
         self._room()
-        folder = _Folder(self._tree.list(path))
-        await _next_page(folder)
+        folder = FolderHandle(self._tree.list(path))
+        await next_page(folder)
         return self._keep_handle(number, folder)
 
     async def read_folder(self, number: int, fields: Fields) -> bytes:
         """READDIR (§6.7): so many entries as go into a packet of 64 KiB."""
         opened = self._of(fields)
         fields.end()
-        if not isinstance(opened, _Folder):
+        if not isinstance(opened, FolderHandle):
             raise Refused("This is not the handle of a folder")
         told: list[bytes] = []
         size = 0
         while size < _PAGE:
-            if not opened.left and (told or not await _next_page(opened)):
+            if not opened.left and (told or not await next_page(opened)):
                 break
             told.append(opened.left.pop())
             size += len(told[-1])
@@ -407,91 +364,6 @@ class Conversation:
         """READLINK, SYMLINK and hardlink@openssh.com: there are no links."""
         raise Unsupported("There are no links on this server")
 
-    async def sync(self, number: int, fields: Fields) -> bytes:
-        """fsync@openssh.com."""
-        opened = self._of(fields)
-        fields.end()
-        if isinstance(opened, _Write):
-            if opened.failed:
-                raise Refused(opened.failed)
-            await opened.writing.sync()
-        return wire.done(number)
-
-    async def space(self, number: int, fields: Fields) -> bytes:
-        """statvfs@openssh.com and fstatvfs@openssh.com: the partner's quota is the size of the disk."""
-        fields.string()
-        fields.end()
-        return wire.answer(wire.EXTENDED_REPLY, number, _statvfs(await self._tree.space()))
-
-    async def limits(self, number: int, fields: Fields) -> bytes:
-        """limits@openssh.com."""
-        told = (wire.LONGEST_PACKET, wire.LONGEST_DATA, wire.LONGEST_DATA, self._most_open)
-        return wire.answer(wire.EXTENDED_REPLY, number, b"".join(each.to_bytes(8, "big") for each in told))
-
-    async def copy(self, number: int, fields: Fields) -> bytes:
-        """copy-data (draft-ietf-secsh-filexfer-extensions-00 §7): from one open file into another; no length is to the end."""
-        source, offset, length, target, at = self._of(fields), fields.long(), fields.long(), self._of(fields), fields.long()
-        fields.end()
-        if not isinstance(source, _Read) or not isinstance(target, _Write):
-            raise PermissionError("It is copied from a file that is open for reading to one that is open for writing")
-        if target.failed:
-            raise Refused(target.failed)
-        if max(offset, length, at) > _LARGEST:
-            raise Refused("An offset or the length is too large")
-        left = length or _LARGEST
-        try:
-            while left:
-                data = source.reading.read(offset, min(left, wire.LONGEST_DATA))
-                data = data if isinstance(data, bytes) else await data
-                if not data:
-                    break
-                waiting = target.writing.write(at, data)
-                if waiting is not None:
-                    await waiting
-                offset, at, left = offset + len(data), at + len(data), left - len(data)
-        except Exception as error:
-            target.failed = text_of(error)
-            raise
-        return wire.done(number)
-
-    async def check_handle(self, number: int, fields: Fields) -> bytes:
-        """check-file-handle (draft-ietf-secsh-filexfer-13 §9.1.2)."""
-        return wire.answer(wire.EXTENDED_REPLY, number, await self._check(self._path_of(fields), fields))
-
-    async def check_name(self, number: int, fields: Fields) -> bytes:
-        """check-file-name (draft-ietf-secsh-filexfer-13 §9.1.2)."""
-        return wire.answer(wire.EXTENDED_REPLY, number, await self._check(absolute(fields.string()), fields))
-
-    async def check(self, number: int, fields: Fields) -> bytes:
-        """check-file, as paramiko has it from an earlier draft: by handle, and its answer says its name first."""
-        told = await self._check(self._path_of(fields), fields)
-        return wire.answer(wire.EXTENDED_REPLY, number, wire.string(b"check-file") + told)
-
-    def _path_of(self, fields: Fields) -> str:
-        opened = self._of(fields)
-        if isinstance(opened, _Write):
-            raise Refused("What is being uploaded has no digest before it is closed")
-        if isinstance(opened, _Folder):
-            raise IsADirectoryError
-        return opened.path
-
-    async def _check(self, path: str, fields: Fields) -> bytes:
-        wanted, start, length, block = fields.string(), fields.long(), fields.long(), fields.number()
-        fields.end()
-        if 0 < block < 256:
-            raise Refused("A block has 256 bytes at least")
-        if max(start, length) > _LARGEST:
-            raise Refused("An offset or the length is too large")
-        known = dict(EXTENSIONS)[b"check-file"].split(b",")
-        algorithm = next((each for each in wanted.split(b",") if each in known), None)
-        if algorithm is None:
-            raise Unsupported("None of the algorithms is known; those are: " + ", ".join(each.decode() for each in known))
-        if block:
-            end = (await self._tree.stat(path)).size
-            if (min(length or end, max(end - start, 0)) + block - 1) // block > _MOST_BLOCKS:
-                raise Refused(f"More than {_MOST_BLOCKS} blocks at once: ask for larger ones, or for a part")
-        return wire.string(algorithm) + b"".join(await self._tree.digest(path, algorithm.decode(), start, length, block))
-
 
 _Handler = Callable[[Conversation, int, Fields], Awaitable[bytes]]
 _HANDLERS: Final[dict[int, _Handler]] = {
@@ -509,30 +381,8 @@ _EXTENDED: Final[dict[bytes, _Handler]] = {
 }  # fmt: skip
 
 
-async def _next_page(folder: _Folder) -> bool:
-    async for page in folder.pages:
-        if page:
-            folder.left = [wire.name(entry) for entry in reversed(page)]
-            return True
-    return False
-
-
-async def _close(opened: _Read | _Folder) -> None:
-    if isinstance(opened, _Read):
-        await opened.reading.close()
-    elif isinstance(opened.pages, AsyncGenerator):
-        await opened.pages.aclose()
-
-
 def _size(wanted: Attributes) -> int:
     assert wanted.size is not None
-    if wanted.size > _LARGEST:
+    if wanted.size > LARGEST:
         raise Refused("The size is too large")
     return wanted.size
-
-
-def _statvfs(space: Space) -> bytes:
-    most = space.bytes_limit if space.bytes_limit is not None else _ENDLESS
-    most_files = space.files_limit if space.files_limit is not None else _ENDLESS
-    free, files_free = max(most - space.bytes_used, 0), max(most_files - space.files_used, 0)
-    return wire.space(most // _BLOCK, free // _BLOCK, most_files, files_free, _BLOCK, LONGEST_NAME)
