@@ -119,7 +119,7 @@ class Bulk:
             self._post,
             lambda feed: prepared().secrets[feed],
         )
-        self.examining = Examining(self.transfers, self.contents, base)
+        self.examining = Examining(self.transfers, self.contents, base, data / "scratch")
         self.working = Working(self.transfers, self.contents, agreements, self.examining, self.releasing, self.sign)
         self.book = Book(group, clock, deliveries.node, self._witness)
         self._listeners: list[SftpListener] = []

@@ -46,11 +46,12 @@ class Stopped(Exception):
 class Examining:
     """Quality control of transfers."""
 
-    def __init__(self, transfers: Transfers, contents: Contents, base: Path) -> None:
-        """`base`: the deployment file's folder."""
+    def __init__(self, transfers: Transfers, contents: Contents, base: Path, scratch: Path) -> None:
+        """`base`: the deployment file's folder; `scratch`: one for what is too large for memory, made where it is not there."""
         self._transfers = transfers
         self._contents = contents
         self.base = base
+        self.scratch = scratch
         self.most = 100_000
         """Records of one file that are set aside at most."""
         self.feeds: dict[str, QualitySettings] = {}
@@ -60,6 +61,7 @@ class Examining:
         """Check every record. Raises Broken and StoreError."""
         settings = agreement.settings.records
         assert settings is not None
+        await asyncio.to_thread(self.scratch.mkdir, mode=0o700, parents=True, exist_ok=True)
         sinks = {number: sink.batches for number, sink in enumerate(agreement.settings.deliver_to) if sink.batches is not None}
         run = _Run(self, transfer, content, asyncio.get_running_loop())
         cutters = {number: run.cutter(said, settings) for number, said in sinks.items()}
@@ -246,7 +248,7 @@ class _Run:
 
         found = examine(
             examining.source(self._content, loop, stop), settings, good=good, bad=bad, progress=progress,
-            today=moment_of(self._transfer.at).date(), size=self._content.size, base=examining.base,
+            today=moment_of(self._transfer.at).date(), size=self._content.size, base=examining.base, scratch=examining.scratch,
             feeds=lambda feed, column: examining.released(feed, column, loop, stop),
         )  # fmt: skip
         if self._part is not None:

@@ -165,7 +165,7 @@ class Quarantine:
         def work() -> Rechecked:
             return recheck(
                 raws, settings.model_copy(update={"compression": "none"}), released(), today=moment_of(transfer.at).date(),
-                header=self._header(transfer), base=self._examining.base,
+                header=self._header(transfer), base=self._examining.base, scratch=self._examining.scratch,
                 feeds=lambda feed, column: self._examining.released(feed, column, loop, stop),
             )  # fmt: skip
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import zstandard
 
 from fiveways.methods.bulk.quality.findings import FileFault, Unreadable
-from fiveways.methods.bulk.quality.settings import Limits
+from fiveways.methods.bulk.quality.settings import Bounds
 
 PIECE = 2**18
 """Most bytes that are handed on at once."""
@@ -34,7 +34,7 @@ class Content:
     `read` and `expanded` are how many bytes have been taken and given so far.
     """
 
-    def __init__(self, source: Iterable[bytes], compression: str, limits: Limits, scratch: Path | None = None) -> None:
+    def __init__(self, source: Iterable[bytes], compression: str, limits: Bounds, scratch: Path | None = None) -> None:
         self.compression = compression
         self.read = self.expanded = 0
         self._source = iter(source)

@@ -91,7 +91,7 @@ class Profiler:
                 type=column.type,
                 records=self._records[name],
                 nulls=self._nulls[name],
-                distinct=self._distinct[name].count(),
+                distinct=min(self._distinct[name].count(), self._records[name] - self._nulls[name]),
                 least=None if least is None else _text(least),
                 greatest=None if greatest is None else _text(greatest),
                 shortest=shortest,

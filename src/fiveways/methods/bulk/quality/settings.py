@@ -200,7 +200,7 @@ class Rule(Settings):
         return match[1], match[2], match[3]
 
 
-class Limits(Settings):
+class Bounds(Settings):
     """What is too much. A record over a limit is bad; a file over one is rejected."""
 
     line: Size = Field(default=2**20, ge=64, le=2**28)
@@ -283,7 +283,7 @@ class QualitySettings(Settings):
     return."""
     bad_records: StopPolicy = StopPolicy()
     """What bad records do to their file."""
-    limits: Limits = Limits()
+    limits: Bounds = Bounds()
     """What is too much."""
 
     @model_validator(mode="after")
