@@ -18,6 +18,8 @@ from fiveways.methods.bulk.settings import FeedSettings
 Role = Literal["data", "manifest", "marker", "sidecar"]
 LARGEST_MANIFEST: Final = 8 * 2**20
 """Bytes of a manifest."""
+MOST_LISTED: Final = 1000
+"""Files of one manifest."""
 LARGEST_SIDECAR: Final = 64 * 1024
 """Bytes of a digest beside a file."""
 LONGEST_TRAILER: Final = 64 * 1024
@@ -35,7 +37,7 @@ class Disagreement(ValueError):
 class Listed(msgspec.Struct, frozen=True):
     """A file, as a manifest has it."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[^/\x00-\x1f\x7f]{1,255}\Z")]
     size: _Count | None = None
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
     blake3: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
@@ -45,7 +47,7 @@ class Listed(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """Which files belong together, and what is in them."""
 
-    files: Annotated[list[Listed], msgspec.Meta(min_length=1, max_length=10_000)]
+    files: Annotated[list[Listed], msgspec.Meta(min_length=1, max_length=MOST_LISTED)]
     sequence: _Count | None = None
 
 
@@ -62,6 +64,8 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     """The files of its manifest, which are complete together."""
     unreadable: str = ""
     """Why what was said cannot be read."""
+    heard: tuple[str, ...] = ()
+    """The contents of the files that said so, by which it is known what was heard already."""
 
     def also(self, other: Claims) -> Claims:
         """Both. Raises Disagreement where they contradict each other."""
@@ -71,10 +75,11 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
             if mine is not None and theirs is not None and mine != theirs:
                 raise Disagreement(f"two things are said of its {name}")
             both[name] = mine if mine is not None else theirs
-        said = tuple(dict.fromkeys((*self.said_by, *other.said_by)))
+        said, heard = (tuple(dict.fromkeys(each)) for each in ((*self.said_by, *other.said_by), (*self.heard, *other.heard)))
         return msgspec.structs.replace(
-            self, **both, said_by=said, together=self.together or other.together, unreadable=self.unreadable or other.unreadable
-        )
+            self, **both, said_by=said, together=self.together or other.together, unreadable=self.unreadable or other.unreadable,
+            heard=heard,
+        )  # fmt: skip
 
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -136,7 +141,7 @@ class Agreement:
             said = _manifest(content)
         except msgspec.ValidationError as error:
             raise Disagreement(f"the manifest is not as agreed: {error}") from None
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Disagreement("the manifest is not JSON") from None
         names = [file.name for file in said.files]
         if len(set(names)) < len(names):
@@ -157,7 +162,7 @@ class Agreement:
         assert self.settings.digest is not None
         algorithm = self.settings.digest.algorithm
         text = content.decode("utf-8", "replace").strip("\r\n \t\ufeff")
-        match = re.fullmatch(r"\\?([0-9a-fA-F]+)(?:[ \t]+[* ]?(.*))?", text)
+        match = re.fullmatch(r"\\?([0-9a-fA-F]++)(?:[ \t]++\*?(.*))?", text)
         if match is None or len(match[1]) != _LENGTHS[algorithm]:
             raise Disagreement(f"the digest beside it is not one of {algorithm}, in hexadecimal")
         if match[2] and match[2].rpartition("/")[2] != about:

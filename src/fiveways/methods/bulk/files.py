@@ -144,7 +144,7 @@ class PartnerFiles:
         if path == "/":
             return Entry("", folder=True)
         if self._folders is not None and path not in self._folders:
-            rows = (await self._ask(records.find_file, self._this(*split(path)))).rows
+            rows = await self._ask(records.find_file, self._this(*split(path)))
             if rows:
                 self._looked_at = (path, self.now(), rows[0])
                 return _entry(*_listed(rows[0]))
@@ -159,7 +159,7 @@ class PartnerFiles:
         last = ""
         while True:
             asked = {"b_partner": self.visit.partner, "b_folder": folder, "b_name": last}
-            rows = (await self._ask(records.find_names, asked)).rows
+            rows = await self._ask(records.find_names, asked)
             if rows:
                 yield [_entry(*row[:6]) for row in rows]
                 last = rows[-1][0]
@@ -273,12 +273,16 @@ class PartnerFiles:
         self._looked_at = ("", 0.0, ())
         folder, name = split(path)
         try:
-            size = await upload.broken_off()
+            try:
+                size = await upload.broken_off()
+            except (Broken, Full):
+                await upload.discard()
+                size = upload.durable
             if size:
                 row = self._name(folder, name, upload.content.id, size) | {"v_partial": 1}
                 more = (records.know_size, {"b_id": upload.content.id, "v_size": size})
                 await self._group.transact((records.put_partial, row), more, guarded=1)
-        except (StoreError, Broken, Full):
+        except StoreError:
             await upload.discard()  # nothing of it stays; its sender was not told otherwise
             size = 0
         self._files.audit.record(self._files.event("bulk.file.broken_off", self.visit, folder, name, {"size": size}))
@@ -391,7 +395,7 @@ class PartnerFiles:
             raise IsADirectoryError(path)
         if self._folders is None:
             await self._folder("/")
-        rows = (await self._ask(records.find_name, self._this(*split(path)))).rows
+        rows = await self._ask(records.find_name, self._this(*split(path)))
         return rows[0] if rows else None
 
     async def _file(self, path: str) -> tuple[Sequence[Any], Content]:
@@ -400,7 +404,7 @@ class PartnerFiles:
         if path == self._looked_at[0] and self.now() - self._looked_at[1] < LOOK:
             rows = [self._looked_at[2]]
         elif path != "/":
-            rows = (await self._ask(records.find_file, self._this(*split(path)))).rows
+            rows = await self._ask(records.find_file, self._this(*split(path)))
         if not rows:
             row = await self._row(path)
             if row is None:
@@ -421,7 +425,7 @@ class PartnerFiles:
                     folder, name = split("/" + "/".join(parts[:depth]))
                     await self._do(records.add_name, self._name(folder, name, None, 0), synced=False)
         if path not in self._folders:
-            rows = (await self._ask(records.find_name, self._this(*split(path)))).rows
+            rows = await self._ask(records.find_name, self._this(*split(path)))
             if not rows:
                 raise FileNotFoundError(path)
             if rows[0][3] is not None:
@@ -442,14 +446,14 @@ class PartnerFiles:
         if used <= self._quota.bytes // 2 and number < self._quota.files:
             return used  # what is replaced does not matter
         used, number = await self._used(again=True)
-        rows = (await self._ask(records.find_name, self._this(folder, name))).rows
+        rows = await self._ask(records.find_name, self._this(folder, name))
         if not rows and number >= self._quota.files:
             raise Full(f"the quota of {self._quota.files} files is used up")
         return used - int(rows[0][4]) if rows else used
 
-    async def _ask(self, question: Any, asked: Mapping[str, Any]) -> Any:
+    async def _ask(self, question: Any, asked: Mapping[str, Any]) -> Sequence[Any]:
         try:
-            return await self._group.submit(question, asked, synced=False)
+            return await self._group.ask(question, asked)
         except StoreError as error:
             raise Broken(str(error)) from None
 
@@ -514,6 +518,9 @@ class FileWriting:
         """It is whole."""
         try:
             await self._files.keep(self._path, self._upload)
+        except (Broken, Full):
+            await self._files.abandon(self._path, self._upload)  # what is durable of it need not come again
+            raise
         except BaseException:
             await self._upload.discard()
             raise

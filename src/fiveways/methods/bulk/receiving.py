@@ -155,8 +155,7 @@ class Receiving:
             records.know_arrival, transfer, content=file.content, arrived=1, size=file.size, changed=self._now(), sequence=sequence
         )
         await self._transfers.expire_others(transfer, file.name)
-        for name in dict.fromkeys((file.name, *transfer.claims.together)):  # it may be what others have waited for
-            await self._considered(agreement, name)
+        await self._considered(agreement, file.name, *transfer.claims.together)  # it may be what others have waited for
 
     async def _said(self, agreement: Agreement, file: Arrived, role: str, about: str) -> Claims:
         if role == "marker":
@@ -167,16 +166,24 @@ class Receiving:
             return Claims(said_by=("sidecar",), unreadable=str(reason))
 
     async def _about(self, agreement: Agreement, file: Arrived, about: str, claims: Claims) -> None:
-        """Something is said of a file, which may have come or not."""
+        """Something is said of a file, which may have come or not; what is heard again, as somebody has died, is heard once."""
+        if await self._transfers.heard(agreement.feed, about, file.content):
+            return
+        transfer = await self._announced(agreement, file, about)
+        claims = msgspec.structs.replace(claims, heard=(file.content,))
+        try:
+            claims = transfer.claims.also(claims)
+        except Disagreement as reason:
+            heard = (*transfer.claims.heard, file.content)
+            claims = msgspec.structs.replace(transfer.claims, unreadable=str(reason), heard=heard)
+        await self._transfers.claim(transfer, claims)
+
+    async def _announced(self, agreement: Agreement, file: Arrived, about: str) -> Transfer:
         transfer = await self._transfers.coming(agreement.feed, about)
         if transfer is None:
             transfer = new(agreement.feed, file.partner, file.folder, about, file.correlation, self._now())
             await self._transfers.begin(transfer, "announce")
-        try:
-            claims = transfer.claims.also(claims)
-        except Disagreement as reason:
-            claims = msgspec.structs.replace(transfer.claims, unreadable=str(reason))
-        await self._transfers.claim(transfer, claims)
+        return transfer
 
     async def _manifest(self, agreement: Agreement, file: Arrived) -> None:
         try:
@@ -184,15 +191,21 @@ class Receiving:
         except Disagreement as reason:
             await self._unreadable(agreement, file, str(reason))
             return
+        for name in said:  # all are awaited before any is known to be one of them
+            if not await self._transfers.heard(agreement.feed, name, file.content):
+                await self._announced(agreement, file, name)
         for name, claims in said.items():
             await self._about(agreement, file, name, claims)
-        for name in said:  # only now: they are complete together
-            await self._considered(agreement, name)
+        await self._considered(agreement, *said)
 
-    async def _considered(self, agreement: Agreement, name: str) -> None:
-        transfer = await self._transfers.coming(agreement.feed, name)
-        if transfer is not None:
-            await self.consider(agreement, transfer)
+    async def _considered(self, agreement: Agreement, *names: str) -> None:
+        """See whether the transfers of these names are complete; several are so together, or none."""
+        if len(names) > 1 and not (await self._transfers.awaited(agreement.feed)).isdisjoint(names):
+            return
+        for name in dict.fromkeys(names):
+            transfer = await self._transfers.coming(agreement.feed, name)
+            if transfer is not None:
+                await self.consider(agreement, transfer)
 
     async def _unreadable(self, agreement: Agreement, file: Arrived, reason: str) -> None:
         """A manifest that cannot be read is a transfer of its own, which comes to nothing: somebody has to know."""
@@ -234,12 +247,7 @@ class Receiving:
         """Whether its manifest is there, and all the files that it lists."""
         if "manifest" not in claims.said_by:
             return False
-        for name in claims.together:
-            if name != transfer.name:
-                other = await self._transfers.coming(agreement.feed, name)
-                if other is not None and not other.arrived:
-                    return False
-        return True
+        return (await self._transfers.awaited(agreement.feed)).isdisjoint(claims.together)
 
     async def look(self) -> None:
         """Find what time has made complete, or has made late for good."""

@@ -207,6 +207,19 @@ find_coming = (
     .limit(MOST)
 )
 """Those of a feed that are not known to be complete."""
+find_awaited = (
+    select(_transfer.name)
+    .join(events, _event.transfer == _transfer.id)
+    .where(_transfer.feed == _feed, _event.number == _newest, _in(COMING), _transfer.arrived == 0)
+)
+"""The names of those of which no file has come."""
+find_said = (
+    select(_transfer.claims)
+    .where(_transfer.feed == _feed, _transfer.name == _text("b_name"), _transfer.claims.is_not(None))
+    .order_by(_transfer.id.desc())
+    .limit(8)
+)
+"""What was said of the newest files of a name."""
 find_by_content = select(_transfer.id).where(_transfer.feed == _feed, _transfer.content == _text("b_content"))
 find_by_name = (
     select(_transfer.id)

@@ -109,6 +109,15 @@ class Transfers:
         rows = await self.ask(records.find_by_name, b_feed=feed, b_name=name)
         return await self.find(rows[0][0]) if rows else None
 
+    async def awaited(self, feed: str) -> set[str]:
+        """The names of the feed's files that are spoken of, or are being uploaded, and have not come."""
+        return {name for (name,) in await self.ask(records.find_awaited, b_feed=feed)}
+
+    async def heard(self, feed: str, name: str, content: str) -> bool:
+        """Whether what a content says of the feed's files of this name was taken down before."""
+        rows = await self.ask(records.find_said, b_feed=feed, b_name=name)
+        return any(content in decode(said).heard for (said,) in rows)
+
     async def all_coming(self, feed: str) -> list[Transfer]:
         """The feed's transfers that are not complete."""
         found: list[Transfer] = []
@@ -131,7 +140,7 @@ class Transfers:
 
     async def ask(self, question: Any, **asked: Any) -> Any:
         """Rows. Raises StoreError."""
-        return (await self.group.submit(question, asked, synced=False)).rows
+        return await self.group.ask(question, asked)
 
     # --- its life --------------------------------------------------------------------------------------------------------
 

@@ -54,6 +54,9 @@ class Upload:
         self._data_key = contents.data_key(content) if content.data_key is not None else None
         self._hash = blake3()
         self._known = content.known
+        self._failure: Broken | Full | None = None
+        self.durable = content.size
+        """Bytes, from its beginning, that are in blocks with rows: whatever fails now, an upload may go on from there."""
 
     @property
     def digest(self) -> bytes:
@@ -69,7 +72,10 @@ class Upload:
     # --- bytes -----------------------------------------------------------------------------------------------------------
 
     def write(self, offset: int, data: bytes) -> Awaitable[None] | None:
-        """Take bytes in; to be waited for where the store is. Raises Full and Refused."""
+        """Take bytes in; to be waited for where the store is. Raises Full, Refused and Broken: after a failure of the store for
+        ever, as bytes are missing that were taken."""
+        if self._failure is not None:
+            raise self._failure
         if self._append_from >= 0 and offset < self._append_from:
             offset = self.size
         if offset != self.size or self._early:
@@ -106,7 +112,7 @@ class Upload:
             await self._known_content()
             incoming = self._incoming = await self._contents.payloads.begin()
         except StoreError as error:
-            raise Broken(str(error)) from None
+            raise self._failed(error) from None
         start, self._small = bytes(self._small) + data, bytearray()
         self._block_start = self.size - len(start)
         if self._data_key is not None:
@@ -122,7 +128,7 @@ class Upload:
         try:
             waiting = self._incoming.write(data) if self._cipher is None else self._sealed(data)
         except StoreError as error:
-            raise (Full if "space" in str(error) else Broken)(str(error)) from None
+            raise self._failed(error) from None
         if self.size - self._block_start >= BLOCK:
             return self._next_block(waiting)
         return self._translated(waiting) if waiting is not None else None
@@ -142,7 +148,12 @@ class Upload:
         try:
             await waiting
         except StoreError as error:
-            raise Broken(str(error)) from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: StoreError) -> Broken | Full:
+        """The store has failed, and has not all that was taken: from here on nothing else is said of this upload."""
+        self._failure = (Full if "space" in str(error) else Broken)(str(error))
+        return self._failure
 
     # --- blocks ----------------------------------------------------------------------------------------------------------
 
@@ -160,9 +171,10 @@ class Upload:
         assert incoming is not None
         number, self._number = self._number, self._number + 1
         rest, self._piece = bytes(self._piece), bytearray()
+        end = self.size
         row = {
             "v_content": self.content.id, "v_number": number, "v_payload": incoming.ref, "v_start": self._block_start,
-            "v_size": self.size - self._block_start, "v_salt": self._block_salt,
+            "v_size": end - self._block_start, "v_salt": self._block_salt,
         }  # fmt: skip
         try:
             if cipher is not None and rest:
@@ -172,13 +184,17 @@ class Upload:
             await incoming.finish()
             await self._contents.group.submit(records.add_block, row)
         except StoreError as error:
+            failure = self._failed(error)
             await incoming.discard()
-            raise (Full if "space" in str(error) else Broken)(str(error)) from None
+            raise failure from None
+        self.durable = end
 
     async def _stored(self) -> None:
         if self._storing is not None:
             storing, self._storing = self._storing, None
             await storing
+        if self._failure is not None:
+            raise self._failure
 
     async def sync(self) -> None:
         """Have all that is in on the disk. Raises Broken and Full."""
