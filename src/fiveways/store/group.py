@@ -141,6 +141,11 @@ class Backend(Protocol):
         not be `synced`, committed."""
         ...
 
+    def ask(self, step: Step) -> Result | None:
+        """The answer to a question, as things were last committed, where it can be had at once; None where it has to be waited
+        for. Raises StoreError."""
+        ...
+
     async def close(self) -> None:
         """Close the connection; nothing is being written."""
         ...
@@ -201,6 +206,16 @@ class GroupWriter:
         else:
             self._hasten()
         return await future
+
+    async def ask(self, question: Select[Any], row: Row) -> Sequence[tuple[Any, ...]]:
+        """The rows that answer a question which an index answers, as things were last committed. Raises StoreError.
+
+        On SQLite it is read at once, in the event loop: no thread is crossed, and no writer waited for. So it is for few rows.
+        """
+        if self._closing:
+            raise StoreError("the store is closing")
+        answer = self._backend.ask(self._step(question, row))
+        return answer.rows if answer is not None else (await self.submit(question, row, synced=False)).rows
 
     def enqueue(self, statement: Writing, rows: Row | Sequence[Row]) -> None:
         """Write `rows` soon, with nobody waiting; a failure is logged. Where `full` is true, await `room` first."""

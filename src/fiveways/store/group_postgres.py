@@ -34,6 +34,10 @@ class PostgresBackend:
         """Write a group; `done` is called when it is finished."""
         self._task = asyncio.get_running_loop().create_task(self._run(writes, sources, synced, done))
 
+    def ask(self, step: Step) -> Result | None:
+        """Nothing can be had at once from a server."""
+        return None
+
     async def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:

@@ -34,6 +34,7 @@ class SqliteBackend:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
+        self._reading: sqlite3.Connection | None = None
         self._bulk: dict[tuple[str, int], str] = {}
         self._synced = True
         self._writing = threading.Thread(target=self._run, name="group-writer", daemon=True)
@@ -43,8 +44,20 @@ class SqliteBackend:
         """Write a group; `done` is called in the event loop."""
         self._jobs.put((writes, sources, synced, done))
 
+    def ask(self, step: Step) -> Result | None:
+        """The answer to a question, read by a connection of the event loop's own, which no writer holds up."""
+        try:
+            if self._reading is None:
+                self._reading = self._opened("PRAGMA query_only=ON")
+            return _step(self._reading, step)
+        except sqlite3.Error as error:
+            raise StoreError(f"the database failed: {error}") from None
+
     async def close(self) -> None:
-        """Close the connection and end the thread."""
+        """Close the connections and end the thread."""
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
         self._jobs.put(None)
         await asyncio.to_thread(self._writing.join)
 
@@ -115,11 +128,14 @@ class SqliteBackend:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0, cached_statements=256)
-            for pragma in (*SQLITE_PRAGMAS, "PRAGMA busy_timeout=0"):
-                connection.execute(pragma)
-            self._connection = connection
+            self._connection = self._opened()
         return self._connection
+
+    def _opened(self, *pragmas: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0, cached_statements=256)
+        for pragma in (*SQLITE_PRAGMAS, "PRAGMA busy_timeout=0", *pragmas):
+            connection.execute(pragma)
+        return connection
 
     def _execute_bulk(self, connection: sqlite3.Connection, step: Step) -> None:
         rows, start = step.parameters, 0

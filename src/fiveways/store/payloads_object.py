@@ -139,10 +139,13 @@ def s3_store(url: str) -> S3Store:
 
 @contextmanager
 def _translated(ref: str = "") -> Iterator[None]:
-    """What the object store says, as KeyError or StoreError; its text may hold URLs, but no credentials."""
+    """What the object store says, as StoreError, or KeyError of `ref` where that is asked for and not there; its text may hold
+    URLs, but no credentials."""
     try:
         yield
     except FileNotFoundError:
+        if not ref:
+            raise StoreError("the object store failed: there is no such bucket") from None
         raise KeyError(ref) from None
     except (BaseError, OSError) as error:
         raise StoreError(f"the object store failed: {type(error).__name__}") from None

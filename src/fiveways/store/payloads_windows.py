@@ -116,13 +116,15 @@ class ReadAhead:
         for number in wanted:
             if number not in self._windows:
                 begin = number * WINDOW
-                self._windows[number] = asyncio.ensure_future(self._fetch(begin, min(begin + WINDOW, self._size)))
+                window = asyncio.ensure_future(self._fetch(begin, min(begin + WINDOW, self._size)))
+                window.add_done_callback(_seen)
+                self._windows[number] = window
 
     async def _joined(self, first: int, last: int, start: int, end: int) -> bytes:
         asked = [self._windows[number] for number in range(first, last + 1)]
         try:
             data = b"".join([await asyncio.shield(window) for window in asked])
-        except StoreError:
+        except (StoreError, KeyError):
             self._windows.clear()  # and ask anew, where it is read again
             raise
         return data[start - first * WINDOW : end - first * WINDOW]
@@ -134,3 +136,9 @@ class ReadAhead:
         for window in asked:
             window.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+
+def _seen(window: asyncio.Future[bytes]) -> None:
+    """Whoever reads there is told of a failure; a window that nobody comes to read need not be."""
+    if not window.cancelled():
+        window.exception()

@@ -154,6 +154,10 @@ def test_too_many_bad_records_reject_the_file(estate: Estate) -> None:
 
 
 def test_a_file_refers_to_what_another_feed_has_released(estate: Estate) -> None:
+    known = (HEADER + "\n".join(rows(2)) + "\n").encode()
+    first, digest = estate.file("known.csv", known), estate.file("known.csv.sha256", hashlib.sha256(known).hexdigest())
+    estate.north.sftp(f"put {first} /activity/known.csv", f"put {digest} /activity/known.csv.sha256")
+    estate.ended("activity", "known.csv", "released", "collected")
     file = estate.file("r.csv", "id\n1\n2\n999999\n")
     estate.north.sftp(f"put {file} /referring/r.csv")
     transfer = estate.ended("referring", "r.csv", "part-released")

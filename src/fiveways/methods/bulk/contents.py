@@ -69,7 +69,7 @@ class Contents:
     async def find(self, id: str) -> Content:  # noqa: A002
         """A content. Raises KeyError for one that is not there, StoreError."""
         asked = {"b_id": id}
-        rows = (await self.group.submit(records.find_content, asked, synced=False)).rows
+        rows = await self.group.ask(records.find_content, asked)
         if not rows:
             raise KeyError(id)
         return await self.of(rows[0])
@@ -79,7 +79,7 @@ class Contents:
         name, size, at, kept, digest, sha256, body, data_key, wrapped_by, secured = row
         blocks: tuple[Block, ...] = ()
         if body is None:
-            found = (await self.group.submit(records.find_blocks, {"b_id": name}, synced=False)).rows
+            found = await self.group.ask(records.find_blocks, {"b_id": name})
             blocks = tuple(Block(*row[1:]) for row in found)
             if not kept:
                 size = blocks[-1].start + blocks[-1].size if blocks else 0
@@ -130,7 +130,7 @@ class Contents:
     async def forget(self, id: str) -> None:  # noqa: A002
         """Remove a content that nobody needs. Raises StoreError."""
         asked: dict[str, Any] = {"b_id": id}
-        for row in (await self.group.submit(records.find_blocks, asked, synced=False)).rows:
+        for row in await self.group.ask(records.find_blocks, asked):
             await self.payloads.delete(row[2])  # first: a crash in between leaves the rows
         await self.group.transact((records.forget_blocks, asked), (records.forget_content, asked))
 
@@ -217,6 +217,8 @@ class Open:
         try:
             data = self._view.read(number * _SEALED, _SEALED)
             return self._cipher.open(number, data if isinstance(data, bytes) else await data)
+        except KeyError:
+            raise Broken("a payload is gone from the store") from None
         except StoreError as error:
             raise Broken(str(error)) from None
 
@@ -230,5 +232,7 @@ class Open:
 async def _translated(data: Awaitable[bytes]) -> bytes:
     try:
         return await data
+    except KeyError:
+        raise Broken("a payload is gone from the store") from None
     except StoreError as error:
         raise Broken(str(error)) from None

@@ -110,7 +110,7 @@ class Jobs:
 
     async def find(self, id: str) -> Job | None:  # noqa: A002
         """A job; None where there is none of this id."""
-        rows = (await self._group.submit(records.find, {"b_id": id}, synced=False)).rows
+        rows = await self._group.ask(records.find, {"b_id": id})
         if not rows:
             return None
         columns = list(rows[0])
