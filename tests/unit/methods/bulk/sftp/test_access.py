@@ -24,7 +24,7 @@ KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().
 
 def test_no_cipher_of_the_defaults_is_slow_or_old() -> None:
     assert all(cipher.startswith("aes") for cipher in SftpSettings().ciphers)
-    assert SftpSettings().ciphers[:2] == ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+    assert SftpSettings().ciphers == ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 
 
 @pytest.mark.parametrize(
