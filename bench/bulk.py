@@ -6,7 +6,7 @@ One file of 1 GiB up and down, and 2,000 files of 4 KiB up and down, by `sftp` w
 it comes (BLAKE3 of every byte, quota and audit, on SQLite and a folder of payloads) and to OpenSSH's `sshd` with `internal-sftp`,
 in turn, one round after another in one run. All files are on tmpfs. A ratio is OpenSSH's time by Fiveways' time, as medians: above
 1 Fiveways is faster. CPU is the server's, with all its processes. Memory is resident memory of the server, before the first round
-and after the last. Writes docs/benchmarks/bulk.json.
+and after the last. Then quality control beside bare Polars and DuckDB (`bench.bulk_quality`). Writes docs/benchmarks/bulk.json.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench import bulk_quality
 from bench.bulk_sshd import sshd
 from bench.gateway import free_port
 from bench.processes import Program, machine
@@ -106,6 +107,8 @@ def main() -> None:
                     raise RuntimeError(f"{server.name}: not all small files came back")
         after = servers[0].program.resident()
     result = _result(asked, servers, before, after)
+    if asked.rows:
+        result["quality_control"] = bulk_quality.measure(asked.rows, asked.rows * 10)
     if not asked.dry:
         RESULT.write_text(json.dumps(result, indent=2) + "\n")
     console.print_json(json.dumps(result))
@@ -213,6 +216,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each (default 9)")
     parser.add_argument("--size", type=int, default=1024, help="MiB of the large file (default 1024)")
     parser.add_argument("--files", type=int, default=2000, help="small files (default 2000)")
+    parser.add_argument("--rows", type=int, default=bulk_quality.ROWS, help="records of quality control's file; 0 leaves it out")
     parser.add_argument("--dry", action="store_true", help="say the result, and do not write it")
     return parser.parse_args()
 

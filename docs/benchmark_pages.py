@@ -147,6 +147,49 @@ def exchange_benchmark(docs: Path) -> str:
     return "\n\n".join(["\n".join(lines), _circumstances(result), "\n".join(goals)])
 
 
+_SFTP_GOALS = {"up": 1.5, "down": 1.0, "small_up": 0.9, "small_down": 0.9}
+"""OpenSSH's time by Fiveways', as medians of one run, that is to be reached at least."""
+_SFTP_NAMES = {
+    "up": "{mib:,} MiB up", "down": "{mib:,} MiB down", "small_up": "{small_files:,} files of 4 KiB up",
+    "small_down": "{small_files:,} files of 4 KiB down",
+}  # fmt: skip
+_QUALITY_GOAL = 1.5
+"""Wall-clock time of quality control, as a multiple of the faster bare script's in the same run, that it is to stay within."""
+
+
+def bulk_benchmark(docs: Path) -> str:
+    """The figures of the last run of `make bench-bulk`, or that there has been none."""
+    result = _result(docs, "bulk", "ratio_to_openssh")
+    if result is None:
+        return "**Not measured yet.** `make bench-bulk` measures and writes `docs/benchmarks/bulk.json`."
+    faster, cheaper, memory = result["ratio_to_openssh"], result["ratio_of_cpu_to_openssh"], result["memory_mib"]
+    lines = ["| What is moved | speed, of OpenSSH's | CPU of the server, OpenSSH's by ours |", "| --- | ---: | ---: |"]
+    lines += [f"| {_SFTP_NAMES[name].format(**result)} | {faster[name]:.2f} | {cheaper[name]:.2f} |" for name in _SFTP_GOALS]
+    goals = [
+        _verdict(
+            f"{_SFTP_NAMES[name].format(**result)}: the goal is {goal:g} times OpenSSH's speed", faster[name], goal, most=False
+        )
+        for name, goal in _SFTP_GOALS.items()
+    ]
+    parts = [
+        "\n".join(lines),
+        f"Memory of the server: {memory['before']:.0f} MiB before, {memory['after']:.0f} MiB after all of it.",
+    ]
+    quality = result.get("quality_control")
+    if quality is not None:
+        rows = [
+            f"| {name} | {of['wall_s']:.1f} s | {of['cpu_s']:.1f} s | {of['rss_mib']:,.0f} MiB |"
+            for name, of in quality["medians"].items()
+        ]
+        head = ["| Quality control | time | CPU | memory at most |", "| --- | ---: | ---: | ---: |"]
+        large = quality["large"]
+        goal = f"Quality control: the goal is {_QUALITY_GOAL} times the faster script's time"
+        goals.append(_verdict(goal, quality["ratio_wall"], _QUALITY_GOAL, most=True))
+        more = f"ours with {large['rows']:,} takes {large['wall_s']:.0f} s and {large['rss_mib']:,.0f} MiB"
+        parts += ["\n".join([*head, *rows]), f"{quality['rows']:,} records, of which {quality['bad']:,} are bad; {more}."]
+    return "\n\n".join([*parts, _circumstances(result), "\n".join(goals)])
+
+
 _FEED_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_message", ",.0f"))
 _PROMISE_COLUMNS = (("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"), ("cpu_us_per_request", ",.0f"))
 
