@@ -136,6 +136,28 @@ async def test_an_event_of_a_write_is_in_its_commit_and_says_whether_it_was_made
     assert (await verify(database, tmp_path)).ok
 
 
+async def test_an_event_that_comes_while_a_group_is_written_waits_for_its_own_write(database: Database, tmp_path: Path) -> None:
+    async with running(database, tmp_path) as log:
+        for number in range(200):
+            others = [asyncio.create_task(log._group.submit(*_used(f"{number} {each}"))) for each in range(5)]
+            await asyncio.sleep(0)  # a group of these is on its way now, and may be gathered at any moment
+            done, otherwise = event(correlation_id="made"), event(correlation_id="not made")
+            settle = log.attest(done, otherwise)
+
+            def settled(results: list[Any], settle: Callable[[bool], None] = settle) -> None:
+                settle(True)
+
+            await log._group.transact(_used(f"mine {number}"), settled=settled)
+            await asyncio.gather(*others)
+        assert len(await log.trace("made")) == 200
+        assert await log.trace("not made") == []
+
+
+def _used(value: str) -> tuple[Any, dict[str, Any]]:
+    """A write."""
+    return claim, use("test", value.encode(), micros(SystemClock()))
+
+
 async def test_details_that_json_cannot_hold_do_not_stop_the_chain(database: Database, tmp_path: Path) -> None:
     async with running(database, tmp_path) as log:
         await log.durable(event(correlation_id="c", details={"object": object()}))

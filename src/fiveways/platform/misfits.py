@@ -115,6 +115,12 @@ def _bulk(deployment: Deployment) -> Iterator[Mistake]:
         for number, to in enumerate(feed.to):
             if to.partner not in partners:
                 yield Mistake((*at, "to", number, "partner"), f"found {to.partner!r}, expected one of partners:")
+        for column, said in (feed.records.columns if feed.records is not None else {}).items():
+            for field, listed in (("codes", said.codes), ("references", said.references)):
+                if listed is not None and listed.feed is not None and listed.feed not in deployment.feeds:
+                    yield Mistake(
+                        (*at, "records", "columns", column, field, "feed"), f"found {listed.feed!r}, expected one of feeds:"
+                    )
         for number, sink in enumerate(feed.deliver_to):
             yield from _to_mailbox(deployment, (*at, "deliver_to", number, "mailbox"), sink.mailbox)
             yield from _posted_to(guard, (*at, "deliver_to", number, "http"), sink.http)

@@ -155,3 +155,48 @@ def test_feeds_that_nobody_could_send_to(tmp_path: Path, listener: str, behind: 
     with pytest.raises(DeploymentError) as refused:
         load(file)
     assert said in str(refused.value)
+
+
+BULK = """\
+listeners: {files: {sftp: '127.0.0.1:2222'}}
+organisations: {RXN: {name: Northshire}}
+mailboxes: {A: {organisation: RXN, password: env:A}, B: {organisation: RXN, password: env:B}}
+messaging: {shared_key: env:K, open_workflows: true}
+outbound: {allow: [sink.test]}
+partners:
+  north: {organisation: RXN, access: {keys: ['file:north.pub']}, server: {host: n, user: u, key: file:k, host_keys: ['SHA256:%s']}}
+feeds:
+  first: {from: north, records: {columns: {id: {type: integer}}}}
+  second:
+    from: north
+    records: {columns: {id: {references: {feed: first, column: id}}}}
+    deliver_to: [{http: 'https://sink.test/in'}, {mailbox: {from: A, to: B, workflow: X}}]
+    to: [{partner: north}]
+errands: {out: {do: push, partner: north, from: /first, to: out}}
+""" % ("A" * 43)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "what"),
+    [
+        ("north: {organisation: RXN", "north: {organisation: ABC", "partners.north.organisation", "expected one of organisations:"),
+        ("sftp: '127.0.0.1:2222'", "http: '127.0.0.1:2222'", "partners.north.access", "no listener takes files"),
+        ("first: {from: north", "first: {from: south", "feeds.first.from", "found 'south', expected one of partners:"),
+        (
+            "{feed: first, column",
+            "{feed: third, column",
+            "feeds.second.records.columns.id.references.feed",
+            "expected one of feeds:",
+        ),
+        ("https://sink.test/in", "https://other.test/in", "feeds.second.deliver_to[0].http", "outbound: says what may be called"),
+        ("to: B, workflow", "to: C, workflow", "feeds.second.deliver_to[1].mailbox.to", "expected one of mailboxes:"),
+        ("to: [{partner: north}]", "to: [{partner: west}]", "feeds.second.to[0].partner", "expected one of partners:"),
+        ("partner: north, from: /first", "partner: west, from: /first", "errands.out.partner", "expected one of partners:"),
+        ("server: {host: n, user: u, key: file:k, host_keys", "title: x, quota: {files: 1}, x: {host_keys", "", "x: "),
+    ],
+)
+def test_a_misfit_of_bulk_transfer_is_refused_with_its_place(old: str, new: str, where: str, what: str) -> None:
+    validate(document.parse(BULK))
+    assert BULK.count(old) == 1
+    lines = said(BULK.replace(old, new))
+    assert any(where in line and what in line for line in lines), lines

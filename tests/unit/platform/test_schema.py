@@ -75,7 +75,10 @@ def test_defaults_are_spelt_as_people_write_them() -> None:
     assert '"format": ""' not in text
 
 
-CHOICES = {"Listener", "DataModel", "ClientCertificate", "RoutingSettings", "OrderSettings"}
+CHOICES = {
+    "Listener", "DataModel", "ClientCertificate", "RoutingSettings", "OrderSettings",
+    "Access", "Expectation", "Listed", "QualitySettings", "Rule", "Schedule", "Sink",
+}  # fmt: skip
 """Models of which something must be chosen, though no one field is required."""
 
 

@@ -73,6 +73,9 @@ class AuditLog:
         self._error: StoreError | None = None
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._room: deque[asyncio.Future[None]] = deque()
+        self._due = 0
+        """How many events there were when the group was put together that is being written. Those that have come since may tell of
+        writes that are not in it (`attest`), and wait for the next."""
         self._lock = threading.RLock()
         self._closed = False
 
@@ -214,6 +217,7 @@ class AuditLog:
 
     def pending(self) -> bool:
         """Whether there are events to write."""
+        self._due = len(self._events)
         return bool(self._events or self._rows)
 
     def gather(self) -> Step | None:
@@ -225,7 +229,7 @@ class AuditLog:
     def _hash(self) -> list[tuple[object, ...]]:
         events, standing = self._events, self._standing
         chain, named, link, seq, hash_ = self.chain, self._named, standing.link, standing.next, b""
-        count = min(len(events), _AT_ONCE)
+        count = min(self._due, _AT_ONCE)
         if not count:
             return []
         rows: list[tuple[object, ...]] = []
