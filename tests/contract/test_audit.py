@@ -139,8 +139,10 @@ async def test_an_event_of_a_write_is_in_its_commit_and_says_whether_it_was_made
 async def test_an_event_that_comes_while_a_group_is_written_waits_for_its_own_write(database: Database, tmp_path: Path) -> None:
     async with running(database, tmp_path) as log:
         for number in range(200):
+            log.record(event(number))
             others = [asyncio.create_task(log._group.submit(*_used(f"{number} {each}"))) for each in range(5)]
-            await asyncio.sleep(0)  # a group of these is on its way now, and may be gathered at any moment
+            for _ in range(3):
+                await asyncio.sleep(0)  # a group of these is being written now, and gathers the audit's events at any moment
             done, otherwise = event(correlation_id="made"), event(correlation_id="not made")
             settle = log.attest(done, otherwise)
 
