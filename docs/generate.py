@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmark_pages import exchange_benchmark, gateway_benchmark, messaging_benchmark, promises_benchmark, transformation_benchmark
+from benchmark_pages import (
+    bulk_benchmark,
+    exchange_benchmark,
+    gateway_benchmark,
+    messaging_benchmark,
+    promises_benchmark,
+    transformation_benchmark,
+)
 from drawing import life, request_diagram, sequence
 from mapping_pages import message_types, segments
 from prometheus_client import CollectorRegistry
@@ -25,6 +32,7 @@ from fiveways.delivery.states import TRANSITIONS
 from fiveways.errors import Fault
 from fiveways.fhir.outcome import party_code
 from fiveways.linter.lint import all_rules
+from fiveways.methods.bulk import states as transfer_states
 from fiveways.methods.exchange import states as job_states
 from fiveways.methods.messaging import states
 from fiveways.methods.synchronous import gateway, paths, policies, request
@@ -239,6 +247,33 @@ def _job_life(_: Path) -> str:
     return life(drawn, JOB_PLACES, f"The life of a job. Every arrow is an event that is appended. What is not drawn: {said}.")
 
 
+COMING_PLACES: dict[str | None, tuple[int, int]] = {
+    None: (0, 1), "announced": (1, 0), "receiving": (2, 1), "expired": (3, 0), "received": (3, 1), "verifying": (4, 1),
+}  # fmt: skip
+JUDGED_PLACES: dict[str | None, tuple[int, int]] = {
+    "verifying": (1, 1), "quality-control": (2, 1), "released": (3, 0), "part-released": (3, 1), "rejected": (3, 2),
+    "collected": (4, 0),
+}  # fmt: skip
+
+
+def _transfer_life(_: Path) -> str:
+    """The life, in two parts: until it is whole, and from then on; what would lead back through what is drawn is said."""
+    coming: dict[tuple[str | None, str], str] = {}
+    judged: dict[tuple[str | None, str], str] = {}
+    besides = []
+    for (source, happening), target in transfer_states.TRANSITIONS.items():
+        before, after = source and str(source), str(target)
+        if before in COMING_PLACES and after in COMING_PLACES:
+            coming[before, happening] = after
+        elif JUDGED_PLACES[before][0] < JUDGED_PLACES[after][0]:
+            judged[before, happening] = after
+        else:
+            besides.append(f"{happening} takes {before} to {after}")
+    whole = life(coming, COMING_PLACES, "A transfer until its file is whole. Every arrow is an event that is appended.")
+    rest = life(judged, JUDGED_PLACES, f"From then on. What is not drawn: {'; '.join(besides)}.")
+    return f"{whole}\n\n{rest}"
+
+
 def _delivery_life(_: Path) -> str:
     rows = [(source.value if source is not None else "–", event, state.value) for (source, event), state in TRANSITIONS.items()]
     return table(("A delivery that is", "may", "and is then"), rows)
@@ -380,6 +415,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "delivery-life": _delivery_life,
     "job-life": _job_life,
     "session-life": _session_life,
+    "transfer-life": _transfer_life,
     "message-types": message_types,
     "segment-tables": segments,
     "settings": lambda _: deployment_reference(),
@@ -388,6 +424,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "benchmark": gateway_benchmark,
     "messaging-benchmark": messaging_benchmark,
     "promises-benchmark": promises_benchmark,
+    "bulk-benchmark": bulk_benchmark,
     "exchange-benchmark": exchange_benchmark,
     "transformation-benchmark": transformation_benchmark,
     **{f"{name}-sequence": partial(_sequence, name) for name in SEQUENCES},
