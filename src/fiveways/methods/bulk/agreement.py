@@ -39,8 +39,8 @@ class Listed(msgspec.Struct, frozen=True):
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[^/\x00-\x1f\x7f]{1,255}\Z")]
     size: _Count | None = None
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
-    blake3: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = None
+    blake3: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}\Z")] | None = None
     records: _Count | None = None
 
 
