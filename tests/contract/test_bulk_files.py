@@ -110,14 +110,15 @@ async def put(tree: PartnerFiles, path: str, content: bytes, size: int = 100_000
 async def get(tree: PartnerFiles, path: str, size: int = 100_000, start: int = 0) -> bytes:
     """Download a file in pieces."""
     reading, found = await tree.read(path), b""
-    while True:
-        data = reading.read(start + len(found), size)
-        piece = data if isinstance(data, bytes) else await data
-        if not piece:
-            break
-        found += piece
-    await reading.close()
-    return found
+    try:
+        while True:
+            data = reading.read(start + len(found), size)
+            piece = data if isinstance(data, bytes) else await data
+            if not piece:
+                return found
+            found += piece
+    finally:
+        await reading.close()
 
 
 async def names(tree: PartnerFiles, path: str = "/") -> list[str]:

@@ -217,6 +217,7 @@ def test_compressed_files_are_opened_as_they_come(kind: str, piece: int) -> None
         (zipped(("folder/", b"")), "archive"),
         (gzip.compress(b""), "empty"),
     ],
+    ids=range(11),
 )
 def test_a_broken_archive_is_rejected(source: bytes, code: str) -> None:
     found = look(source, PLAIN)
