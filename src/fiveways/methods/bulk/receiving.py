@@ -46,7 +46,7 @@ class Receiving:
         self._transfers = transfers
         self._contents = contents
         self._agreements = agreements
-        self._beginning: set[asyncio.Task[None]] = set()
+        self._beginning: dict[str, asyncio.Task[None]] = {}
         self._decode = msgspec.msgpack.Decoder(tuple[str, str, str, str, int, str]).decode
 
     # --- files.Watch -----------------------------------------------------------------------------------------------------
@@ -65,14 +65,16 @@ class Receiving:
         found = self._agreements().of(file.partner, file.folder, file.name)
         if found is not None and found[1] == "data":
             task = asyncio.create_task(self._begun(found[0], file))
-            self._beginning.add(task)
-            task.add_done_callback(self._beginning.discard)
+            self._beginning[file.content] = task
+            task.add_done_callback(lambda _: self._beginning.pop(file.content, None))
 
     async def arrives(self, file: Arrived) -> Steps:
         """A promise to look at the file, where it belongs to a feed."""
         found = self._agreements().of(file.partner, file.folder, file.name)
         if found is None:
             return []
+        if (beginning := self._beginning.get(file.content)) is not None:  # or a short upload would be taken for two transfers
+            await asyncio.wait((beginning,))
         row = (file.partner, file.folder, file.name, file.content, file.size, file.correlation)
         promise = await self._transfers.deliveries.promise(
             ARRIVALS,
