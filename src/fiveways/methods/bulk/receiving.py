@@ -109,7 +109,7 @@ class Receiving:
         """The transfer of a file: the one that its content has, or that was announced under its name, or a new one."""
         transfers = self._transfers
         known = await transfers.of_content(agreement.feed, file.content)
-        if known is not None:
+        if known is not None and (known.arrived or is_coming(known)):  # or it was given up, and comes all the same
             return known
         announced = await transfers.coming(agreement.feed, file.name)
         if announced is not None and announced.state is State.ANNOUNCED and announced.content is None:

@@ -220,7 +220,9 @@ find_said = (
     .limit(8)
 )
 """What was said of the newest files of a name."""
-find_by_content = select(_transfer.id).where(_transfer.feed == _feed, _transfer.content == _text("b_content"))
+find_by_content = (
+    select(_transfer.id).where(_transfer.feed == _feed, _transfer.content == _text("b_content")).order_by(_transfer.id.desc())
+)
 find_by_name = (
     select(_transfer.id)
     .join(events, _event.transfer == _transfer.id)
