@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ from fiveways.methods.bulk.errands.errands import Errands
 from fiveways.methods.bulk.errands.remote import Secured
 from fiveways.methods.bulk.examining import Examining
 from fiveways.methods.bulk.files import Files, PartnerFiles, Usage, Visit
+from fiveways.methods.bulk.quality.findings import Unreadable
+from fiveways.methods.bulk.quality.models import resolved
+from fiveways.methods.bulk.quality.rules import Rules
+from fiveways.methods.bulk.quality.settings import QualitySettings
 from fiveways.methods.bulk.receipt import TYPE
 from fiveways.methods.bulk.receiving import Receiving
 from fiveways.methods.bulk.registered import Registered
@@ -54,8 +58,9 @@ from fiveways.store.group import Settled
 
 log = structlog.get_logger("fiveways.bulk")
 
-_KNOWN = timedelta(days=7)
-"""For how long a message that a batch was put into is known, should it come again."""
+_KNOWN = timedelta(days=15)
+"""For how long a message that a batch was put into is known, should it come again: longer than batches are tried
+(`releasing.queues`)."""
 _UNNAMED = timedelta(days=1)
 """How long a content that nothing names is left alone: an upload of it may be going on."""
 
@@ -67,6 +72,8 @@ class Prepared:
     agreements: Agreements
     partners: Mapping[str, Partner]
     puts: Mapping[str, Sequence[Put]]
+    records: Mapping[str, QualitySettings]
+    """What the records of each feed are, models and all."""
     secrets: Mapping[str, Sequence[bytes]]
     """What receipts are signed with where they are posted, by feed."""
     wrapping: Wrapping | None
@@ -146,18 +153,21 @@ class Bulk:
             name: [secret.resolve(self._base) for secret in feed.receipt.secrets] if feed.receipt is not None else []
             for name, feed in deployment.feeds.items()
         }
+        found = {
+            name: _records(name, feed.records, self._base) for name, feed in deployment.feeds.items() if feed.records is not None
+        }
         servers = {name: partner.server for name, partner in deployment.partners.items()}
         errands = Errands(deployment.errands, servers.get, self._errand_tree, self.book, self._deliveries, self._clock, self._base)
         wrapping = Wrapping(keys) if keys else None
-        return Prepared(Agreements(deployment.feeds), partners, puts, secrets, wrapping, errands, deployment)
+        return Prepared(Agreements(deployment.feeds), partners, puts, found, secrets, wrapping, errands, deployment)
 
     def taken_up(self) -> None:
         """Another reading is in force: have it known where it is kept."""
         prepared = self._prepared()
         self.contents.wrapping = prepared.wrapping
         self.examining.most = prepared.deployment.bulk.set_aside
-        feeds = prepared.deployment.feeds.items()
-        self.examining.feeds = {name: feed.records for name, feed in feeds if feed.records is not None}
+        self.examining.feeds = dict(prepared.records)
+        self.transfers.unaudited = frozenset(name for name, feed in prepared.deployment.feeds.items() if not feed.audit)
         for listener in self._listeners:
             listener.reload()
 
@@ -264,7 +274,8 @@ class Bulk:
                 continue
             last = (await self.transfers.ask(records.find_last, b_feed=name))[0][0]
             arrived = moment_of(int(last)) if last is not None else None
-            due = feed.schedule.late(arrived, self._clock.now(), since=self._since)
+            since = self._since if arrived is None else None  # of a feed of which nothing has come yet, nobody knows better
+            due = feed.schedule.late(arrived, self._clock.now(), since=since)
             before = self.late.pop(("late", name), None)
             if due is not None:
                 said = self.late["late", name] = f"a file of {name} was to have come by {due:%Y-%m-%d %H:%M} UTC, and has not"
@@ -338,6 +349,16 @@ class SftpServing:
     async def stop(self) -> None:
         """Take no more sessions, and let open files be finished, up to `DRAIN_PATIENCE`."""
         await self._server.stop(DRAIN_PATIENCE)
+
+
+def _records(feed: str, said: QualitySettings, base: Path) -> QualitySettings:
+    """What a feed's records are, with its model's columns. DeploymentError where the model, a check or a list cannot be had."""
+    try:
+        settings = resolved(said, base)
+        Rules(settings, settings.columns, today=date(2000, 1, 1), base=base, feeds=lambda feed, column: ())
+    except Unreadable as error:
+        raise DeploymentError(f"feeds.{feed}.records: {str(error).splitlines()[0]}") from None
+    return settings
 
 
 def _visit(session: Session) -> Visit:

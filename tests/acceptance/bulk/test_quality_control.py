@@ -37,6 +37,15 @@ FEEDS = """
     folder: /strict
     files: "*.csv"
     records: {columns: {id: {type: integer, required: true}, name: {}}, bad_records: {policy: reject-file}}
+  packed:
+    from: northshire
+    folder: /packed
+    files: "*.gz"
+    records: {columns: {id: {type: integer}}}
+    deliver_to: [{folder: out/packed}]
+    to: [{partner: southshire}]
+    receipt: {folder: /packed-receipts}
+  aged: {from: northshire, folder: /aged, files: "*.csv", oldest: 30d, records: {columns: {day: {type: date}}}}
   referring:
     from: northshire
     folder: /referring
@@ -151,6 +160,27 @@ def test_too_many_bad_records_reject_the_file(estate: Estate) -> None:
         transfer = estate.ended(feed, f"{feed}.csv", "rejected")
         assert transfer["reasons"], transfer
         assert transfer["good"] is None
+
+
+def test_a_sender_that_reads_its_receipt_collects_nothing_and_what_is_compressed_stays_so(estate: Estate) -> None:
+    content = gzip.compress(b"id\n1\n2\n")
+    estate.north.sftp(f"put {estate.file('p.csv.gz', content)} /packed/p.csv.gz")
+    transfer = estate.ended("packed", "p.csv.gz", "released")
+    out = estate.served.folder / "out" / "packed" / f"packed-{transfer['id']}.csv.gz"
+    estate.until(out.exists)
+    assert out.read_bytes() == content
+    estate.north.sftp(f"get /packed-receipts/p.csv.gz.receipt.jws {estate.folder / 'r.jws'}")
+    assert estate.ended("packed", "p.csv.gz")["state"] == "released", "it is for another to collect"
+    assert transfer["reasons"] == []
+    estate.south.sftp(f"get /packed/p.csv.gz {estate.folder / 'p.got'}")
+    assert estate.ended("packed", "p.csv.gz", "collected")
+
+
+def test_old_records_are_said_to_be_old(estate: Estate) -> None:
+    old = estate.file("old.csv", "day\n2020-01-01\n2020-02-01\n")
+    estate.north.sftp(f"put {old} /aged/old.csv")
+    transfer = estate.ended("aged", "old.csv", "released")
+    assert "its newest record is" in transfer["reasons"][0]
 
 
 def test_a_file_refers_to_what_another_feed_has_released(estate: Estate) -> None:

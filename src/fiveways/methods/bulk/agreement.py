@@ -1,6 +1,6 @@
 """What is agreed of a feed's files, applied to their names, and what their senders say of them: manifests, digests, trailers.
 
-A manifest is JSON: `{"files": [{"name": "a.csv", "size": 12, "sha256": "…", "records": 3}], "sequence": 7}`; of each file only its
+A manifest is JSON: `{"files": [{"name": "a.csv", "size": 12, "sha256": "…", "records": 3}]}`; of each file only its
 name has to be there. A digest beside a file has the form of `sha256sum`: the digest in hexadecimal, two spaces, the name.
 """
 
@@ -48,7 +48,6 @@ class Manifest(msgspec.Struct, frozen=True):
     """Which files belong together, and what is in them."""
 
     files: Annotated[list[Listed], msgspec.Meta(min_length=1, max_length=MOST_LISTED)]
-    sequence: _Count | None = None
 
 
 class Claims(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ import threading
 import zlib
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from fiveways.methods.bulk.quality.decompression import Content as Stream
 from fiveways.methods.bulk.quality.examination import examine
 from fiveways.methods.bulk.quality.findings import BadRecord, Examination, FileFault, Progress, Unreadable
 from fiveways.methods.bulk.quality.readers import reader_of
+from fiveways.methods.bulk.quality.report import Delivery, ages
 from fiveways.methods.bulk.quality.settings import CutSettings, QualitySettings
 from fiveways.methods.bulk.releasing import Cut
 from fiveways.methods.bulk.service import Transfer, Transfers
@@ -88,6 +90,7 @@ class Examining:
             good=good,
             cuts={number: each.cuts for number, each in cutters.items()},
             examination=zlib.compress(msgspec.json.encode(found)),
+            newest=_newest(found, transfer),
         )
 
     async def _in_thread(self, run: _Run, work: Any) -> Examination:
@@ -276,6 +279,13 @@ class _Run:
 
     def _do(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _newest(found: Examination, transfer: Transfer) -> datetime | None:
+    """The newest value of any date column; None where there is none."""
+    dates = ages(Delivery(transfer.feed, transfer.id, moment_of(transfer.at), found))
+    newest = [datetime.fromisoformat(each.newest) for each in dates]
+    return max((each if each.tzinfo is not None else each.replace(tzinfo=UTC) for each in newest), default=None)
 
 
 async def _put(upload: Upload, data: bytes) -> None:

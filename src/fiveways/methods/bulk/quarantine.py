@@ -30,7 +30,7 @@ from fiveways.methods.bulk.quality.findings import Breach, Examination
 from fiveways.methods.bulk.quality.mending import Rechecked, recheck
 from fiveways.methods.bulk.quality.settings import QualitySettings
 from fiveways.methods.bulk.releasing import Releasing
-from fiveways.methods.bulk.service import RELEASES, Transfer, Transfers, Verdict
+from fiveways.methods.bulk.service import RECEIPTS, RELEASES, Transfer, Transfers, Verdict
 from fiveways.methods.bulk.uploads import Upload
 from fiveways.methods.bulk.working import Working
 
@@ -146,7 +146,7 @@ class Quarantine:
             rounds = 1 + len({row[9] for row in before})
             steps += await self._release(transfer, agreement, found, rounds)
         if released:
-            await self._count(transfer, content, len(released), left, steps, why)
+            await self._count(transfer, agreement, content, len(released), left, steps, why)
         else:
             await self._transfers.group.transact(*steps)
         return Resubmitted(len(released), refused, left)
@@ -183,7 +183,9 @@ class Quarantine:
         counted = replace(transfer, records=found.good.records)
         return await self._releasing.steps(agreement, counted, upload.content.id, {}, more=rounds)
 
-    async def _count(self, transfer: Transfer, content: Content, released: int, left: int, steps: list[Step], why: str) -> None:
+    async def _count(
+        self, transfer: Transfer, agreement: Agreement, content: Content, released: int, left: int, steps: list[Step], why: str
+    ) -> None:
         happening = "resubmit" if left else "mend"
         verdict = Verdict(
             happening=happening, reasons=transfer.reasons, records=transfer.records, accepted=transfer.accepted + released,
@@ -191,12 +193,14 @@ class Quarantine:
         )  # fmt: skip
         signed = await self._working.receipt(transfer, content, transfer.claims, verdict)
         row = {"b_id": transfer.id, "v_accepted": verdict.accepted, "v_set_aside": left, "v_receipt": signed}
+        steps = [*steps, *await self._releasing.receipt_steps(agreement, transfer, signed)]
         done = await self._transfers.happens(
             transfer, happening, (records.know_mended, row), *steps, by=self._by, reason=why, details={"released": released}
         )
         if not done:
             raise NotMended("somebody else has changed the transfer meanwhile: look again")
-        self._transfers.deliveries.wake(RELEASES)
+        for queue in (RELEASES, RECEIPTS):
+            self._transfers.deliveries.wake(queue)
 
     async def _found(self, transfer: Transfer, record: int) -> tuple[Content, Any]:
         rows = await self._transfers.ask(records.find_one_aside, b_id=transfer.id, b_record=record)

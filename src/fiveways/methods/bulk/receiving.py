@@ -94,7 +94,9 @@ class Receiving:
     async def taken(self, transfer: str, visit: Visit) -> None:
         """A released file was read to its end by one that collects it."""
         found = await self._transfers.find(transfer)
-        if found is not None and found.state in (State.RELEASED, State.PART_RELEASED):
+        agreement = self._agreements().by_feed.get(found.feed) if found is not None else None
+        collects = agreement is not None and any(to.partner == visit.partner for to in agreement.settings.to)
+        if found is not None and collects and found.state in (State.RELEASED, State.PART_RELEASED):
             await self._transfers.happens(found, "collect", by=visit.partner)
 
     # --- beginning -------------------------------------------------------------------------------------------------------

@@ -30,8 +30,11 @@ from fiveways.methods.bulk.states import State
 from fiveways.methods.bulk.tree import Broken
 
 _PACKED: Final = {".gz", ".zst", ".zip", ".zstd"}
-_CONTENT_TYPES: Final = {".csv": "text/csv", ".ndjson": "application/x-ndjson", ".json": "application/json",
-                         ".parquet": "application/vnd.apache.parquet", ".txt": "text/plain"}  # fmt: skip
+_CONTENT_TYPES: Final = {
+    ".csv": "text/csv", ".ndjson": "application/x-ndjson", ".json": "application/json", ".txt": "text/plain",
+    ".parquet": "application/vnd.apache.parquet", ".gz": "application/gzip", ".zst": "application/zstd",
+    ".zstd": "application/zstd", ".zip": "application/zip",
+}  # fmt: skip
 
 
 class Cut(NamedTuple):
@@ -154,10 +157,11 @@ class Releasing:
             raise GiveUp("the feed has no such sink any more")
         content = await self._contents.find(rows[0][3])
         cut = Cut(*rows[0][4:8])
+        numbered = declared[sink].batches is not None or number > 1
         piece = Piece(
             id=delivery.id, feed=transfer.feed, transfer=transfer.id, correlation=transfer.correlation, number=number,
-            name=_name(transfer, number if declared[sink].batches is not None or number > 1 else 0), records=cut.records,
-            size=cut.head + cut.end - cut.start, content_type=_content_type(transfer.name), read=lambda: self._range(content, cut),
+            name=_name(transfer, content, number if numbered else 0), records=cut.records, size=cut.head + cut.end - cut.start,
+            content_type=_content_type(transfer, content), read=lambda: self._range(content, cut),
         )  # fmt: skip
         said = await self._puts(transfer.feed)[sink](piece, delivery)
         await self._transfers.group.submit(
@@ -205,15 +209,22 @@ def called(name: str, more: int, *, unpacked: bool) -> str:
     return f"{path.name.removesuffix(''.join(path.suffixes))}.mended-{more}{''.join(path.suffixes)}"
 
 
-def _name(transfer: Transfer, number: int) -> str:
-    suffixes = [suffix for suffix in PurePosixPath(transfer.name).suffixes if suffix not in _PACKED]
-    suffix = suffixes[-1] if suffixes else ""
+def _suffixes(transfer: Transfer, content: Content) -> list[str]:
+    """How the name of a piece ends: as that of the original, and without what says that it is compressed where it is not."""
+    suffixes = PurePosixPath(transfer.name).suffixes
+    packed = suffixes[-1:] if suffixes and suffixes[-1] in _PACKED else []
+    plain = suffixes[: len(suffixes) - len(packed)][-1:]
+    return [*plain, *(packed if content.id == transfer.content else [])]
+
+
+def _name(transfer: Transfer, content: Content, number: int) -> str:
+    suffix = "".join(_suffixes(transfer, content))
     return f"{transfer.feed}-{transfer.id}{f'-{number:05}' if number else ''}{suffix}"
 
 
-def _content_type(name: str) -> str:
-    suffixes = PurePosixPath(name).suffixes
-    return next((kind for suffix, kind in _CONTENT_TYPES.items() if suffix in suffixes), "application/octet-stream")
+def _content_type(transfer: Transfer, content: Content) -> str:
+    suffixes = _suffixes(transfer, content)
+    return _CONTENT_TYPES.get(suffixes[-1] if suffixes else "", "application/octet-stream")
 
 
 async def _body(delivery: Delivery) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,6 +91,8 @@ class Transfers:
         self.audit = audit
         self.clock = clock
         self.group = deliveries.group
+        self.unaudited: frozenset[str] = frozenset()
+        """Feeds whose transfers the audit is not told of."""
 
     # --- looking ---------------------------------------------------------------------------------------------------------
 
@@ -100,7 +102,7 @@ class Transfers:
         return _transfer(rows[0]) if rows else None
 
     async def of_content(self, feed: str, content: str) -> Transfer | None:
-        """The feed's transfer of a content."""
+        """The feed's newest transfer of a content."""
         rows = await self.ask(records.find_by_content, b_feed=feed, b_content=content)
         return await self.find(rows[0][0]) if rows else None
 
@@ -149,8 +151,7 @@ class Transfers:
         row = {f"v_{column.name}": getattr(transfer, _FIELDS.get(column.name, column.name)) for column in records.transfers.columns}
         born = {"b_id": transfer.id, "b_at": micros(self.clock), "b_by": transfer.partner}
         life = records.begin_life if happening == "begin" else records.announce_life
-        event, missed = self._event(transfer, happening, transfer.partner, {}), self._event(transfer, "known", transfer.partner, {})
-        settle = self.audit.attest(event, missed)
+        settle = self._attest(transfer, happening, "known", transfer.partner, {})
         results = await self.group.transact(
             (records.begin, row), (life, born), guarded=1, settled=lambda results: settle(len(results) > 1)
         )
@@ -201,8 +202,7 @@ class Transfers:
         has already."""
         by = by or self.deliveries.node
         event = {"b_id": transfer.id, "b_at": micros(self.clock), "b_by": by, "b_reason": reason}
-        told = self._event(transfer, happening, by, details or {})
-        settle = self.audit.attest(told, self._event(transfer, "missed", by, {"happening": happening}))
+        settle = self._attest(transfer, happening, "missed", by, details or {})
         results = await self.group.transact(
             (records.HAPPENINGS[happening], event), *more, guarded=1, settled=lambda results: settle(results[0].rowcount > 0)
         )
@@ -217,6 +217,15 @@ class Transfers:
     async def tell(self, transfer: Transfer, happening: str, by: str, details: Mapping[str, Any]) -> None:
         """Have the audit say, durably, what somebody did with a transfer."""
         await self.audit.durable(self._event(transfer, happening, by, details))
+
+    def _attest(
+        self, transfer: Transfer, happening: str, otherwise: str, by: str, details: Mapping[str, Any]
+    ) -> Callable[[bool], None]:
+        """Have the audit say what happened, or that it did not, where it is to be told of the feed."""
+        if transfer.feed in self.unaudited:
+            return lambda done: None
+        missed = self._event(transfer, otherwise, by, {"happening": happening})
+        return self.audit.attest(self._event(transfer, happening, by, details), missed)
 
     def _event(self, transfer: Transfer, happening: str, by: str, details: Mapping[str, Any]) -> AuditEvent:
         return AuditEvent(

@@ -167,9 +167,9 @@ class FeedSettings(Settings):
     receipt: ReceiptAgreement | None = None
     """Where the receipt goes."""
     oldest: Duration | None = None
-    """How old the newest record may be when it comes (B13); needs a column that says so."""
+    """How old the newest date in a file's records may be when it comes (B13); where it is older, its receipt says so."""
     audit: bool = True
-    """Whether the stages of each transfer are audited (B22)."""
+    """Whether what happens to each transfer is audited (B22)."""
     keep: Duration = timedelta(days=90)
     """How long a transfer, its original and what is set aside of it are kept."""
     need: Need | None = None

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 
-from fiveways.clock import micros
+from fiveways.clock import micros, moment_of
 from fiveways.delivery.engine import Step
 from fiveways.delivery.queue import Delivery, Queue, Retry
 from fiveways.errors import StoreError
@@ -45,6 +45,8 @@ class Examined:
     """For each sink that is declared with batches: where good records are cut."""
     examination: bytes
     """What was found, as it is kept for reports."""
+    newest: datetime | None = None
+    """The newest value of any date column."""
 
 
 class Examine(Protocol):
@@ -137,7 +139,7 @@ class Working:
         numbers = [row[0] for row in await self._transfers.ask(records.find_sequences, b_feed=transfer.feed, b_id=transfer.id)]
         verdict = Verdict(
             happening=happening,
-            reasons=[*reasons, *gaps(transfer.sequence, numbers)],
+            reasons=[*reasons, *gaps(transfer.sequence, numbers), *aged(agreement, transfer, examined)],
             records=examined.records if examined is not None else records_,
             accepted=examined.accepted if examined is not None else records_,
             set_aside=examined.set_aside if examined is not None else 0,
@@ -161,6 +163,15 @@ class Working:
         events.append((transfer.id, len(events), verdict.happening, str(state), micros(self._transfers.clock), "", ""))
         facts = msgspec.msgpack.decode(content.secured, type=dict[str, str]) if content is not None and content.secured else {}
         return self._sign(receipt(transfer, content, claims, verdict, events, facts, state, now))
+
+
+def aged(agreement: Agreement, transfer: Transfer, examined: Examined | None) -> list[str]:
+    """What there is to say of how old its newest record is (B13)."""
+    oldest = agreement.settings.oldest
+    if oldest is None or examined is None or examined.newest is None:
+        return []
+    age = moment_of(transfer.at) - examined.newest
+    return [f"its newest record is {age.days} days old"] if age > oldest else []
 
 
 def queue(working: Working) -> Queue:
