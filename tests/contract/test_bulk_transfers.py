@@ -197,14 +197,14 @@ async def test_files_of_a_manifest_wait_for_each_other_and_for_nobody_else(estat
 
 
 async def test_a_manifest_of_many_files_costs_no_more_than_it_lists(estate: Estate) -> None:
-    files = [f"{number}.csv" for number in range(200)]
+    files = [f"{number}.csv" for number in range(100)]
     await estate.put("/listed/m.json", manifest(*({"name": name} for name in files)))
     began = time.process_time()
     for number, name in enumerate(files):
         await estate.put(f"/listed/{name}", b"%d\n" % number)
     assert {state for _, state in await estate.all()} == {"received"}
-    assert len(await estate.all()) == 200
-    assert time.process_time() - began < 20, "a question for each pair of files would be ten times that"
+    assert len(await estate.all()) == 100
+    assert time.process_time() - began < 10, "a question for each pair of files would be ten times that"
 
 
 @pytest.mark.parametrize(
