@@ -89,7 +89,7 @@ async def play(stage: Stage) -> None:
     content, errors, mended = await asyncio.to_thread(extract, ROWS, first, stage.platform.clock.now().date())
     name = f"activity-{first}.csv"
     (folder / name).write_text(content)
-    (folder / f"{name}.sha256").write_text(f"{hashlib.sha256(content.encode()).hexdigest()}  {name}\n")
+    manifest(folder, name, content)
     async with AsyncExitStack() as stack:
         data = stage.folder / "data"
         desk = await stack.enter_async_context(transfer_desk(stage.platform.file, data, "demo-desk"))
@@ -107,6 +107,17 @@ async def play(stage: Stage) -> None:
         f"{stage.command} bulk quarantine list {transfer.id} {stage.folder}",
         f"{stage.command} bulk receipt {transfer.id} {stage.folder}",
     ]
+
+
+def manifest(folder: Path, name: str, content: str) -> Path:
+    """What the hospital says of a file, beside it."""
+    listed = {
+        "name": name, "size": len(content.encode()), "sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "records": content.count("\n") - 1,
+    }  # fmt: skip
+    path = folder / f"{name}.manifest.json"
+    path.write_bytes(msgspec.json.encode({"files": [listed]}))
+    return path
 
 
 async def _cut_off(trust: Trust) -> None:
@@ -148,16 +159,16 @@ async def _sent(trust: Trust) -> Transfer:
     stage, name = trust.stage, trust.name
     began = time.monotonic()
     await trust.sftp(
-        "northshire-extracts", f"put -a {trust.folder / name} /activity/", f"put {trust.folder / name}.sha256 /activity/"
+        "northshire-extracts", f"put -a {trust.folder / name} /activity/", f"put {trust.folder / name}.manifest.json /activity/"
     )
     sent = time.monotonic() - began
     transfer = await trust.judged(name)
     took = time.monotonic() - began - sent
     stage.show(
         "The hospital goes on where it was, with the client that it has",
-        did=f"sftp> put -a {name}\nsftp> put {name}.sha256",
+        did=f"sftp> put -a {name}\nsftp> put {name}.manifest.json",
         came=f"{len(trust.content) / 1e6:.1f} MB in {sent:.1f} s; {transfer.state.value} {took:.1f} s later",
-        because="It is complete when its digest is there too, as was agreed; then it is verified, and each record checked.",
+        because="It is complete when its manifest is there too, as was agreed; then it is verified, and each record checked.",
         ok=transfer.state.value == "part-released" and transfer.records == ROWS,
     )
     return transfer
@@ -178,7 +189,7 @@ async def _receipt(trust: Trust, transfer: Transfer) -> None:
         show={
             "encrypted": said["assurances"]["encrypted"]["transport"],
             "unchanged": {"sha256": unchanged["digests"]["sha256"], "agrees": unchanged["agrees"]},
-            "complete": {key: complete[key] for key in ("recognised_by", "bytes", "records")},
+            "complete": {key: complete[key] for key in ("recognised_by", "bytes", "records", "records_said")},
             "audited": [event["event"] for event in said["assurances"]["audited"]],
         },
         ok=unchanged["digests"]["sha256"] == digest and unchanged["agrees"] is True and complete["records"] == ROWS,
@@ -243,9 +254,8 @@ async def _mended(trust: Trust, transfer: Transfer) -> None:
 
 async def _replayed(trust: Trust) -> None:
     stage, again = trust.stage, f"again-{trust.name}"
-    digest = trust.folder / f"{again}.sha256"
-    digest.write_text(f"{hashlib.sha256(trust.content.encode()).hexdigest()}  {again}\n")
-    await trust.sftp("northshire-extracts", f"put {trust.folder / trust.name} /activity/{again}", f"put {digest} /activity/")
+    said = manifest(trust.folder, again, trust.content)
+    await trust.sftp("northshire-extracts", f"put {trust.folder / trust.name} /activity/{again}", f"put {said} /activity/")
     transfer = await trust.judged(again)
     stage.show(
         "The same content comes again, under another name",
