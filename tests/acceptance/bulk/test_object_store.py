@@ -209,7 +209,8 @@ async def written_while(s3: Seaweed, writing: Writing, content: bytes, when: str
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("when", ["before it is closed", pytest.param("while it is uploaded", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["before it is closed", "while it is uploaded"])
 async def test_an_upload_survives_the_death_of_the_store(s3: Seaweed, database: Database, tmp_path: Path, when: str) -> None:
     content = os.urandom(150 * 2**20)
     async with tree_over(database, tmp_path, s3.url(f"killed-{len(when)}")) as tree:
