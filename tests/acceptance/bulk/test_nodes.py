@@ -1,5 +1,5 @@
-"""Two nodes over one PostgreSQL and one payload folder are one: a file that comes to either is seen and collected at both, nothing is
-done twice, and a node that is killed under load loses nothing that it acknowledged."""
+"""Two nodes over one PostgreSQL and one payload folder are one: a file that comes to either is seen and collected at both, nothing
+is done twice, and a node that is killed under load loses nothing that it acknowledged."""
 
 from __future__ import annotations
 
