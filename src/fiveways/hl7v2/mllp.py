@@ -385,7 +385,13 @@ async def _close(writer: asyncio.StreamWriter) -> None:
             async with asyncio.timeout(_CLOSING):
                 await writer.wait_closed()
     finally:
-        writer.transport.abort()
+        let_go(writer.transport)
+
+
+def let_go(transport: asyncio.WriteTransport) -> None:
+    """Close at once what may be closed already."""
+    with suppress(AttributeError):  # of TLS that is closed, in Python 3.11.2, as Debian has it
+        transport.abort()
 
 
 def _place(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from fiveways.errors import FivewaysError
 from fiveways.hl7v2.frames import END, LIMIT, BadFrame, Deframer, framed
-from fiveways.hl7v2.mllp import pieces
+from fiveways.hl7v2.mllp import let_go, pieces
 
 _CLOSING: Final = 2.0
 """Seconds for a connection to be closed in good order."""
@@ -157,11 +157,11 @@ class _Link(asyncio.Protocol):
         """Close it; in good order if that can be."""
         self._transport.close()
         await asyncio.wait([self._lost], timeout=_CLOSING)
-        self._transport.abort()
+        let_go(self._transport)
 
     def abort(self) -> None:
         """Close it at once."""
-        self._transport.abort()
+        let_go(self._transport)
 
     # --- asyncio -----------------------------------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def changed(folder: Path, old: str, new: str) -> None:
 def test_every_story_comes_out_as_expected_and_a_second_time_in_the_same_folder(tmp_path: Path, fetched: Path) -> None:
     code, out = demo(tmp_path, cache=fetched)
     assert code == 0, out
-    assert "61 steps, each as expected." in out
+    assert "69 steps, each as expected." in out
     assert "the request is answered" in out
     assert "a REPORT with code 14: the request is failed" in out
     assert "“NHS CIS2 (stand-in)”" in out

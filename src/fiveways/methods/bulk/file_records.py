@@ -102,7 +102,7 @@ add_block = insert(blocks).values(_values(blocks))
 _OF_WHOLE: Final = ("size", "blake3", "body", "data_key", "wrapped_by")
 keep_content = (
     update(contents)
-    .where(_content.id == _id)
+    .where(_content.id == _id, _content.kept == 0)
     .values({**{name: bindparam(f"v_{name}", type_=_content[name].type) for name in _OF_WHOLE}, "kept": 1})
 )
 know_size = update(contents).where(_content.id == _id).values(size=_number("v_size"))
