@@ -14,9 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from fiveways.cli.entries import AsJson, print_json, print_table
+from fiveways.cli.entries import AsJson, moment, print_json, print_table
 from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
-from fiveways.clock import moment_of
 from fiveways.deployment import document
 from fiveways.errors import FivewaysError
 from fiveways.methods.bulk.settings import PartnerSettings
@@ -51,7 +50,7 @@ def list_(
     shown = [
         {
             "id": row.id, "feed": row.feed, "partner": row.partner, "name": row.name, "state": row.state,
-            "since": _moment(row.since), "size": row.size, "records": row.records, "accepted": row.accepted,
+            "since": moment(row.since), "size": row.size, "records": row.records, "accepted": row.accepted,
             "set_aside": row.set_aside, "correlation": row.correlation, "reasons": _reasons(row.reasons),
         }
         for row in found
@@ -76,7 +75,7 @@ def show(
     """Show a transfer, why it was judged as it was, and everything that happened to it."""
     transfer, events = _at(deployment, data, node, lambda desk: desk.show(id))
     life = [
-        {"at": _moment(each.at), "happening": each.happening, "state": each.state, "by": each.by, "reason": each.reason}
+        {"at": moment(each.at), "happening": each.happening, "state": each.state, "by": each.by, "reason": each.reason}
         for each in events
     ]
     said: dict[str, Any] = {
@@ -370,10 +369,6 @@ def _at(deployment: Path, data: Path | None, node: str, work: Callable[[Transfer
             return await work(desk)
 
     return asyncio.run(done())
-
-
-def _moment(at: int) -> str:
-    return f"{moment_of(at):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _reasons(kept: bytes | None) -> list[str]:

@@ -69,9 +69,14 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2))
 
 
+def moment(at: int) -> str:
+    """A moment, in microseconds since the Unix epoch, for people."""
+    return f"{moment_of(at):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _text(name: str, value: Any) -> str:
     if name == "changed_at":
-        return f"{moment_of(value):%Y-%m-%d %H:%M:%S} UTC"
+        return moment(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -11,9 +11,8 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from fiveways.cli.entries import AsJson, print_json, print_table
+from fiveways.cli.entries import AsJson, moment, print_json, print_table
 from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
-from fiveways.clock import moment_of
 from fiveways.methods.exchange.states import State
 from fiveways.platform.jobdesk import JobDesk, job_desk
 
@@ -41,7 +40,7 @@ def list_(
     found = _at(deployment, data, node, lambda desk: desk.list(api, state or "", most))
     shown = [
         {
-            "id": row.id, "api": row.api, "application": row.application, "state": row.state, "since": _moment(row.since),
+            "id": row.id, "api": row.api, "application": row.application, "state": row.state, "since": moment(row.since),
             "progress": row.progress, "status": row.status or "",
         }
         for row in found
@@ -65,12 +64,12 @@ def show(
     """Show a job and everything that happened to it; not its outcome, which is its consumer's."""
     job, events = _at(deployment, data, node, lambda desk: desk.show(id))
     life = [
-        {"at": _moment(each.at), "happening": each.happening, "state": each.state, "by": each.by, "reason": each.reason}
+        {"at": moment(each.at), "happening": each.happening, "state": each.state, "by": each.by, "reason": each.reason}
         for each in events
     ]
     said = {
         "id": job.id, "api": job.api, "application": job.application, "correlation": job.correlation, "state": job.state.value,
-        "progress": job.progress, "status": job.status, "size": job.size, "url": job.url, "expires": _moment(job.expires),
+        "progress": job.progress, "status": job.status, "size": job.size, "url": job.url, "expires": moment(job.expires),
     }  # fmt: skip
     if as_json:
         print_json({**said, "events": life})
@@ -132,7 +131,3 @@ def _at(deployment: Path, data: Path | None, node: str, work: Callable[[JobDesk]
             return await work(desk)
 
     return asyncio.run(done())
-
-
-def _moment(at: int) -> str:
-    return f"{moment_of(at):%Y-%m-%d %H:%M:%S} UTC"

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from fiveways.errors import StoreError
+from fiveways.store.syncing import sync_folder
 
 
 def secret(path: Path, size: int = 32) -> bytes:
@@ -74,9 +75,5 @@ def _read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
                 os.link(temporary, path)
         finally:
             temporary.unlink()
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     return path.read_bytes()

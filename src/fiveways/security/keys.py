@@ -32,6 +32,7 @@ from joserfc.jwk import RSAKey
 from fiveways.clock import Clock
 from fiveways.errors import DeploymentError
 from fiveways.security import jwt
+from fiveways.store.syncing import sync_folder
 
 _NAME = re.compile(r"(\d{1,15})-([A-Za-z0-9_-]{43})\.pem")
 _LOOK_EVERY = 1.0
@@ -168,7 +169,7 @@ class PlatformKeys:
             if key is None:
                 return
             self._path(key.signs_from, key.kid).unlink(missing_ok=True)
-            _sync(self._folder)
+            sync_folder(self._folder)
             self.refresh()
             if not any(other.signs_from <= self._clock.time() for other in self._keys.values()):
                 self._create(signs_from=int(self._clock.time()))
@@ -271,12 +272,4 @@ def _write(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

@@ -18,6 +18,7 @@ from typing import BinaryIO, TypeVar
 from fiveways.correlation import new_id
 from fiveways.errors import StoreError
 from fiveways.store.payloads import CHUNK, Meter, Payload, checked, pieces, put_at
+from fiveways.store.syncing import sync_folder
 
 T = TypeVar("T")
 
@@ -35,8 +36,8 @@ class FolderPayloads:
         store = cls(folder)
         try:
             store._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(store._folder)
-            _sync(store._folder.parent)
+            sync_folder(store._folder)
+            sync_folder(store._folder.parent)
         except OSError as error:
             raise StoreError(f"the payload folder cannot be used: {error.strerror}") from None
         return store
@@ -133,9 +134,9 @@ class FolderPayloads:
                 if not temporary.exists():  # a purge has taken what came in too slowly
                     raise
                 path.parent.mkdir(mode=0o700, exist_ok=True)
-                _sync(self._folder)
+                sync_folder(self._folder)
         temporary.unlink()
-        _sync(path.parent)
+        sync_folder(path.parent)
 
 
 class IncomingFile:
@@ -232,16 +233,8 @@ def _discard(file: BinaryIO, path: Path) -> None:
 def _remove(path: Path) -> None:
     with suppress(FileNotFoundError):
         path.unlink()
-        _sync(path.parent)
+        sync_folder(path.parent)
 
 
 def _names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder))
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from fiveways.errors import StoreError
 from fiveways.ledger.audit.chain import GENESIS, Head, Line, digest_of, holds, read_line
+from fiveways.store.syncing import sync_folder
 
 _BLOCK = 512
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -123,12 +124,3 @@ def chains_in(folder: Path) -> list[str]:
     """The chains that have files here."""
     names = {path.stem for suffix in ("head", "segments", "accepted") for path in folder.glob(f"*.{suffix}")}
     return sorted(names)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was created or renamed in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

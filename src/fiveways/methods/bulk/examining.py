@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import zlib
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from fiveways.methods.bulk.contents import Content, Contents
 from fiveways.methods.bulk.quality.batches import Cutter, GoodRecords, MiniBatch, Part
 from fiveways.methods.bulk.quality.decompression import Content as Stream
 from fiveways.methods.bulk.quality.examination import examine
-from fiveways.methods.bulk.quality.findings import BadRecord, Examination, FileFault, Progress, Unreadable
+from fiveways.methods.bulk.quality.findings import BadRecord, Examination, FileFault, Progress, Unreadable, packed
 from fiveways.methods.bulk.quality.readers import reader_of
 from fiveways.methods.bulk.quality.report import Delivery, ages
 from fiveways.methods.bulk.quality.settings import CutSettings, QualitySettings
@@ -89,7 +88,7 @@ class Examining:
             reasons=reasons,
             good=good,
             cuts={number: each.cuts for number, each in cutters.items()},
-            examination=zlib.compress(msgspec.json.encode(found)),
+            examination=packed(found),
             newest=_newest(found, transfer),
         )
 

@@ -10,7 +10,6 @@ import asyncio
 import csv
 import io
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -26,7 +25,7 @@ from fiveways.methods.bulk.agreement import Agreement
 from fiveways.methods.bulk.contents import Content, Contents
 from fiveways.methods.bulk.examining import Examining
 from fiveways.methods.bulk.quality.batches import Part
-from fiveways.methods.bulk.quality.findings import Breach, Examination
+from fiveways.methods.bulk.quality.findings import Breach, unpacked
 from fiveways.methods.bulk.quality.mending import Rechecked, recheck
 from fiveways.methods.bulk.quality.settings import QualitySettings
 from fiveways.methods.bulk.releasing import Releasing
@@ -37,7 +36,6 @@ from fiveways.methods.bulk.working import Working
 AT_ONCE: Final = 10_000
 """Mended records that are sent again at a time."""
 _breaches: Final = msgspec.json.Decoder(tuple[Breach, ...]).decode
-_examination: Final = msgspec.json.Decoder(Examination).decode
 
 
 class NotMended(FivewaysError):
@@ -223,7 +221,7 @@ class Quarantine:
         }  # fmt: skip
 
     def _header(self, transfer: Transfer) -> bytes:
-        return _examination(zlib.decompress(transfer.examination)).header if transfer.examination is not None else b""
+        return unpacked(transfer.examination).header if transfer.examination is not None else b""
 
 
 def changed(raw: bytes, changes: Mapping[str, str], settings: QualitySettings, header: bytes) -> bytes:

@@ -35,7 +35,6 @@ from fiveways.methods.bulk.uploads import Steps
 log = structlog.get_logger("fiveways.bulk")
 
 _MICROS: Final = timedelta(microseconds=1)
-Taken = Callable[[str, Visit], "asyncio.Future[None]"]
 
 
 class Receiving:

@@ -179,12 +179,10 @@ def _knowing(*columns: str) -> Any:
 
 
 know_arrival = _knowing("content", "arrived", "size", "changed", "sequence")
-know_change = _knowing("changed")
 know_claims = _knowing("claims", "changed")
 know_digest = _knowing("blake3")
 know_verdict = _knowing("records", "accepted", "set_aside", "reasons", "good", "examination", "receipt")
 know_progress = _knowing("records", "set_aside")
-know_receipt = _knowing("receipt", "reasons")
 know_mended = _knowing("accepted", "set_aside", "receipt")
 
 find: Select[Any] = (
@@ -289,7 +287,6 @@ know_reasons = (
     .where(_aside.transfer == _id, _aside.record == _number("b_record"))
     .values(reasons=bindparam("v_reasons", type_=LargeBinary))
 )
-count_aside = select(_aside.state, func.count()).where(_aside.transfer == _id).group_by(_aside.state)
 
 add_batch = insert(batches).values(_values(batches)).on_conflict_do_nothing()
 find_batch = select(batches).where(

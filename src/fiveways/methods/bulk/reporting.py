@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
-from typing import Final, Literal
-
-import msgspec
+from typing import Literal
 
 from fiveways.clock import moment_of
 from fiveways.errors import FivewaysError
 from fiveways.methods.bulk import records
-from fiveways.methods.bulk.quality.findings import Examination
+from fiveways.methods.bulk.quality.findings import unpacked
 from fiveways.methods.bulk.quality.page import EARLIER, html
 from fiveways.methods.bulk.quality.report import Delivery, json_report, operation_outcome
 from fiveways.methods.bulk.service import Transfer, Transfers
 
 Form = Literal["html", "json", "operation-outcome"]
-_examination: Final = msgspec.json.Decoder(Examination).decode
 
 
 class NotExamined(FivewaysError):
@@ -42,4 +38,4 @@ class Reporting:
 
 
 def _delivery(feed: str, transfer: str, at: int, examination: bytes) -> Delivery:
-    return Delivery(feed, transfer, moment_of(at), _examination(zlib.decompress(examination)))
+    return Delivery(feed, transfer, moment_of(at), unpacked(examination))

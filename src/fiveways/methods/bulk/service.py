@@ -14,7 +14,7 @@ from fiveways.delivery.engine import Deliveries, Step
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.methods.bulk import records
 from fiveways.methods.bulk.agreement import Claims, decode, encode
-from fiveways.methods.bulk.states import COMING, State, after, before
+from fiveways.methods.bulk.states import COMING, State
 from fiveways.store.group import Writing
 
 ARRIVALS: Final = "bulk.arrivals"
@@ -260,19 +260,9 @@ def new(feed: str, partner: str, folder: str, name: str, correlation: str, now: 
     return Transfer(new_id(), known.pop("content", None), feed, partner, folder, name, correlation, now, now, **known)
 
 
-def can(transfer: Transfer, happening: str) -> bool:
-    """Whether something may befall a transfer in the state in which it was found."""
-    return transfer.state in before(happening)
-
-
 def is_coming(transfer: Transfer) -> bool:
     """Whether it is not known to be complete."""
     return transfer.state in COMING
-
-
-def reached(happening: str, state: State) -> State:
-    """The state that a transfer is in then."""
-    return after(state, happening)
 
 
 def _transfer(row: Sequence[Any]) -> Transfer:

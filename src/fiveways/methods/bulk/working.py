@@ -24,8 +24,8 @@ from fiveways.methods.bulk.contents import Content, Contents
 from fiveways.methods.bulk.file_records import know_sha256
 from fiveways.methods.bulk.receipt import Sign, receipt
 from fiveways.methods.bulk.releasing import Cut, Releasing
-from fiveways.methods.bulk.service import RECEIPTS, RELEASES, WORK, Transfer, Transfers, Verdict, reached
-from fiveways.methods.bulk.states import ENDED, State
+from fiveways.methods.bulk.service import RECEIPTS, RELEASES, WORK, Transfer, Transfers, Verdict
+from fiveways.methods.bulk.states import ENDED, State, after
 from fiveways.methods.bulk.tree import Broken
 from fiveways.methods.bulk.verification import gaps, read, verify
 
@@ -154,12 +154,12 @@ class Working:
             )
         steps += await self._releasing.receipt_steps(agreement, transfer, signed)
         await self._transfers.judge(transfer, replace(verdict, receipt=signed), *steps, queues=(RELEASES, RECEIPTS))
-        return str(reached(happening, transfer.state))
+        return str(after(transfer.state, happening))
 
     async def receipt(self, transfer: Transfer, content: Content | None, claims: Claims, verdict: Verdict) -> str:
         """A transfer's receipt, signed, with the event that `verdict` is about to be."""
         events: list[Any] = [tuple(event) for event in await self._transfers.history(transfer.id)]
-        state, now = reached(verdict.happening, transfer.state), self._transfers.clock.now()
+        state, now = after(transfer.state, verdict.happening), self._transfers.clock.now()
         events.append((transfer.id, len(events), verdict.happening, str(state), micros(self._transfers.clock), "", ""))
         facts = msgspec.msgpack.decode(content.secured, type=dict[str, str]) if content is not None and content.secured else {}
         return self._sign(receipt(transfer, content, claims, verdict, events, facts, state, now))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from fiveways.methods.bulk.errands.errands import Errands
 from fiveways.methods.bulk.errands.settings import Errand
 from fiveways.methods.bulk.files import Arrived, Files, PartnerFiles, Usage, Visit
 from fiveways.methods.bulk.settings import Quota
-from fiveways.methods.bulk.tree import Entry
 from fiveways.methods.bulk.uploads import Steps
 from fiveways.store.group import GroupWriter
 
@@ -152,7 +150,6 @@ async def test_what_is_brought_is_removed_here(partner: Partner, tree: PartnerFi
     assert await listed(tree, "/outbox") == []
 
 
-@pytest.mark.skipif("partial" not in {field.name for field in fields(Entry)}, reason="an entry does not say so")
 async def test_an_upload_that_was_broken_off_is_not_brought(
     partner: Partner, tree: PartnerFiles, make: Callable[..., Errands]
 ) -> None:

@@ -20,6 +20,7 @@ from typing import Final
 from blake3 import blake3
 
 from fiveways.methods.bulk.tree import Broken, Entry, Full, Refused
+from fiveways.store.syncing import sync_folder
 
 _PAGE: Final = 500
 _BLOCK: Final = 1024 * 1024
@@ -156,7 +157,7 @@ class FileWriting:
             os.close(self._descriptor)
         try:
             self._beside.replace(self._at)
-            await asyncio.to_thread(_sync_folder, self._at.parent)
+            await asyncio.to_thread(sync_folder, self._at.parent)
         except OSError as error:
             raise _broken(error) from None
 
@@ -198,21 +199,13 @@ def _renamed(source: Path, target: Path, *, replace: bool) -> None:
     if not replace and os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "there is such a file")
     source.replace(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _copied(source: Path, target: Path) -> None:
     whole = target.with_name(f".{target.name}.copy{_SUFFIX}")
     shutil.copyfile(source, whole, follow_symlinks=False)
     whole.replace(target)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _digests(path: Path, algorithm: str, start: int, length: int, block: int) -> Sequence[bytes]:

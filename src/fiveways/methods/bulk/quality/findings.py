@@ -5,6 +5,7 @@ All but the raw record holds values only as the column's mask allows. All can be
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -167,6 +168,19 @@ class Examination(msgspec.Struct, frozen=True):
     """How many bad records each stretch of the file has."""
     resources: dict[str, int] = {}
     """FHIR: how many well-formed resources of each type."""
+
+
+_decode = msgspec.json.Decoder(Examination).decode
+
+
+def packed(examination: Examination) -> bytes:
+    """An examination, as it is kept."""
+    return zlib.compress(msgspec.json.encode(examination))
+
+
+def unpacked(kept: bytes) -> Examination:
+    """An examination that was kept."""
+    return _decode(zlib.decompress(kept))
 
 
 def shown(value: object, length_only: bool) -> str:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import asyncssh
 
 from fiveways.errors import StoreError
+from fiveways.store.syncing import sync_folder
 
 _KINDS: Final[tuple[tuple[str, str, dict[str, int]], ...]] = (
     ("ssh_host_ed25519_key", "ssh-ed25519", {}),
@@ -58,8 +59,4 @@ def _make(path: Path, algorithm: str, made_with: dict[str, int]) -> None:
         with suppress(FileNotFoundError):
             draft.unlink()
     path.with_name(f"{path.name}.pub").write_bytes(key.export_public_key())
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

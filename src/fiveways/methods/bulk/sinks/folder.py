@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from fiveways.delivery.queue import Delivery, GiveUp
 from fiveways.methods.bulk.sinks.sink import Piece
+from fiveways.store.syncing import sync_folder
 
 
 class FolderSink:
@@ -47,11 +48,7 @@ def _link(file: BinaryIO, temporary: Path, final: Path) -> bool:
         os.link(temporary, final)
     except FileExistsError:
         return False
-    descriptor = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(final.parent)
     return True
 
 
