@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
@@ -23,7 +24,7 @@ from fiveways.methods.bulk.contents import Contents
 from fiveways.methods.bulk.files import Arrived, Files, PartnerFiles, Usage, Visit
 from fiveways.methods.bulk.receiving import Receiving
 from fiveways.methods.bulk.releasing import Releasing
-from fiveways.methods.bulk.service import Transfer, Transfers
+from fiveways.methods.bulk.service import Transfer, Transfers, new
 from fiveways.methods.bulk.settings import FeedSettings, Quota
 from fiveways.methods.bulk.states import State
 from fiveways.methods.bulk.tree import Refused
@@ -47,7 +48,9 @@ class Estate:
     def __init__(self, group: GroupWriter, audit: AuditLog, payloads: Path) -> None:
         self.clock = ManualClock()
         deliveries = Deliveries(group, open_payloads(f"file://{payloads}"), LocalBus(), self.clock, "north")
-        agreements = Agreements({name: FeedSettings.model_validate({"from": "north", **said}) for name, said in FEEDS.items()})
+        self.agreements = agreements = Agreements(
+            {name: FeedSettings.model_validate({"from": "north", **said}) for name, said in FEEDS.items()}
+        )
         self.transfers = Transfers(deliveries, audit, self.clock)
         contents = Contents(group, deliveries.payloads, self.clock, None)
         self.receiving = Receiving(self.transfers, contents, lambda: agreements)
@@ -221,6 +224,26 @@ async def test_what_is_heard_again_as_somebody_has_died_announces_nothing(estate
     assert await estate.all() == [("a.csv", "released")]
     await estate.put(f"/{feed}/a.csv", CONTENT + b"3\n")
     assert ("a.csv", "received") not in await estate.all(), "what was said of the first file is not said of the second"
+
+
+@pytest.mark.parametrize(("said", "state"), [(SHA, State.RELEASED), ("0" * 64, State.REJECTED)], ids=["true", "false"])
+async def test_what_is_said_while_an_upload_begins_is_said_of_it(estate: Estate, said: str, state: State) -> None:
+    announced = new("summed", "north", "/summed", "a.csv", "c", 0)
+    writing = await estate.tree.write("/summed/a.csv", create=True, truncate=True, exclusive=False, append=False)
+    while not await estate.all():  # it has found that nothing is said of its file,
+        await asyncio.sleep(0.01)
+    assert await estate.transfers.begin(announced, "announce")  # and now something is
+    await estate.transfers.claim(announced, estate.agreements.by_feed["summed"].sidecar(said.encode(), "a.csv"))
+    begun = next(each for each in await estate.transfers.all_coming("summed") if each.id != announced.id)
+    if (waiting := writing.write(0, CONTENT)) is not None:
+        await waiting
+    await writing.keep()
+    await estate.look_at(Arrived("north", "/summed", "a.csv", begun.content or "", len(CONTENT), "c"))
+    assert sorted(await estate.all()) == [("a.csv", "expired"), ("a.csv", "received")]
+    judged = await estate.transfers.find(begun.id)
+    assert judged is not None
+    await estate.work(judged)
+    assert (await estate.transfers.find(begun.id) or judged).state is state
 
 
 async def test_what_never_comes_expires_and_says_what_is_missing(estate: Estate) -> None:

@@ -81,6 +81,15 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
         )  # fmt: skip
 
 
+def combined(first: Claims, second: Claims) -> Claims:
+    """What is said in two ways; where they contradict each other, that is what is said."""
+    try:
+        return first.also(second)
+    except Disagreement as reason:
+        heard = tuple(dict.fromkeys((*first.heard, *second.heard)))
+        return msgspec.structs.replace(first, unreadable=str(reason), heard=heard)
+
+
 encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Claims).decode
 _manifest: Final = msgspec.json.Decoder(Manifest).decode

@@ -25,6 +25,7 @@ from fiveways.methods.bulk.agreement import (
     Agreements,
     Claims,
     Disagreement,
+    combined,
 )
 from fiveways.methods.bulk.contents import Contents
 from fiveways.methods.bulk.files import Arrived, Visit
@@ -157,8 +158,9 @@ class Receiving:
         await self._transfers.know(
             records.know_arrival, transfer, content=file.content, arrived=1, size=file.size, changed=self._now(), sequence=sequence
         )
-        await self._transfers.expire_others(transfer, file.name)
-        await self._considered(agreement, file.name, *transfer.claims.together)  # it may be what others have waited for
+        await self._transfers.take_over(transfer, file.name)
+        claims = (await self._transfers.find(transfer.id) or transfer).claims
+        await self._considered(agreement, file.name, *claims.together)  # it may be what others have waited for
 
     async def _said(self, agreement: Agreement, file: Arrived, role: str, about: str) -> Claims:
         if role == "marker":
@@ -173,13 +175,8 @@ class Receiving:
         if await self._transfers.heard(agreement.feed, about, file.content):
             return
         transfer = await self._announced(agreement, file, about)
-        claims = msgspec.structs.replace(claims, heard=(file.content,))
-        try:
-            claims = transfer.claims.also(claims)
-        except Disagreement as reason:
-            heard = (*transfer.claims.heard, file.content)
-            claims = msgspec.structs.replace(transfer.claims, unreadable=str(reason), heard=heard)
-        await self._transfers.claim(transfer, claims)
+        said = combined(transfer.claims, msgspec.structs.replace(claims, heard=(file.content,)))
+        await self._transfers.claim(transfer, said)
 
     async def _announced(self, agreement: Agreement, file: Arrived, about: str) -> Transfer:
         transfer = await self._transfers.coming(agreement.feed, about)

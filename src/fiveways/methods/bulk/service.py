@@ -13,7 +13,7 @@ from fiveways.correlation import new_id
 from fiveways.delivery.engine import Deliveries, Step
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.methods.bulk import records
-from fiveways.methods.bulk.agreement import Claims, decode, encode
+from fiveways.methods.bulk.agreement import Claims, combined, decode, encode
 from fiveways.methods.bulk.states import COMING, State
 from fiveways.store.group import Writing
 
@@ -208,10 +208,17 @@ class Transfers:
         )
         return results[0].rowcount > 0
 
-    async def expire_others(self, transfer: Transfer, name: str) -> None:
-        """End the feed's transfers of a file of this name of which something was uploaded, but which were never complete."""
+    async def take_over(self, transfer: Transfer, name: str) -> None:
+        """End the feed's other transfers of this name: earlier uploads that were never complete, and one that was announced
+        while this one began, whose claims are this one's."""
         for other in await self.all_coming(transfer.feed):
-            if other.name == name and other.id != transfer.id and not other.arrived and other.id < transfer.id:
+            if other.name != name or other.id == transfer.id or other.arrived:
+                continue
+            if other.content is None:
+                found = await self.find(transfer.id) or transfer
+                await self.claim(found, combined(found.claims, other.claims))
+                await self.happens(other, "expire", reason=f"its file came as transfer {transfer.id}")
+            elif other.id < transfer.id:
                 await self.happens(other, "expire", reason="it was uploaded anew")
 
     async def tell(self, transfer: Transfer, happening: str, by: str, details: Mapping[str, Any]) -> None:
