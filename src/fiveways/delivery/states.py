@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from fiveways.store.lives import Life
+
 
 class State(StrEnum):
     """Where a delivery is."""
@@ -56,10 +58,5 @@ attempts ended so. `discard` while held: the attempt that is under way may still
 ENDED = frozenset((State.DELIVERED, State.EXPIRED, State.DISCARDED))
 """States from which nothing leads on."""
 
-
-def after(state: State | None, happening: str) -> State:
-    """The state after `happening`. Raises ValueError for what does not happen in `state`."""
-    reached = TRANSITIONS.get((state, happening))
-    if reached is None:
-        raise ValueError(f"a delivery that is {state or 'not there'} cannot {happening}")
-    return reached
+_life = Life("delivery", TRANSITIONS)
+after = _life.after

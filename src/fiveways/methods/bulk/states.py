@@ -20,6 +20,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from fiveways.store.lives import Life
+
 
 class State(StrEnum):
     """Where a transfer is."""
@@ -77,15 +79,5 @@ AT_WORK: Final = frozenset((State.RECEIVED, State.VERIFYING, State.QUALITY_CONTR
 ENDED: Final = frozenset((State.RELEASED, State.PART_RELEASED, State.REJECTED, State.COLLECTED, State.EXPIRED))
 """It is judged."""
 
-
-def after(state: State | None, happening: str) -> State:
-    """The state after `happening`. Raises ValueError for what does not happen in `state`."""
-    reached = TRANSITIONS.get((state, happening))
-    if reached is None:
-        raise ValueError(f"a transfer that is {state or 'not there'} cannot {happening}")
-    return reached
-
-
-def before(happening: str) -> tuple[State, ...]:
-    """The states in which something happens."""
-    return tuple(state for (state, known), _ in TRANSITIONS.items() if known == happening and state is not None)
+_life = Life("transfer", TRANSITIONS)
+after, before = _life.after, _life.before

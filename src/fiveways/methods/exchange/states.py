@@ -14,6 +14,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from fiveways.store.lives import Life
+
 
 class State(StrEnum):
     """Where a job is."""
@@ -56,15 +58,5 @@ OPEN: Final = frozenset((State.SUBMITTED, State.RUNNING))
 KNOWN: Final = frozenset((State.COMPLETED, State.FAILED, State.COLLECTED))
 """There is an outcome."""
 
-
-def after(state: State | None, happening: str) -> State:
-    """The state after `happening`. Raises ValueError for what does not happen in `state`."""
-    reached = TRANSITIONS.get((state, happening))
-    if reached is None:
-        raise ValueError(f"a job that is {state or 'not there'} cannot {happening}")
-    return reached
-
-
-def before(happening: str) -> tuple[State, ...]:
-    """The states in which something happens."""
-    return tuple(state for (state, known), _ in TRANSITIONS.items() if known == happening and state is not None)
+_life = Life("job", TRANSITIONS)
+after, before = _life.after, _life.before

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from fiveways.store.lives import Life
+
 
 class State(StrEnum):
     """Where a message is; the words are those of the wire."""
@@ -44,10 +46,5 @@ PLACE = {State.UPLOADING: 0, State.ACCEPTED: 1, State.ACKNOWLEDGED: 2, State.UND
 COLLECTABLE = frozenset((State.ACCEPTED, State.ACKNOWLEDGED))
 """States in which a recipient may read a message."""
 
-
-def after(state: State | None, happening: str) -> State:
-    """The state after `happening`. Raises ValueError for what does not happen in `state`."""
-    reached = TRANSITIONS.get((state, happening))
-    if reached is None:
-        raise ValueError(f"a message that is {state or 'not there'} cannot {happening}")
-    return reached
+_life = Life("message", TRANSITIONS)
+after = _life.after

@@ -49,16 +49,6 @@ def test_only_what_is_whole_and_was_not_given_up_is_collectable() -> None:
     assert set(State) - {State.UPLOADING, State.UNDELIVERABLE, State.ERROR} == COLLECTABLE
 
 
-def test_what_is_not_in_the_table_does_not_happen() -> None:
-    for origin in (None, *State):
-        for happening in HAPPENINGS:
-            if (origin, happening) in TRANSITIONS:
-                assert after(origin, happening) is TRANSITIONS[origin, happening]
-            else:
-                with pytest.raises(ValueError, match="cannot"):
-                    after(origin, happening)
-
-
 def test_the_drawing_is_of_the_table() -> None:
     assert drawn(states.__doc__ or "") == TRANSITIONS
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from fiveways.store.lives import Life
+
 
 class State(StrEnum):
     """Where a file is."""
@@ -62,15 +64,5 @@ ENDED: Final = frozenset((State.SETTLED, State.CHANGED))
 WANTED: Final = frozenset((State.SEEN, State.MOVING, State.REFUSED))
 """It is to be moved, as long as it is there."""
 
-
-def after(state: State | None, happening: str) -> State:
-    """The state after `happening`. Raises ValueError for what does not happen in `state`."""
-    reached = TRANSITIONS.get((state, happening))
-    if reached is None:
-        raise ValueError(f"a file that is {state or 'not there'} cannot {happening}")
-    return reached
-
-
-def before(happening: str) -> tuple[State, ...]:
-    """The states in which something happens."""
-    return tuple(state for (state, known), _ in TRANSITIONS.items() if known == happening and state is not None)
+_life = Life("file", TRANSITIONS)
+after, before = _life.after, _life.before
