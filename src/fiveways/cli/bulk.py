@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -14,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from fiveways.cli.entries import AsJson, moment, print_json, print_table
-from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
+from fiveways.cli.options import DEFAULT, DataFolder, DeploymentFile, NodeName, Reason, at
+from fiveways.cli.printing import AsJson, console, moment, print_found, print_json, print_life, print_table
 from fiveways.deployment import document
 from fiveways.errors import FivewaysError
 from fiveways.methods.bulk.settings import PartnerSettings
@@ -25,11 +24,9 @@ from fiveways.methods.bulk.states import State
 if TYPE_CHECKING:
     from fiveways.platform.transferdesk import TransferDesk
 
-console = Console(highlight=False, soft_wrap=True)
 commands = typer.Typer(help="Bulk transfer: what has come, its receipts and reports, and what was set aside.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The transfer's id.", show_default=False)]
-DEFAULT = Path("deployment.yaml")
 Aside = Literal["open", "mended", "released", "dropped"]
 Form = Literal["html", "json", "operation-outcome"]
 _Found = TypeVar("_Found")
@@ -55,13 +52,8 @@ def list_(
         }
         for row in found
     ]  # fmt: skip
-    if as_json:
-        print_json(shown)
-    elif not shown:
-        console.print("no transfers")
-    else:
-        columns = ["id", "feed", "name", "state", "since", "size", "records", "set_aside"]
-        print_table(columns, [[str(each[column]) for column in columns] for each in shown])
+    columns = ("id", "feed", "name", "state", "since", "size", "records", "set_aside")
+    print_found(shown, as_json, "no transfers", columns)
 
 
 @commands.command("show")
@@ -74,22 +66,12 @@ def show(
 ) -> None:
     """Show a transfer, why it was judged as it was, and everything that happened to it."""
     transfer, events = _at(deployment, data, node, lambda desk: desk.show(id))
-    life = [
-        {"at": moment(each.at), "happening": each.happening, "state": each.state, "by": each.by, "reason": each.reason}
-        for each in events
-    ]
-    said: dict[str, Any] = {
+    said = {
         "id": transfer.id, "feed": transfer.feed, "partner": transfer.partner, "name": transfer.name,
         "correlation": transfer.correlation, "state": transfer.state.value, "size": transfer.size, "sequence": transfer.sequence,
         "records": transfer.records, "accepted": transfer.accepted, "set_aside": transfer.set_aside, "reasons": transfer.reasons,
     }  # fmt: skip
-    if as_json:
-        print_json({**said, "events": life})
-        return
-    for name, value in said.items():
-        for number, each in enumerate((value or ["-"]) if isinstance(value, list) else [value]):
-            console.print(f"{'' if number else name:13}{'-' if each in ('', None) else each}", markup=False)
-    print_table(list(life[0]), [list(each.values()) for each in life])
+    print_life(said, events, as_json)
 
 
 @commands.command("receipt")
@@ -149,7 +131,6 @@ def password() -> None:
 quarantine = typer.Typer(help="Records that were set aside: look at them, mend them, send them again.", no_args_is_help=True)
 commands.add_typer(quarantine, name="quarantine")
 Record = Annotated[int, typer.Argument(metavar="RECORD", help="The record's number in its file.", show_default=False)]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: the audit keeps it, and your account.")]
 
 
 @quarantine.command("list")
@@ -287,12 +268,7 @@ def list_partners(
 ) -> None:
     """List partners, and where they are said."""
     found = _at(deployment, data, node, lambda desk: desk.partners())
-    if as_json:
-        print_json([{"name": name, "from": said} for name, said in sorted(found.items())])
-    elif found:
-        print_table(["name", "from"], sorted([name, said] for name, said in found.items()))
-    else:
-        console.print("no partners")
+    print_found([{"name": name, "from": said} for name, said in sorted(found.items())], as_json, "no partners")
 
 
 @partner.command("add")
@@ -362,13 +338,7 @@ def pull(name: Errand, deployment: DeploymentFile = DEFAULT, data: DataFolder = 
 def _at(deployment: Path, data: Path | None, node: str, work: Callable[[TransferDesk], Awaitable[_Found]]) -> _Found:
     from fiveways.platform.transferdesk import transfer_desk  # noqa: PLC0415, RUF100 - what it takes is an extra
 
-    file = deployment_file(deployment)
-
-    async def done() -> _Found:
-        async with transfer_desk(file, data_folder(data, file), node) as desk:
-            return await work(desk)
-
-    return asyncio.run(done())
+    return at(transfer_desk, deployment, data, node, work)
 
 
 def _reasons(kept: bytes | None) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from fiveways.cli.entries import print_json, print_table
 from fiveways.cli.options import DeploymentFile, deployment_file
+from fiveways.cli.printing import print_json, print_table
 from fiveways.platform.model import Deployment, load
 
 console = Console(highlight=False, soft_wrap=True)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
 
-from fiveways.cli.entries import AsJson, print_json, print_table
-from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
+from fiveways.cli.options import DEFAULT, DataFolder, DeploymentFile, NodeName, Reason, at
+from fiveways.cli.printing import AsJson, console, moment, print_json, print_table
 from fiveways.clock import moment_of
 from fiveways.delivery.deadletters import DeadLetters, Inspected, Listed, Waiting
 from fiveways.platform.deadletters import dead_letters
 
-console = Console(highlight=False, soft_wrap=True)
 Id = Annotated[str, typer.Argument(metavar="ID", help="The delivery's id.", show_default=False)]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: the audit keeps it, and your account.")]
-DEFAULT = Path("deployment.yaml")
-_Found = TypeVar("_Found")
 
 
 def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Typer:
@@ -48,7 +42,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
         async def look(letters: DeadLetters) -> Sequence[Listed | Waiting]:
             return await (letters.waiting if waiting else letters.list)(chosen, most=most)
 
-        found = _at(deployment, data, node, look)
+        found = at(dead_letters, deployment, data, node, look)
         if as_json:
             print_json([_spelt(each) for each in found])
         elif not found:
@@ -71,7 +65,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
             found = await letters.inspect(id)
             return found, b"".join([piece async for piece in letters.content(found)]) if body else b""
 
-        found, content = _at(deployment, data, node, look)
+        found, content = at(dead_letters, deployment, data, node, look)
         if body:
             sys.stdout.buffer.write(content)
         elif as_json:
@@ -93,7 +87,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
     ) -> None:
         """Give a dead letter another target or body. It goes when it is sent again."""
         content = body.read_bytes() if body is not None else None
-        _at(deployment, data, node, lambda letters: letters.mend(id, reason, target=target, body=content))
+        at(dead_letters, deployment, data, node, lambda letters: letters.mend(id, reason, target=target, body=content))
         console.print(f"mended: {id}; it goes with  fiveways {name} resend {id}", markup=False)
 
     @made.command("resend")
@@ -105,7 +99,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
         node: NodeName = "",
     ) -> None:
         """Have a dead letter attempted again, from the first attempt; it does not expire any more."""
-        _at(deployment, data, node, lambda letters: letters.resend(id, reason))
+        at(dead_letters, deployment, data, node, lambda letters: letters.resend(id, reason))
         console.print(f"to be sent again: {id}", markup=False)
 
     @made.command("resend-all")
@@ -124,7 +118,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
                 await letters.resend(each.id, reason)
             return len(found)
 
-        console.print(f"to be sent again: {_at(deployment, data, node, again)}")
+        console.print(f"to be sent again: {at(dead_letters, deployment, data, node, again)}")
 
     @made.command(end)
     def discard(
@@ -135,7 +129,7 @@ def commands(name: str, *, about: str, end: str, prefix: str = "") -> typer.Type
         node: NodeName = "",
     ) -> None:
         """Decide that a dead letter, or what is still to be delivered, shall not be. What it held up goes on."""
-        _at(deployment, data, node, lambda letters: letters.discard(id, reason))
+        at(dead_letters, deployment, data, node, lambda letters: letters.discard(id, reason))
         console.print(f"{'given up' if end == 'give-up' else 'discarded'}: {id}", markup=False)
 
     return made
@@ -149,26 +143,16 @@ def _print_table(found: Sequence[Listed | Waiting]) -> None:
 
 def _when(each: Listed | Waiting) -> str:
     if isinstance(each, Listed):
-        return _shown(each.died)
-    return _shown(each.next) if each.next is not None else "behind another"
+        return moment(each.died)
+    return moment(each.next) if each.next is not None else "behind another"
 
 
 def _print_life(found: Inspected) -> None:
     for name in ("id", "queue", "key", "target", "content_type", "size", "correlation"):
         console.print(f"{name.replace('_', ' '):14}{getattr(found, name)}", markup=False)
     console.print(f"{'state':14}{found.state.value}")
-    rows = [(_shown(event.at), event.happening, event.state.value, event.by, event.reason) for event in found.events]
+    rows = [(moment(event.at), event.happening, event.state.value, event.by, event.reason) for event in found.events]
     print_table(("at", "what happened", "state", "by", "reason"), rows)
-
-
-def _at(deployment: Path, data: Path | None, node: str, what: Callable[[DeadLetters], Awaitable[_Found]]) -> _Found:
-    file = deployment_file(deployment)
-
-    async def do() -> _Found:
-        async with dead_letters(file, data_folder(data, file), node) as letters:
-            return await what(letters)
-
-    return asyncio.run(do())
 
 
 def _spelt(found: msgspec.Struct) -> dict[str, Any]:
@@ -180,7 +164,3 @@ def _spelt(found: msgspec.Struct) -> dict[str, Any]:
     if isinstance(found, Inspected):
         fields |= {"state": found.state.value, "events": [_spelt(event) for event in found.events]}
     return fields
-
-
-def _shown(moment: int) -> str:
-    return moment_of(moment).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + " UTC"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fiveways.cli.entries import AsJson, Shown, administer, console, everything, one_line, print_entry, print_json, print_table
-from fiveways.cli.options import DataFolder, DeploymentFile, NodeName
+from fiveways.cli.entries import administer, everything, one_line, print_entry
+from fiveways.cli.options import DEFAULT, DataFolder, DeploymentFile, NodeName
+from fiveways.cli.printing import AsJson, Shown, console, print_json, print_table
 from fiveways.errors import FivewaysError
 from fiveways.methods.messaging.administration import new_password
 
@@ -44,8 +44,6 @@ TakesAtOnce = Annotated[
     int | None, typer.Option("--takes-at-once", metavar="N", help="How many messages its receiver is shown before it acknowledges.")
 ]
 Generate = Annotated[bool, typer.Option("--generate", help="Make a new password and show it, once.")]
-
-DEFAULT = Path("deployment.yaml")
 
 
 def add_to(commands: typer.Typer) -> None:

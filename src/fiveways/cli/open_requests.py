@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fiveways.cli.options import wide_console
+from fiveways.cli.printing import wide_console
 from fiveways.client.errors import ClientError
 from fiveways.client.ledger import Ledger
 

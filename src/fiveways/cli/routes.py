@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from fiveways.cli.options import DeploymentFile, deployment_file, wide_console
+from fiveways.cli.options import DeploymentFile, deployment_file
+from fiveways.cli.printing import wide_console
 from fiveways.platform.platform import Platform
 
 

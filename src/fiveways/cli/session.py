@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fiveways.cli.entries import AsJson, print_json, print_table
-from fiveways.cli.options import DataFolder, DeploymentFile, NodeName, data_folder, deployment_file
+from fiveways.cli.options import DEFAULT, DataFolder, DeploymentFile, NodeName, Reason, at
+from fiveways.cli.printing import AsJson, console, print_found
 from fiveways.clock import moment_of
 from fiveways.errors import FivewaysError
 from fiveways.platform.sessions import SessionDesk, session_desk
 from fiveways.security.users.records import Session
 
-console = Console(highlight=False, soft_wrap=True)
 commands = typer.Typer(help="People who are signed in: sessions on whose behalf applications act.", no_args_is_help=True)
 
 Application = Annotated[str, typer.Option("--application", metavar="NAME", help="Only of this application.")]
 Provider = Annotated[str, typer.Option("--provider", metavar="NAME", help="Only of people whom this provider vouches for.")]
 Subject = Annotated[str, typer.Option("--subject", metavar="ID", help="Only of this person, as their provider calls them.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: the audit keeps it, and your account.")]
-DEFAULT = Path("deployment.yaml")
-_Found = TypeVar("_Found")
 
 
 @commands.command("list")
@@ -39,14 +31,8 @@ def list_(
     node: NodeName = "",
 ) -> None:
     """List the sessions that last, oldest first. Of each person no more is shown than what their provider calls them."""
-    found = _at(deployment, data, node, lambda desk: desk.list(**_wanted(application, provider, subject)))
-    shown = [_shown(session) for session in found]
-    if as_json:
-        print_json(shown)
-    elif not shown:
-        console.print("nobody is signed in")
-    else:
-        print_table(list(shown[0]), [list(map(str, each.values())) for each in shown])
+    found = at(session_desk, deployment, data, node, lambda desk: desk.list(**_wanted(application, provider, subject)))
+    print_found([_shown(session) for session in found], as_json, "nobody is signed in")
 
 
 @commands.command("end")
@@ -58,7 +44,7 @@ def end(
     node: NodeName = "",
 ) -> None:
     """End a session: its tokens are refused within a second, and it cannot be renewed."""
-    session = _at(deployment, data, node, lambda desk: desk.end(id, reason))
+    session = at(session_desk, deployment, data, node, lambda desk: desk.end(id, reason))
     console.print(f"ended: {session.id}, of {session.subject} in {session.application}", markup=False)
 
 
@@ -80,18 +66,8 @@ def end_all(
     async def all_of_them(desk: SessionDesk) -> int:
         return await desk.end_all(await desk.list(**wanted), reason)
 
-    ended = _at(deployment, data, node, all_of_them)
+    ended = at(session_desk, deployment, data, node, all_of_them)
     console.print(f"ended: {ended} session{'s' if ended != 1 else ''}")
-
-
-def _at(deployment: Path, data: Path | None, node: str, work: Callable[[SessionDesk], Awaitable[_Found]]) -> _Found:
-    file = deployment_file(deployment)
-
-    async def done() -> _Found:
-        async with session_desk(file, data_folder(data, file), node) as desk:
-            return await work(desk)
-
-    return asyncio.run(done())
 
 
 def _wanted(application: str, provider: str, subject: str) -> dict[str, str]:

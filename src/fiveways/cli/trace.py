@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file, wide_console
+from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file
+from fiveways.cli.printing import wide_console
 from fiveways.clock import moment_of
 from fiveways.errors import FivewaysError
 from fiveways.platform.inspect import trace

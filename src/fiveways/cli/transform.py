@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from fiveways.cli.entries import AsJson, print_json, print_table
 from fiveways.cli.options import DataFolder, DeploymentFile, data_folder, deployment_file
+from fiveways.cli.printing import AsJson, print_json, print_table
 from fiveways.correlation import new_id
 from fiveways.errors import Fault, FivewaysError
 from fiveways.methods.synchronous.transformation import golden, transformers

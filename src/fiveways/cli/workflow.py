@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fiveways.cli.entries import AsJson, Shown, administer, console, everything, print_entry, print_json, print_table
-from fiveways.cli.options import DataFolder, DeploymentFile, NodeName
+from fiveways.cli.entries import administer, everything, print_entry
+from fiveways.cli.options import DEFAULT, DataFolder, DeploymentFile, NodeName
+from fiveways.cli.printing import AsJson, Shown, console, print_json, print_table
 
 commands = typer.Typer(help="Workflows: who may send what to whom.", no_args_is_help=True)
 
@@ -45,7 +45,6 @@ Payload = Annotated[
     str | None,
     typer.Option("--payload", metavar="WHAT", help="What its messages must be: fhir-message, or else they are refused by REPORT."),
 ]
-DEFAULT = Path("deployment.yaml")
 
 
 @commands.command("list")
