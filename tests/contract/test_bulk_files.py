@@ -20,10 +20,12 @@ from fiveways.methods.bulk import uploads
 from fiveways.methods.bulk.at_rest import Wrapping
 from fiveways.methods.bulk.contents import Contents
 from fiveways.methods.bulk.file_records import add_name
-from fiveways.methods.bulk.files import Arrived, Files, PartnerFiles, Usage, Visit
+from fiveways.methods.bulk.files import Files, PartnerFiles
 from fiveways.methods.bulk.settings import Quota
 from fiveways.methods.bulk.tree import Broken, Full, Refused
 from fiveways.methods.bulk.uploads import Steps
+from fiveways.methods.bulk.usage import Usage
+from fiveways.methods.bulk.watch import Arrived, Visit
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 from fiveways.store.payloads import Payloads, open_payloads
@@ -294,7 +296,7 @@ async def test_one_partner_s_names_are_nobody_else_s(tree: PartnerFiles, files: 
 
 async def test_a_listing_has_every_name_once(tree: PartnerFiles, files: Files) -> None:
     large = files.tree(Visit("large"), Quota())
-    rows = [large._name("", f"{number:05}", "none", 1) for number in range(1234)]
+    rows = [large._names.row("", f"{number:05}", "none", 1) for number in range(1234)]
     await files.contents.group.submit(add_name, rows)
     assert await names(large) == [f"{number:05}" for number in range(1234)]
 

@@ -21,13 +21,15 @@ from fiveways.delivery.queue import Delivery
 from fiveways.ledger.audit import AuditLog
 from fiveways.methods.bulk.agreement import LARGEST_MANIFEST, Agreements
 from fiveways.methods.bulk.contents import Contents
-from fiveways.methods.bulk.files import Arrived, Files, PartnerFiles, Usage, Visit
+from fiveways.methods.bulk.files import Files, PartnerFiles
 from fiveways.methods.bulk.receiving import Receiving
 from fiveways.methods.bulk.releasing import Releasing
 from fiveways.methods.bulk.service import Transfer, Transfers, new
 from fiveways.methods.bulk.settings import FeedSettings, Quota
 from fiveways.methods.bulk.states import State
 from fiveways.methods.bulk.tree import Refused
+from fiveways.methods.bulk.usage import Usage
+from fiveways.methods.bulk.watch import Arrived, Visit
 from fiveways.methods.bulk.working import Working
 from fiveways.store.bus import LocalBus
 from fiveways.store.database import Database

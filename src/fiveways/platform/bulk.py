@@ -29,7 +29,7 @@ from fiveways.methods.bulk.errands.book import Book, Known
 from fiveways.methods.bulk.errands.errands import Errands
 from fiveways.methods.bulk.errands.remote import Secured
 from fiveways.methods.bulk.examining import Examining
-from fiveways.methods.bulk.files import Files, PartnerFiles, Usage, Visit
+from fiveways.methods.bulk.files import Files, PartnerFiles
 from fiveways.methods.bulk.quality.findings import Unreadable
 from fiveways.methods.bulk.quality.models import resolved
 from fiveways.methods.bulk.quality.rules import Rules
@@ -46,6 +46,8 @@ from fiveways.methods.bulk.sftp.server import SftpListener
 from fiveways.methods.bulk.sftp.sessions import Session
 from fiveways.methods.bulk.sinks.make import make
 from fiveways.methods.bulk.sinks.sink import Piece, Put
+from fiveways.methods.bulk.usage import Usage
+from fiveways.methods.bulk.watch import Visit
 from fiveways.methods.bulk.working import Working
 from fiveways.methods.messaging.records import Details, Draft
 from fiveways.methods.messaging.refusals import LocalIdUsed

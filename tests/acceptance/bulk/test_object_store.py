@@ -30,11 +30,13 @@ from fiveways.clock import ManualClock, SystemClock
 from fiveways.delivery.queue import Delivery, GiveUp
 from fiveways.ledger.audit import AuditLog
 from fiveways.methods.bulk.contents import Contents
-from fiveways.methods.bulk.files import Files, PartnerFiles, Usage, Visit
+from fiveways.methods.bulk.files import Files, PartnerFiles
 from fiveways.methods.bulk.settings import Quota
 from fiveways.methods.bulk.sinks.object_store import ObjectSink
 from fiveways.methods.bulk.sinks.sink import Piece
 from fiveways.methods.bulk.tree import Broken, Writing
+from fiveways.methods.bulk.usage import Usage
+from fiveways.methods.bulk.watch import Visit
 from fiveways.store.database import Database
 from fiveways.store.group import GroupWriter
 from fiveways.store.migrate import migrate

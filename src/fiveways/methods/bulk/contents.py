@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from blake3 import blake3
 
 from fiveways.clock import Clock, micros
@@ -47,6 +49,11 @@ class Content:
     blocks: tuple[Block, ...] = ()
     known: bool = False
     """Whether it has a row."""
+
+    @property
+    def correlation(self) -> str:
+        """The correlation id under which its upload was begun; '' where that is not known."""
+        return msgspec.msgpack.decode(self.secured, type=dict[str, str]).get("correlation", "") if self.secured else ""
 
 
 class Made(NamedTuple):
@@ -158,6 +165,7 @@ class Open:
     """A content that is open. Each block is opened when it is first read, and closed when another is."""
 
     def __init__(self, payloads: Payloads, content: Content, key: bytes | None, body: bytes | None) -> None:
+        self.size = content.size
         self._payloads = payloads
         self._content = content
         self._key = key
@@ -170,7 +178,7 @@ class Open:
 
     def read(self, start: int, size: int) -> bytes | Awaitable[bytes]:
         """Up to `size` bytes from `start`, and b'' at the end; fewer where a block ends. Raises Broken."""
-        if start >= self._content.size or size <= 0:
+        if start >= self.size or size <= 0:
             return b""
         if self._body is not None:
             return self._body[start : start + size]
@@ -180,22 +188,16 @@ class Open:
         size = min(size, block.start + block.size - start)
         if self._cipher is not None:
             return self._decrypted(start - block.start, size)
-        try:
+        with _told():
             data = self._view.read(start - block.start, size)
-        except StoreError as error:
-            raise Broken(str(error)) from None
-        return data if isinstance(data, bytes) else _translated(data)
+        return data if isinstance(data, bytes) else _awaited(data)
 
     async def _from_another(self, start: int, size: int) -> bytes:
         block = self._content.blocks[bisect_right(self._starts, start) - 1]
         if self._view is not None:
             await self._view.close()
-        try:
+        with _told():
             self._view, self._block = await self._payloads.view(block.payload), block
-        except KeyError:
-            raise Broken("a payload is gone from the store") from None
-        except StoreError as error:
-            raise Broken(str(error)) from None
         self._cipher = BlockCipher(self._key, block.salt) if self._key is not None else None
         self._piece = (-1, b"")
         data = self.read(start, size)
@@ -214,13 +216,9 @@ class Open:
     async def _opened(self, number: int) -> bytes:
         assert self._cipher is not None
         assert self._view is not None
-        try:
+        with _told():
             data = self._view.read(number * _SEALED, _SEALED)
             return self._cipher.open(number, data if isinstance(data, bytes) else await data)
-        except KeyError:
-            raise Broken("a payload is gone from the store") from None
-        except StoreError as error:
-            raise Broken(str(error)) from None
 
     async def close(self) -> None:
         """No more is read."""
@@ -229,9 +227,16 @@ class Open:
             await view.close()
 
 
-async def _translated(data: Awaitable[bytes]) -> bytes:
-    try:
+async def _awaited(data: Awaitable[bytes]) -> bytes:
+    with _told():
         return await data
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the payload store fails with, as who reads a file is told of it: Broken."""
+    try:
+        yield
     except KeyError:
         raise Broken("a payload is gone from the store") from None
     except StoreError as error:

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from fiveways.clock import SystemClock, moment_of
-from fiveways.correlation import new_id
 from fiveways.methods.bulk import records
 from fiveways.methods.bulk.agreement import Agreement, Claims
 from fiveways.methods.bulk.at_rest import BlockCipher
@@ -159,13 +158,8 @@ class Examining:
         await self._transfers.group.submit(records.know_progress, row, synced=False)
 
     def new_upload(self) -> Upload:
-        """A content of ours."""
-        return Upload(self._contents, Content(new_id()), lambda size: None)
-
-    @property
-    def contents(self) -> Contents:
-        """Where contents are."""
-        return self._contents
+        """A content for what comes out."""
+        return Upload.ours(self._contents)
 
 
 @dataclass(slots=True)
@@ -208,7 +202,7 @@ class _Run:
 
         def end(batch: MiniBatch) -> None:
             if state["upload"] is not None:
-                name = self._do(_kept(self._examining.contents, state["upload"]))
+                name = self._do(state["upload"].keep())
                 made.cuts.append(Cut(0, 0, state["size"], batch.records, name))
                 return
             head = self._head
@@ -270,11 +264,11 @@ class _Run:
 
     async def kept(self) -> str:
         """The content of good records, once it is durable."""
-        return await _kept(self._examining.contents, self.good)
+        return await self.good.keep()
 
     def _write(self, upload: Upload, data: bytes) -> None:
         if data:
-            self._do(_put(upload, data))
+            self._do(upload.add(data))
 
     def _do(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -285,17 +279,6 @@ def _newest(found: Examination, transfer: Transfer) -> datetime | None:
     dates = ages(Delivery(transfer.feed, transfer.id, moment_of(transfer.at), found))
     newest = [datetime.fromisoformat(each.newest) for each in dates]
     return max((each if each.tzinfo is not None else each.replace(tzinfo=UTC) for each in newest), default=None)
-
-
-async def _put(upload: Upload, data: bytes) -> None:
-    waiting = upload.write(upload.size, data)
-    if waiting is not None:
-        await waiting
-
-
-async def _kept(contents: Contents, upload: Upload) -> str:
-    await contents.group.transact(*await upload.whole())
-    return upload.content.id
 
 
 def _pulled(pieces: AsyncGenerator[bytes, None], loop: asyncio.AbstractEventLoop, stop: threading.Event) -> Iterator[bytes]:

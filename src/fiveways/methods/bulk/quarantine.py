@@ -17,7 +17,6 @@ from typing import Any, Final
 import msgspec
 
 from fiveways.clock import micros, moment_of
-from fiveways.correlation import new_id
 from fiveways.delivery.engine import Step
 from fiveways.errors import FivewaysError
 from fiveways.methods.bulk import records
@@ -172,14 +171,10 @@ class Quarantine:
     async def _release(self, transfer: Transfer, agreement: Agreement, found: Rechecked, rounds: int) -> list[Step]:
         assert found.good is not None
         part = Part(found.good.header, found.good.encoding)
-        body = part.add(found.good.batch) + part.end()
-        upload = Upload(self._contents, Content(new_id()), lambda size: None)
-        waiting = upload.write(0, body)
-        if waiting is not None:
-            await waiting
-        await self._contents.group.transact(*await upload.whole())
+        upload = Upload.ours(self._contents)
+        await upload.add(part.add(found.good.batch) + part.end())
         counted = replace(transfer, records=found.good.records)
-        return await self._releasing.steps(agreement, counted, upload.content.id, {}, more=rounds)
+        return await self._releasing.steps(agreement, counted, await upload.keep(), {}, more=rounds)
 
     async def _count(
         self, transfer: Transfer, agreement: Agreement, content: Content, released: int, left: int, steps: list[Step], why: str

@@ -28,10 +28,10 @@ from fiveways.methods.bulk.agreement import (
     combined,
 )
 from fiveways.methods.bulk.contents import Contents
-from fiveways.methods.bulk.files import Arrived, Visit
 from fiveways.methods.bulk.service import ARRIVALS, Transfer, Transfers, is_coming, new
 from fiveways.methods.bulk.states import State
 from fiveways.methods.bulk.uploads import Steps
+from fiveways.methods.bulk.watch import Arrived, Visit
 
 log = structlog.get_logger("fiveways.bulk")
 
@@ -39,7 +39,7 @@ _MICROS: Final = timedelta(microseconds=1)
 
 
 class Receiving:
-    """Watches files as they come (`files.Watch`), and makes transfers of them."""
+    """Watches files as they come (`watch.Watch`), and makes transfers of them."""
 
     def __init__(self, transfers: Transfers, contents: Contents, agreements: Callable[[], Agreements]) -> None:
         """`agreements`: the feeds of the deployment, as it is just now."""
@@ -49,7 +49,7 @@ class Receiving:
         self._beginning: dict[str, asyncio.Task[None]] = {}
         self._decode = msgspec.msgpack.Decoder(tuple[str, str, str, str, int, str]).decode
 
-    # --- files.Watch -----------------------------------------------------------------------------------------------------
+    # --- watch.Watch -----------------------------------------------------------------------------------------------------
 
     def largest(self, partner: str, folder: str, name: str) -> int | None:
         """How many bytes such a file may have; None is no limit."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from blake3 import blake3
 
 from fiveways.clock import micros
+from fiveways.correlation import new_id
 from fiveways.errors import StoreError
 from fiveways.methods.bulk import file_records as records
 from fiveways.methods.bulk.at_rest import PIECE, BlockCipher, new_data_key
@@ -58,6 +59,11 @@ class Upload:
         self.durable = content.size
         """Bytes, from its beginning, that are in blocks with rows: whatever fails now, an upload may go on from there."""
 
+    @classmethod
+    def ours(cls, contents: Contents) -> Self:
+        """A content that we make, of any size."""
+        return cls(contents, Content(new_id()), lambda size: None)
+
     @property
     def digest(self) -> bytes:
         """BLAKE3 of all that is in."""
@@ -81,7 +87,13 @@ class Upload:
         if offset != self.size or self._early:
             return self._out_of_order(offset, data)
         self._room(offset + len(data))
-        return self._add(data)
+        return self._take(data)
+
+    async def add(self, data: bytes) -> None:
+        """Take bytes in behind those that are there. Raises as `write` does."""
+        waiting = self.write(self.size, data)
+        if waiting is not None:
+            await waiting
 
     async def _out_of_order(self, offset: int, data: bytes) -> None:
         if offset < self.size:
@@ -93,11 +105,11 @@ class Upload:
         self._room(offset + len(data))
         self._early[offset] = data
         while self.size in self._early:
-            waiting = self._add(self._early.pop(self.size))
+            waiting = self._take(self._early.pop(self.size))
             if waiting is not None:
                 await waiting
 
-    def _add(self, data: bytes) -> Awaitable[None] | None:
+    def _take(self, data: bytes) -> Awaitable[None] | None:
         self._hash.update(data)
         self.size += len(data)
         if self._incoming is None and self._number == 0 and len(self._small) + len(data) <= IN_ROW:
@@ -110,7 +122,7 @@ class Upload:
     async def _begin_block(self, data: bytes) -> None:
         try:
             await self._known_content()
-            incoming = self._incoming = await self._contents.payloads.begin()
+            self._incoming = await self._contents.payloads.begin()
         except StoreError as error:
             raise self._failed(error) from None
         start, self._small = bytes(self._small) + data, bytearray()
@@ -121,7 +133,6 @@ class Upload:
         waiting = self._into_block(start)
         if waiting is not None:
             await waiting
-        assert incoming is not None
 
     def _into_block(self, data: bytes) -> Awaitable[None] | None:
         assert self._incoming is not None
@@ -238,6 +249,11 @@ class Upload:
         await self.sync()
         row = self._row(kept=1, body=None) | {"b_id": self.content.id}
         return [(records.keep_content, row)]
+
+    async def keep(self) -> str:
+        """It is whole, and has no name: what its id is, once it is kept. Raises as `whole` does, and StoreError."""
+        await self._contents.group.transact(*await self.whole())
+        return self.content.id
 
     async def broken_off(self) -> int:
         """Its sender has gone: how many bytes are durable, and may be gone on from. Raises Broken and Full."""

@@ -19,9 +19,11 @@ from fiveways.methods.bulk.contents import Contents
 from fiveways.methods.bulk.errands.book import Book
 from fiveways.methods.bulk.errands.errands import Errands
 from fiveways.methods.bulk.errands.settings import Errand
-from fiveways.methods.bulk.files import Arrived, Files, PartnerFiles, Usage, Visit
+from fiveways.methods.bulk.files import Files, PartnerFiles
 from fiveways.methods.bulk.settings import Quota
 from fiveways.methods.bulk.uploads import Steps
+from fiveways.methods.bulk.usage import Usage
+from fiveways.methods.bulk.watch import Arrived, Visit
 from fiveways.store.group import GroupWriter
 
 pytestmark = pytest.mark.anyio
