@@ -3,64 +3,26 @@ one that is longer, unless blanks follow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
 
 from fiveways.methods.bulk.quality.chunks import TextChunk, text_array
-from fiveways.methods.bulk.quality.findings import Breach, Trailer
-from fiveways.methods.bulk.quality.lines import LineSource
-from fiveways.methods.bulk.quality.plain import Ending, faulty_lines
+from fiveways.methods.bulk.quality.findings import Breach
+from fiveways.methods.bulk.quality.lines import LineSource, Places
+from fiveways.methods.bulk.quality.plain import LineRecords
 from fiveways.methods.bulk.quality.settings import Column, QualitySettings
 
 
-class FixedWidth:
+class FixedWidth(LineRecords):
     """A fixed-width file's records."""
 
-    header = b""
-
     def __init__(self, source: LineSource, settings: QualitySettings, columns: Mapping[str, Column]) -> None:
-        self.columns = columns
-        self.encoding = settings.encoding
-        self._source = source
-        self._settings = settings
-        self._ending = Ending(settings.trailer)
+        super().__init__(source, settings, columns)
         self._width = max((each.start or 1) + (each.width or 1) - 1 for each in columns.values())
-        self._number = 1
 
-    @property
-    def trailer(self) -> Trailer | None:
-        """The last line, where it is no record."""
-        return self._ending.trailer
-
-    def __iter__(self) -> Iterator[TextChunk]:
-        while (lines := self._source.take()) is not None:
-            record = lines.stops > lines.starts
-            blank = len(record) - int(np.count_nonzero(record))
-            self._ending.look(lines, record)
-            faults = faulty_lines(lines, record, self._settings.limits.line)
-            chosen = np.flatnonzero(record)
-            chunk = TextChunk(
-                first=self._number,
-                data=lines.data,
-                starts=lines.starts[chosen],
-                ends=lines.ends[chosen],
-                numbers=chosen + lines.first,
-                at=lines.offset,
-                frame=pl.DataFrame(),
-                rows=chosen[:0],
-                eol=self._source.eol,
-                longest=self._settings.limits.line,
-                malformed={int(np.searchsorted(chosen, at)): breach for at, breach in faults.items()},
-                missing={int(np.searchsorted(chosen, at)): size for at, size in lines.missing.items()},
-                blank=blank,
-            )
-            self._columns_of(chunk)
-            self._number += chunk.records
-            yield chunk
-
-    def _columns_of(self, chunk: TextChunk) -> None:
+    def _columns_of(self, chunk: TextChunk, stops: Places) -> None:
         sound = np.ones(chunk.records, np.bool_)
         sound[list(chunk.malformed)] = False
         rows = np.flatnonzero(sound)

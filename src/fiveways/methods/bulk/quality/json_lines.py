@@ -6,7 +6,7 @@ another type breaks the rule `type`, and no other. Of a name that an object has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 
 from fiveways.methods.bulk.quality.chunks import TextChunk
-from fiveways.methods.bulk.quality.findings import Breach, Trailer
-from fiveways.methods.bulk.quality.lines import Lines, LineSource
-from fiveways.methods.bulk.quality.plain import Ending, faulty_lines
+from fiveways.methods.bulk.quality.findings import Breach
+from fiveways.methods.bulk.quality.lines import LineSource, Places
+from fiveways.methods.bulk.quality.plain import LineRecords
 from fiveways.methods.bulk.quality.settings import Column, QualitySettings, steps
 
 RESOURCE: Final = "\0resource"
@@ -33,17 +33,11 @@ def dtype_of(column: Column) -> type[pl.DataType]:
     return _DTYPES.get(column.type, pl.String)
 
 
-class JsonLines:
+class JsonLines(LineRecords):
     """An NDJSON file's records."""
 
-    header = b""
-
     def __init__(self, source: LineSource, settings: QualitySettings, columns: Mapping[str, Column]) -> None:
-        self.columns = columns
-        self.encoding = settings.encoding
-        self._source = source
-        self._settings = settings
-        self._ending = Ending(settings.trailer)
+        super().__init__(source, settings, columns)
         self._fhir = settings.format == "fhir"
         self._gets = {
             name: _getter(name if each.path is None else each.path, each.path is not None) for name, each in columns.items()
@@ -51,54 +45,20 @@ class JsonLines:
         flat = not self._fhir and all(each.path is None for each in columns.values())
         self._strict = msgspec.json.Decoder(_struct(columns)) if flat else None
         self._loose = msgspec.json.Decoder(dict[str, Any])
-        self._number = 1
 
-    @property
-    def trailer(self) -> Trailer | None:
-        """The last line, where it is no record."""
-        return self._ending.trailer
-
-    def __iter__(self) -> Iterator[TextChunk]:
-        while (lines := self._source.take()) is not None:
-            yield self._chunk(lines)
-
-    def _chunk(self, lines: Lines) -> TextChunk:
-        record = lines.stops > lines.starts
-        blank = len(record) - int(np.count_nonzero(record))
-        self._ending.look(lines, record)
-        faults = faulty_lines(lines, record, self._settings.limits.line)
-        chosen = np.flatnonzero(record)
-        chunk = TextChunk(
-            first=self._number,
-            data=lines.data,
-            starts=lines.starts[chosen],
-            ends=lines.ends[chosen],
-            numbers=chosen + lines.first,
-            at=lines.offset,
-            frame=pl.DataFrame(),
-            rows=chosen[:0],
-            eol=self._source.eol,
-            longest=self._settings.limits.line,
-            malformed={int(np.searchsorted(chosen, at)): breach for at, breach in faults.items()},
-            missing={int(np.searchsorted(chosen, at)): size for at, size in lines.missing.items()},
-            blank=blank,
-        )
-        self._number += chunk.records
+    def _columns_of(self, chunk: TextChunk, stops: Places) -> None:
         if self._strict is not None:
-            self._flat(chunk, lines, chosen)
+            self._flat(chunk, stops, self._strict.decode)
         else:
             self._deep(chunk)
-        return chunk
 
-    def _flat(self, chunk: TextChunk, lines: Lines, chosen: np.ndarray[Any, Any]) -> None:
+    def _flat(self, chunk: TextChunk, stops: Places, decode: Callable[[memoryview], Any]) -> None:
         """Columns that are fields of the objects, whose types are looked at while they are read."""
-        assert self._strict is not None
-        decode, malformed, data = self._strict.decode, chunk.malformed, memoryview(chunk.data)
+        malformed, data = chunk.malformed, memoryview(chunk.data)
         records: list[Any] = []
         rows: list[int] = []
         wrong: list[tuple[int, dict[str, Any]]] = []
-        stops = lines.stops[chosen].tolist()
-        for index, (start, stop) in enumerate(zip(chunk.starts.tolist(), stops, strict=True)):
+        for index, (start, stop) in enumerate(zip(chunk.starts.tolist(), stops.tolist(), strict=True)):
             if index in malformed:
                 continue
             try:

@@ -1,14 +1,19 @@
-"""What every format of lines looks for: lines that are no text, or are too long, and a last line that is no record."""
+"""What every format of lines looks for: lines that are no text, or are too long, and a last line that is no record. And a format in
+which each line is a record."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
+from fiveways.methods.bulk.quality.chunks import TextChunk
 from fiveways.methods.bulk.quality.findings import Breach, FileFault, Trailer, Unreadable
-from fiveways.methods.bulk.quality.lines import Lines
+from fiveways.methods.bulk.quality.lines import Lines, LineSource, Places
+from fiveways.methods.bulk.quality.settings import Column, QualitySettings
 
 _NUL = Breach("nul", note="It has a NUL character")
 _ENCODING = Breach("encoding", note="It has bytes that are no text in the file's encoding")
@@ -69,3 +74,52 @@ class Ending:
             raise Unreadable(FileFault("header", "The trailer's count is no number"))
         self.trailer = Trailer(lines.first + at, int(count) if count else None, values)
         record[at] = False
+
+
+class LineRecords(ABC):
+    """The records of a file in which each line is one that is not blank."""
+
+    header = b""
+
+    def __init__(self, source: LineSource, settings: QualitySettings, columns: Mapping[str, Column]) -> None:
+        self.columns = columns
+        self.encoding = settings.encoding
+        self._source = source
+        self._settings = settings
+        self._ending = Ending(settings.trailer)
+        self._number = 1
+
+    @property
+    def trailer(self) -> Trailer | None:
+        """The last line, where it is no record."""
+        return self._ending.trailer
+
+    def __iter__(self) -> Iterator[TextChunk]:
+        while (lines := self._source.take()) is not None:
+            record = lines.stops > lines.starts
+            blank = len(record) - int(np.count_nonzero(record))
+            self._ending.look(lines, record)
+            faults = faulty_lines(lines, record, self._settings.limits.line)
+            chosen = np.flatnonzero(record)
+            chunk = TextChunk(
+                first=self._number,
+                data=lines.data,
+                starts=lines.starts[chosen],
+                ends=lines.ends[chosen],
+                numbers=chosen + lines.first,
+                at=lines.offset,
+                frame=pl.DataFrame(),
+                rows=chosen[:0],
+                eol=self._source.eol,
+                longest=self._settings.limits.line,
+                malformed={int(np.searchsorted(chosen, at)): breach for at, breach in faults.items()},
+                missing={int(np.searchsorted(chosen, at)): size for at, size in lines.missing.items()},
+                blank=blank,
+            )
+            self._columns_of(chunk, lines.stops[chosen])
+            self._number += chunk.records
+            yield chunk
+
+    @abstractmethod
+    def _columns_of(self, chunk: TextChunk, stops: Places) -> None:
+        """Take the records apart, where they are not malformed already; `stops`: where each ends without its line end."""
