@@ -19,6 +19,7 @@ def always(on: Standing) -> list[Job]:
         Job("revocations", 1.0, on.foundation.revocations.refresh),
         Job("directory", 0.0, on.foundation.registry.follow),
         Job("partners", 1.0, on.bulk.follow),
+        Job("channels", 1.0, on.realtime.look),
         Job("counts", 5.0, lambda: on.counts.write(on.ledger.group)),
     ]
     if on.node_metrics is not None:
@@ -50,6 +51,7 @@ async def _purge(on: Standing) -> None:
     await on.dispatch.purge(on.deployment.outbound.keep)
     await on.exchange.purge()
     await on.bulk.purge()
+    await on.realtime.trim()
 
 
 async def _late(on: Standing) -> None:

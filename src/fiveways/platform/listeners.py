@@ -52,7 +52,8 @@ class ClientCertificates(Settings):
 
 
 class Listener(Settings):
-    """A socket. It serves plain HTTP or, with a certificate, HTTPS; or it takes HL7 v2 over MLLP for an API, or files over SFTP."""
+    """A socket. It serves plain HTTP or, with a certificate, HTTPS; or it takes HL7 v2 over MLLP for an API, or files over SFTP;
+    or people and dashboards are connected to channels there, in real time."""
 
     http: HostPort | None = None
     """Plain HTTP/1.1 and HTTP/2 (prior knowledge) at this address. For loopback, or behind a TLS terminator."""
@@ -72,6 +73,8 @@ class Listener(Settings):
     """The largest message over MLLP."""
     sftp: HostPort | None = None
     """SFTP at this address, for `partners:`."""
+    realtime: HostPort | None = None
+    """WebSockets and Server-Sent Events at this address, for `channels:`; over TLS where there is a certificate."""
     certificate: Reference | None = None
     """PEM certificate chain (file:…)."""
     key: Reference | None = None
@@ -81,8 +84,8 @@ class Listener(Settings):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if sum(each is not None for each in (self.http, self.https, self.mllp, self.sftp)) != 1:
-            raise ValueError("expected one of http, https, mllp and sftp")
+        if sum(each is not None for each in (self.http, self.https, self.mllp, self.sftp, self.realtime)) != 1:
+            raise ValueError("expected one of http, https, mllp, sftp and realtime")
         self._mllp_has_what_it_needs()
         if self.long_poll and self.http is None and self.https is None:
             raise ValueError("long_poll is for http and https")
@@ -90,6 +93,8 @@ class Listener(Settings):
             raise ValueError("https needs certificate and key")
         if (self.http is not None or self.sftp is not None) and (self.certificate or self.key or self.client_certificates):
             raise ValueError("certificates belong to https")
+        if self.realtime is not None and (self.client_certificates or (self.certificate is None) != (self.key is None)):
+            raise ValueError("realtime over TLS needs certificate and key, and asks for no client certificates")
         return self
 
     def _mllp_has_what_it_needs(self) -> None:
@@ -107,7 +112,7 @@ class Listener(Settings):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port."""
-        host, _, port = (self.http or self.https or self.mllp or self.sftp or "").rpartition(":")
+        host, _, port = (self.http or self.https or self.mllp or self.sftp or self.realtime or "").rpartition(":")
         return host.strip("[]"), int(port)
 
     @property
@@ -115,6 +120,8 @@ class Listener(Settings):
         """Its base URL as a client on the same machine would write it."""
         if self.sftp is not None:
             return f"sftp://{self.sftp}"
+        if self.realtime is not None:
+            return f"{'wss' if self.certificate else 'ws'}://{self.realtime}"
         if self.mllp is not None:
             return f"{'mllps' if self.certificate else 'mllp'}://{self.mllp}"
         return f"{'http' if self.http else 'https'}://{self.http or self.https}"

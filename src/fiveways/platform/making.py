@@ -91,7 +91,8 @@ def _made(on: Standing, deployment: Deployment, previous: Running | None) -> Run
         trials=on.trials,
         resolver=resolver,
     )
-    beside = messaging.mounted if messaging is not None else []
+    realtime = on.realtime.prepare(deployment, verifier, dict(who.organisations))
+    beside = [*(messaging.mounted if messaging is not None else []), *realtime.mounted]
     compiled = compile_gateway(deployment.apis, who, services, previous.compiled if previous is not None else None, beside)
     alerts = Alerts(
         deployment.programme.alerts,
@@ -108,4 +109,4 @@ def _made(on: Standing, deployment: Deployment, previous: Running | None) -> Run
     outbound = on.dispatch.made(deployment.outbound, on.base)
     authorization = on.servers.authorization(deployment, on.base, verifier, issuer, on.tell_audit)
     bulk = on.bulk.prepare(deployment)
-    return Running(deployment, compiled, authorization, alerts, outbound, exchanged, messaging, bulk)
+    return Running(deployment, compiled, authorization, alerts, outbound, exchanged, realtime, messaging, bulk)

@@ -17,6 +17,7 @@ from fiveways.methods.bulk.errands.settings import Errand
 from fiveways.methods.bulk.settings import BulkSettings, FeedSettings, PartnerSettings
 from fiveways.methods.exchange.settings import ExchangeSettings
 from fiveways.methods.messaging.directory import MailboxId, MailboxSettings, MessagingSettings, WorkflowId, WorkflowSettings
+from fiveways.methods.realtime.settings import ChannelSettings, RealtimeSettings
 from fiveways.methods.synchronous.alerting import AlertSettings
 from fiveways.methods.synchronous.settings import ApiSettings
 from fiveways.platform.listeners import Listener
@@ -150,6 +151,10 @@ class Deployment(Settings):
     """Files that partners send again and again, and what is agreed of them."""
     errands: dict[Name, Errand] = Field(default_factory=dict)
     """Files that are brought to partners' own SFTP servers, or fetched there."""
+    realtime: RealtimeSettings = RealtimeSettings()
+    """Real time as a whole."""
+    channels: dict[Name, ChannelSettings] = Field(default_factory=dict)
+    """The kinds of channels over which people and systems are in conversation, or see how things are, by name."""
     outbound: OutboundSettings = OutboundSettings()
     """Where Fiveways may be had to call: webhooks."""
 

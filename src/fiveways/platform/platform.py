@@ -17,11 +17,13 @@ from fiveways.platform import chores
 from fiveways.platform.exchanges import LARGEST, holding
 from fiveways.platform.feed import Feed
 from fiveways.platform.foundation import Foundation
+from fiveways.platform.http1.listener import TlsFiles
 from fiveways.platform.jobs import Jobs
 from fiveways.platform.listeners import Listener, Listening
 from fiveways.platform.making import make
 from fiveways.platform.model import load
 from fiveways.platform.node_metrics import Slot
+from fiveways.platform.realtime_listener import RealtimeListener
 from fiveways.platform.standing import Running, Standing
 from fiveways.platform.telemetry import tracing
 from fiveways.platform.within import Answer, Gateway, Token, Within
@@ -110,6 +112,13 @@ class Platform(Standing):
         """What takes files at a listener; `shared`: other processes listen there too."""
         return self.bulk.listener(listener, shared=shared)
 
+    def live(self, listener: Listener, *, shared: bool = False) -> Listening:
+        """What holds real-time connections at a listener; `shared`: other processes listen there too."""
+        tls = None
+        if listener.certificate is not None and listener.key is not None:
+            tls = TlsFiles(listener.certificate.path(self.base), listener.key.path(self.base))
+        return RealtimeListener(listener.address, self.realtime, tls=tls, shared=shared)
+
     def long_polling(self) -> LongPolling:
         """What holds requests for outcomes at a listener."""
         within = Within(lambda: self.running.compiled.gateway, LARGEST)
@@ -123,6 +132,7 @@ class Platform(Standing):
         """Finish: no request is under way any more. Flushes and seals the audit."""
         await self._jobs.close()
         await self.dispatch.close()
+        await self.realtime.close()
         if self.node_metrics is not None:
             await self.node_metrics.close()
         await self.running.compiled.gateway.close()

@@ -28,14 +28,14 @@ from fiveways.platform.platform import Platform
 
 log = structlog.get_logger("fiveways.serve")
 
-ROLES = ("gateway", "bulk", "worker")
-"""What a process can do: answer requests, take files over SFTP, and do the work that is nobody's request (expiry, retention,
-deliveries, quality control)."""
+ROLES = ("gateway", "bulk", "realtime", "worker")
+"""What a process can do: answer requests, take files over SFTP, hold real-time connections, and do the work that is nobody's
+request (expiry, retention, deliveries, quality control)."""
 
 
 def serves(role: str, listener: Listener) -> bool:
     """Whether a process of this role serves a listener."""
-    return role == ("bulk" if listener.sftp is not None else "gateway")
+    return role == ("bulk" if listener.sftp is not None else "realtime" if listener.realtime is not None else "gateway")
 
 
 Ready = Callable[[Mapping[str, Listener]], None]
@@ -62,6 +62,8 @@ class Serving:
                 server: Listening = self.platform.feed(listener, shared=self._shared)
             elif listener.sftp is not None:
                 server = self.platform.sftp(listener, shared=self._shared)
+            elif listener.realtime is not None:
+                server = self.platform.live(listener, shared=self._shared)
             else:
                 answering = self.platform.long_polling() if listener.long_poll else application
                 server = listen(listener, answering, self.platform.base, shared=self._shared)

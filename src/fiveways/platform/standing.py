@@ -32,13 +32,14 @@ from fiveways.platform.foundation import Foundation
 from fiveways.platform.mailboxes import Messages
 from fiveways.platform.model import Deployment
 from fiveways.platform.node_metrics import NodeMetrics, Slot
+from fiveways.platform.realtime import Prepared, Realtime
 from fiveways.platform.tallies import Tallies
 from fiveways.security.authorization import AuthorizationServer
 from fiveways.security.tokens import TokenIssuer
 from fiveways.types import Outcome
 
 if TYPE_CHECKING:
-    from fiveways.platform.bulk import Prepared
+    from fiveways.platform.bulk import Prepared as BulkPrepared
 
 
 @dataclass(slots=True)
@@ -51,8 +52,9 @@ class Running:
     alerts: Alerts
     outbound: Outbound
     exchanges: Exchanges
+    realtime: Prepared
     messaging: Messages | None = None
-    bulk: Prepared | None = None
+    bulk: BulkPrepared | None = None
 
     @property
     def queues(self) -> list[Queue]:
@@ -94,6 +96,7 @@ class Standing:
             outbound=lambda: self.running.outbound,
             messages=lambda: self.running.messaging,
         )
+        self.realtime = Realtime(foundation, lambda: self.running.realtime)
         self.unfinished: set[asyncio.Task[Outcome]] = set()
         self._running: Running | None = None
 

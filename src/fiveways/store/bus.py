@@ -7,7 +7,7 @@ never data.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -47,6 +47,10 @@ class Wakes:
         return newest
 
 
+Heard = Callable[[str, bytes], None]
+"""Is told a topic and what was published: at once, and must neither wait nor raise."""
+
+
 class Bus(Protocol):
     """Publishes wake-ups to whoever subscribed, in this process or in all."""
 
@@ -56,6 +60,11 @@ class Bus(Protocol):
 
     def subscribe(self, prefix: str) -> AbstractContextManager[Wakes]:
         """A context manager that gives `Wakes` for all topics that begin with `prefix`."""
+        ...
+
+    def hear(self, prefix: str, heard: Heard) -> AbstractContextManager[None]:
+        """A context manager that has `heard` told everything that is published under topics that begin with `prefix`: each by
+        itself, those of one node in the order in which it published them. What NATS loses is lost."""
         ...
 
     async def close(self) -> None:
@@ -68,6 +77,7 @@ class LocalBus:
 
     def __init__(self) -> None:
         self._subscribers: list[Wakes] = []
+        self._hearing: list[tuple[str, Heard]] = []
 
     async def publish(self, topic: str, data: bytes = b"") -> None:
         """Wake the subscribers of `topic` in this process."""
@@ -78,6 +88,18 @@ class LocalBus:
         for wakes in self._subscribers:
             if topic.startswith(wakes.prefix):
                 wakes.notify(topic, data)
+        for prefix, heard in self._hearing:
+            if topic.startswith(prefix):
+                heard(topic, data)
+
+    @contextmanager
+    def hear(self, prefix: str, heard: Heard) -> Iterator[None]:
+        """Have `heard` told everything under topics that begin with `prefix`, until the block is left."""
+        self._hearing.append((prefix, heard))
+        try:
+            yield
+        finally:
+            self._hearing.remove((prefix, heard))
 
     @contextmanager
     def subscribe(self, prefix: str) -> Iterator[Wakes]:

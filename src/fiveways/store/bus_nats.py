@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from fiveways.errors import StoreError
-from fiveways.store.bus import LocalBus, Wakes
+from fiveways.store.bus import Heard, LocalBus, Wakes
 
 try:
     import nats.errors
@@ -58,6 +58,10 @@ class NatsBus:
     def subscribe(self, prefix: str) -> AbstractContextManager[Wakes]:
         """`Wakes` for all topics that begin with `prefix`, until the block is left."""
         return self._local.subscribe(prefix)
+
+    def hear(self, prefix: str, heard: Heard) -> AbstractContextManager[None]:
+        """Have `heard` told everything under topics that begin with `prefix`, until the block is left."""
+        return self._local.hear(prefix, heard)
 
     async def close(self) -> None:
         """Close the connection; one that does not end is let go of, as nothing is lost with it."""

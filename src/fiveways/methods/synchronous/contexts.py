@@ -47,7 +47,7 @@ def bearer(verifier: TokenVerifier, organisations: Mapping[str, str], clock: Clo
                 raise AccessDenied("The application this token was issued to is not part of the deployment any more")
             if len(known) >= 10_000:
                 known.clear()
-            consumer = known[grant.jti] = _consumer(grant, organisation)
+            consumer = known[grant.jti] = consumer_of(grant, organisation)
         return consumer
 
     return context
@@ -93,7 +93,8 @@ def wanted(contexts: tuple[SecurityContext, ...]) -> str:
     return " or ".join(_WORDS[context] for context in contexts if context in _WORDS)
 
 
-def _consumer(grant: Grant, organisation: str) -> Consumer:
+def consumer_of(grant: Grant, organisation: str) -> Consumer:
+    """Who comes with a token: the application, of its organisation, and the person on whose behalf it acts."""
     person = grant.person
     consumer = Consumer(grant.application, organisation, grant.context, grant.level, grant.scopes, grant.jti)
     if person is None:

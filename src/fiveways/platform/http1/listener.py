@@ -22,12 +22,13 @@ DRAIN_PATIENCE = 30.0
 
 @dataclass(slots=True, frozen=True)
 class TlsFiles:
-    """PEM files of a listener that asks for client certificates; `required`: a client without one is turned away."""
+    """PEM files of a listener. Where it has `authorities` it asks for client certificates; `required`: a client without one is
+    turned away."""
 
     certificate: Path
     key: Path
-    authorities: Path
-    required: bool
+    authorities: Path | None = None
+    required: bool = False
 
 
 class Http1Listener:
@@ -72,7 +73,7 @@ class Http1Listener:
 
     def extensions(self, transport: asyncio.Transport) -> dict[str, Any]:
         """The ASGI extensions of a connection: `tls`, with the client's identity where it has shown a certificate."""
-        if self._tls is None:
+        if self._tls is None or self._tls.authorities is None:
             return {}
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         return {"tls": {"fiveways.identity": identify(certificate) if certificate else None}}
@@ -81,7 +82,7 @@ class Http1Listener:
         """Bind and begin to serve; OSError where the address is taken or a file cannot be read."""
         self.reload()
         self._server = await self.loop.create_server(
-            lambda: Connection(self),
+            self.protocol,
             *self._address,
             ssl=self._context,
             ssl_handshake_timeout=10 if self._context is not None else None,
@@ -90,6 +91,10 @@ class Http1Listener:
         )
         self._sweeper = self.loop.create_task(self._sweep())
 
+    def protocol(self) -> asyncio.Protocol:
+        """What a new connection speaks."""
+        return Connection(self)
+
     def reload(self) -> None:
         """Read the certificate files again; connections that are open keep what they have."""
         if self._tls is None:
@@ -97,10 +102,12 @@ class Http1Listener:
         if self._context is None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._context.verify_mode = ssl.CERT_REQUIRED if self._tls.required else ssl.CERT_OPTIONAL
+            if self._tls.authorities is not None:
+                self._context.verify_mode = ssl.CERT_REQUIRED if self._tls.required else ssl.CERT_OPTIONAL
             self._context.set_alpn_protocols(["http/1.1"])
         self._context.load_cert_chain(self._tls.certificate, self._tls.key)
-        self._context.load_verify_locations(self._tls.authorities)
+        if self._tls.authorities is not None:
+            self._context.load_verify_locations(self._tls.authorities)
 
     async def stop(self) -> None:
         """Take no more requests and wait for those under way, up to `DRAIN_PATIENCE`."""

@@ -1,0 +1,1 @@
+"""Centrifugo's client protocol (JSON over WebSocket), so that its client libraries connect as they are."""

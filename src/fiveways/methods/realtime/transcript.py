@@ -1,0 +1,104 @@
+"""A conversation, written out: for people, for programs, and for the record (FHIR Communication)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from fiveways.methods.realtime.message import Message
+from fiveways.methods.realtime.states import LIFE, State
+
+_PERSON: Final = "person:"
+
+
+def entries(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Each message with what became of it: its wording now, its former ones, who has it and who has read it."""
+    said: dict[int, dict[str, Any]] = {}
+    beside: list[dict[str, Any]] = []
+    for each in messages:
+        if each.happening == "say":
+            said[each.number] = _entry(each) | {"state": State.SENT.value, "former": [], "delivered": {}, "read": {}}
+        elif each.happening in ("deliver", "read"):
+            _receipt(said, each)
+        elif each.happening in ("correct", "retract") and each.about in said:
+            entry = said[each.about]
+            entry["state"] = LIFE.after(State(entry["state"]), each.happening).value
+            if each.happening == "correct":
+                entry["former"].append(entry["data"])
+                entry["data"] = msgspec.Raw(each.data)
+            else:
+                entry["retracted"] = msgspec.Raw(each.data)
+        else:
+            beside.append(_entry(each) | {"happening": each.happening})
+    return sorted((*said.values(), *beside), key=lambda entry: entry["offset"])
+
+
+def _entry(message: Message) -> dict[str, Any]:
+    return {
+        "offset": message.number, "id": message.id, "at": message.moment, "sender": message.sender,
+        "data": msgspec.Raw(message.data),
+    }  # fmt: skip
+
+
+def _receipt(said: Mapping[int, dict[str, Any]], receipt: Message) -> None:
+    key = "delivered" if receipt.happening == "deliver" else "read"
+    for number, entry in said.items():
+        if number <= receipt.about and entry["sender"] != receipt.sender:
+            entry[key].setdefault(receipt.sender, receipt.moment)
+            if key == "read":
+                entry["delivered"].setdefault(receipt.sender, receipt.moment)
+
+
+def text(messages: Iterable[Message]) -> str:
+    """For people: a line for each entry."""
+    lines = []
+    for entry in entries(messages):
+        said = bytes(entry["data"]).decode()
+        state = entry.get("state", entry.get("happening", ""))
+        lines.append(f"{entry['offset']:>6}  {entry['at']}  {entry['sender']}  [{state}]  {said}")
+        lines += [f"        formerly: {bytes(former).decode()}" for former in entry.get("former", [])]
+        if "retracted" in entry:
+            lines.append(f"        retracted: {bytes(entry['retracted']).decode()}")
+        lines += [f"        read by {who} {at}" for who, at in entry.get("read", {}).items()]
+    return "\n".join(lines) + "\n"
+
+
+def bundle(messages: Iterable[Message], participants: Iterable[str]) -> dict[str, Any]:
+    """For the record: a FHIR R4 Bundle of Communications, of type collection."""
+    there = list(participants)
+    found = [entry for entry in entries(messages) if "state" in entry]
+    resources = [_communication(entry, there) for entry in found]
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
+
+
+def communication(message: Message, participants: Iterable[str]) -> dict[str, Any]:
+    """A message as a FHIR R4 Communication, as it was said."""
+    return _communication(_entry(message) | {"state": "sent"}, participants)
+
+
+def _communication(entry: Mapping[str, Any], participants: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "resourceType": "Communication", "id": entry["id"],
+        "status": "entered-in-error" if entry["state"] == State.RETRACTED else "completed",
+        "sent": entry["at"], "sender": _reference(entry["sender"]),
+        "recipient": [_reference(each) for each in participants if each != entry["sender"]],
+        "payload": [{"contentString": _wording(bytes(entry["data"]))}],
+    }  # fmt: skip
+    if reads := sorted(entry.get("read", {}).values()):
+        found["received"] = reads[0]
+    return found
+
+
+def _reference(member: str) -> dict[str, Any]:
+    kind = "Practitioner" if member.startswith(_PERSON) else "Device"
+    return {"type": kind, "identifier": {"value": member.partition(":")[2]}}
+
+
+def _wording(data: bytes) -> str:
+    """What is said, where the message is text or has a member `text`; else the JSON itself."""
+    said = msgspec.json.decode(data)
+    if isinstance(said, dict) and isinstance(said.get("text"), str):
+        return str(said["text"])
+    return said if isinstance(said, str) else data.decode()

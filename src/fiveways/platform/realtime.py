@@ -1,0 +1,123 @@
+"""Real time, running: channels, who is in them, and the listeners that they connect to. It stands once; what a reload changes is
+`Plan`, and whom tokens are believed to be of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from fiveways.correlation import new_id
+from fiveways.errors import AccessDenied
+from fiveways.methods.realtime.centrifugo.calls import Calls
+from fiveways.methods.realtime.centrifugo.session import Means, Session, Verify
+from fiveways.methods.realtime.conversation import Conversations
+from fiveways.methods.realtime.hub import Hub
+from fiveways.methods.realtime.names import Names
+from fiveways.methods.realtime.participation import Participation, Plan
+from fiveways.methods.realtime.presence import Presence, Present
+from fiveways.methods.realtime.routes import LARGEST, Identify, RealtimeRoutes
+from fiveways.methods.realtime.service import Channels
+from fiveways.methods.realtime.sse import Events
+from fiveways.methods.realtime.streams import Streams
+from fiveways.methods.synchronous import contexts
+from fiveways.methods.synchronous.compile import Mounted
+from fiveways.methods.synchronous.rendering import as_problem
+from fiveways.platform.foundation import Foundation
+from fiveways.platform.model import Deployment
+from fiveways.platform.relations import Relations
+from fiveways.security.tokens import TokenVerifier
+from fiveways.types import Consumer
+
+log = structlog.get_logger("fiveways.realtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What one reading of the deployment file says of real time."""
+
+    plan: Plan
+    verify: Verify
+    mounted: list[Mounted]
+
+
+class Realtime:
+    """Real time, in this process."""
+
+    def __init__(self, foundation: Foundation, running: Callable[[], Prepared]) -> None:
+        self._running = running
+        self._clock = foundation.deliveries.clock
+        node = f"{foundation.deliveries.node}/{new_id()[-8:]}"  # another one after each start: who was connected before is gone
+        self.hub = Hub()
+        self.streams = Streams(self.hub)
+        self.channels = self.streams.channels = Channels(foundation.deliveries, foundation.ledger.audit, self.streams.written)
+        self.presence = Presence(foundation.ledger.group, self._clock, node, lambda: running().plan.settings)
+        self._relations = Relations(self._clock)
+        self.participation = Participation(self.channels, self.presence, lambda: running().plan, self._relations.ask)
+        self.conversations = Conversations(self.participation)
+        self.sessions: set[Session] = set()
+        self.means = Means(
+            self.participation, self.streams, Calls(self.participation, self.conversations), lambda token: running().verify(token),
+            node, self.sessions, set(),
+        )  # fmt: skip
+        self.events = Events(self.means)
+        self._hearing = ExitStack()
+        self._hearing.enter_context(self.streams.hearing(foundation.deliveries.bus))
+
+    def prepare(self, deployment: Deployment, verifier: TokenVerifier, organisations: dict[str, str]) -> Prepared:
+        """What `deployment` says, made ready."""
+        kinds = dict(deployment.channels)
+        names = Names((kind, settings.name) for kind, settings in kinds.items())
+        plan = Plan(deployment.realtime, kinds, names)
+        identify: Identify = contexts.bearer(verifier, organisations, self._clock)
+
+        def verify(token: bytes) -> tuple[Consumer, float]:
+            grant = verifier.verify(token, self._clock.time())
+            organisation = organisations.get(grant.application)
+            if organisation is None:
+                raise AccessDenied("The application this token was issued to is not part of the deployment any more")
+            return contexts.consumer_of(grant, organisation), grant.expires
+
+        routes = RealtimeRoutes(self.participation, self.conversations, identify)
+        mounted = [Mounted("realtime", "/realtime", routes, as_problem, LARGEST)] if kinds else []
+        return Prepared(plan, verify, mounted)
+
+    # --- what time brings ------------------------------------------------------------------------------------------------
+
+    async def look(self) -> None:
+        """Be heard of; find what the bus has not told; have those gone whose node is. StoreError where the store fails."""
+        if not self._running().plan.kinds:
+            return
+        await self.presence.beat()
+        await self.streams.look()
+        await self.presence.bury(self._gone)
+
+    async def _gone(self, channel: str, present: Present) -> None:
+        await self.channels.mention(self.channels.passing(channel, "depart", present.member, present.json()))
+
+    async def trim(self) -> None:
+        """Let go of what is older than is kept. StoreError where the store fails."""
+        for kind, settings in self._running().plan.kinds.items():
+            if settings.history.length is not None or settings.history.keep is not None:
+                await self.channels.trim_all(kind, settings)
+
+    async def drain(self, seconds: float) -> None:
+        """Send everybody away, to connect to another node, not all at once."""
+        self.events.end()
+        sessions = list(self.sessions)
+        at_once = max(1, len(sessions) // 50)
+        for start in range(0, len(sessions), at_once):
+            for session in sessions[start : start + at_once]:
+                session.shut_down()
+            await asyncio.sleep(seconds * at_once / max(1, len(sessions)))
+        if self.means.tasks:
+            await asyncio.wait(list(self.means.tasks), timeout=5)
+
+    async def close(self) -> None:
+        """Nothing more is heard."""
+        self._hearing.close()
+        if self.means.tasks:
+            await asyncio.wait(list(self.means.tasks), timeout=5)
