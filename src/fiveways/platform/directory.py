@@ -19,6 +19,9 @@ from fiveways.security.jwks import KeySources
 from fiveways.security.keys import PlatformKeys
 from fiveways.security.users.provider import IdentityProvider, PublishedMetadata
 
+_REALTIME = "realtime/channels"
+"""What real time is called in scopes, as no API can be."""
+
 
 def directory(deployment: Deployment) -> Directory:
     """Applications by name, and for each API who may take how much of it."""
@@ -64,13 +67,15 @@ def clients(deployment: Deployment, base: Path, clock: Clock, sources: KeySource
     """Applications as OAuth clients, with the scopes of the products they are subscribed to."""
     registered = []
     for name, application in deployment.applications.items():
+        channels = bool(deployment.channels)  # whom they are open to is theirs to say: any application may ask
         apis = {api for product in application.products for api in deployment.products[product].apis}
         registered.append(
             RegisteredClient(
                 application=name,
                 organisation=application.organisation,
                 client_id=application.client_id or name,
-                scopes=frozenset(scope for api in apis for scope in _scopes(deployment, api)),
+                scopes=frozenset(scope for api in apis for scope in _scopes(deployment, api))
+                | (_realtime_scopes(deployment) if channels else frozenset()),
                 keys=application.key_source(deployment.identity.tokens, base, clock, sources),
                 secrets=application.client_secrets,
                 redirect_uris=application.redirect_uris,
@@ -78,7 +83,7 @@ def clients(deployment: Deployment, base: Path, clock: Clock, sources: KeySource
                 known_as=application.known_as,
                 introspects=application.introspection == "all",
                 approved=application.approved,
-                subscribed=bool(apis),
+                subscribed=bool(apis) or channels,
             )
         )
     return registered
@@ -91,6 +96,13 @@ def _scopes(deployment: Deployment, api: str) -> Iterator[str]:
             yield scopes.application(api)
         for wanted in user_restricted(security):
             yield from deployment.identity.providers[wanted.provider].convention.scopes(api, wanted.assurance)
+
+
+def _realtime_scopes(deployment: Deployment) -> frozenset[str]:
+    """What lets an application connect to channels, by itself and for people."""
+    conventions = (provider.convention for provider in deployment.identity.providers.values())
+    people = (scope for convention in conventions for scope in convention.scopes(_REALTIME, convention.levels[0]))
+    return frozenset((scopes.application(_REALTIME), *people))
 
 
 def identity_providers(

@@ -281,6 +281,8 @@ class Session:
         means, name = self._means, command.channel
         if name in self.channels:
             raise Refusal(wire.SUBSCRIBED, "already subscribed")
+        if command.tf is not None:
+            raise Refusal(wire.BAD, "filters of tags are not known here: have them filtered where they are read")
         if len(self.channels) >= means.participation.plan().settings.channels:
             raise Refusal(wire.LIMIT, "more channels than one connection may have")
         channel = (await means.participation.joining(self.consumer, name)).channel

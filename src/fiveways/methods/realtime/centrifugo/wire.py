@@ -35,8 +35,8 @@ class Subscribe(msgspec.Struct, frozen=True):
     recover: bool = False
     epoch: str = ""
     offset: int = 0
-    join_leave: bool = False
-    data: msgspec.Raw | None = None
+    tf: msgspec.Raw | None = None
+    """A filter of tags, which is not spoken here."""
 
 
 class OfChannel(msgspec.Struct, frozen=True):
