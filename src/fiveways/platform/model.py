@@ -30,6 +30,15 @@ AttributeValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
 """What goes into a header field: printable ASCII."""
 
 
+class RealtimeThresholds(Settings):
+    """What the programme counts as cause for real time (R5, R7)."""
+
+    events: Rate = Rate(10, 60)
+    """From how many events on their frequency is very high, counted when there are most."""
+    latency: Duration = timedelta(milliseconds=500)
+    """Up to how long a latency is next to none."""
+
+
 class Programme(Settings):
     """The programme: its thresholds hold for everything in the file (S12)."""
 
@@ -39,6 +48,8 @@ class Programme(Settings):
     """How long a user or a system may be kept waiting for an answer."""
     availability: Percent = 0.999
     """The availability it asks of providers."""
+    realtime: RealtimeThresholds = RealtimeThresholds()
+    """From where on events are frequent, and a latency is low: channels are measured by it."""
     alerts: AlertSettings = AlertSettings()
     """When somebody is told."""
 

@@ -94,6 +94,11 @@ def test_links_inside_the_reference_lead_somewhere(docs: dict[str, ModuleType]) 
     assert set(re.findall(r"\]\(#(\w+)\)", page)) <= anchors
 
 
+def test_each_settings_model_has_a_heading_of_its_own(docs: dict[str, ModuleType]) -> None:
+    names = [model.__name__.lower() for model in docs["reference_pages"].models()]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_every_command_and_every_option_has_help(docs: dict[str, ModuleType]) -> None:
     names = []
     for name, command in docs["reference_pages"].commands():

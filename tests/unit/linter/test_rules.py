@@ -11,6 +11,7 @@ from tests.unit.linter.exchange_cases import EXCHANGE
 from tests.unit.linter.facade_cases import FACADES, WRAPPER, debt, one, workflow
 from tests.unit.linter.gateway_cases import GATEWAY
 from tests.unit.linter.ms0_cases import MESSAGING
+from tests.unit.linter.realtime_cases import REALTIME
 
 from fiveways.linter.lint import Finding, all_rules, lint
 
@@ -48,6 +49,7 @@ CASES: dict[str, list[Case]] = {
     **FACADES,
     **GATEWAY,
     **MESSAGING,
+    **REALTIME,
 }
 
 

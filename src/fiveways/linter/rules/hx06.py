@@ -21,7 +21,7 @@ rule = Rule(
     id="HX06",
     severity="warning",
     anti_pattern="What should be told as it happens is asked for, again and again, and comes late.",
-    best_practice="Use a real-time channel, which is made for it.",
+    best_practice="Use a real-time channel (channels:), which is made for it.",
     statements=("A63", "R5", "R6", "R7"),
     find=find,
 )

@@ -54,7 +54,7 @@ class Criteria(Settings):
     """How long an event may take to whoever it is for (R7)."""
 
 
-class Limits(Settings):
+class ChannelLimits(Settings):
     """What one may do in a channel."""
 
     largest: Annotated[Size, Field(ge=1, le=LARGEST)] = 64 * 1024
@@ -151,7 +151,7 @@ class ChannelSettings(Settings):
     merge: bool = False
     """Whether messages are changes of one state: JSON objects whose members replace what is known under their names, null removes
     them. Who joins gets the whole, then changes; who is slow gets the whole again."""
-    limits: Limits = Limits()
+    limits: ChannelLimits = ChannelLimits()
     """What one may do in it."""
     history: History = History()
     """What is kept of it."""
