@@ -91,7 +91,7 @@ def _made(on: Standing, deployment: Deployment, previous: Running | None) -> Run
         trials=on.trials,
         resolver=resolver,
     )
-    realtime = on.realtime.prepare(deployment, verifier, dict(who.organisations))
+    realtime = on.realtime.prepare(deployment, on.base, verifier, who.organisations)
     beside = [*(messaging.mounted if messaging is not None else []), *realtime.mounted]
     compiled = compile_gateway(deployment.apis, who, services, previous.compiled if previous is not None else None, beside)
     alerts = Alerts(

@@ -4,14 +4,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
 
+import msgspec
 import structlog
 
 from fiveways.correlation import new_id
+from fiveways.delivery.outbound import Outbound
+from fiveways.delivery.queue import Delivery, GiveUp, Queue, Retry
 from fiveways.errors import AccessDenied
+from fiveways.methods.messaging.records import Details, Draft
+from fiveways.methods.messaging.refusals import LocalIdUsed
+from fiveways.methods.realtime.attachments import Attachments
 from fiveways.methods.realtime.centrifugo.calls import Calls
 from fiveways.methods.realtime.centrifugo.session import Means, Session, Verify
 from fiveways.methods.realtime.conversation import Conversations
@@ -19,20 +27,26 @@ from fiveways.methods.realtime.hub import Hub
 from fiveways.methods.realtime.names import Names
 from fiveways.methods.realtime.participation import Participation, Plan
 from fiveways.methods.realtime.presence import Presence, Present
+from fiveways.methods.realtime.reaching import Reaching, Waiting, queues
 from fiveways.methods.realtime.routes import LARGEST, Identify, RealtimeRoutes
 from fiveways.methods.realtime.service import Channels
+from fiveways.methods.realtime.settings import Reach
 from fiveways.methods.realtime.sse import Events
 from fiveways.methods.realtime.streams import Streams
 from fiveways.methods.synchronous import contexts
 from fiveways.methods.synchronous.compile import Mounted
 from fiveways.methods.synchronous.rendering import as_problem
 from fiveways.platform.foundation import Foundation
+from fiveways.platform.mailboxes import Messages
 from fiveways.platform.model import Deployment
 from fiveways.platform.relations import Relations
 from fiveways.security.tokens import TokenVerifier
 from fiveways.types import Consumer
 
 log = structlog.get_logger("fiveways.realtime")
+
+_KNOWN = timedelta(days=15)
+"""For how long a message to a mailbox is known, should it be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +56,25 @@ class Prepared:
     plan: Plan
     verify: Verify
     mounted: list[Mounted]
+    secrets: Mapping[tuple[str, str], Sequence[bytes]]
+    """What a kind's `reach` and `record` are signed with."""
 
 
 class Realtime:
     """Real time, in this process."""
 
-    def __init__(self, foundation: Foundation, running: Callable[[], Prepared]) -> None:
+    def __init__(
+        self,
+        foundation: Foundation,
+        running: Callable[[], Prepared],
+        *,
+        outbound: Callable[[], Outbound],
+        messages: Callable[[], Messages | None],
+    ) -> None:
+        """What runs when it is asked for."""
         self._running = running
+        self._outbound = outbound
+        self._messages = messages
         self._clock = foundation.deliveries.clock
         node = f"{foundation.deliveries.node}/{new_id()[-8:]}"  # another one after each start: who was connected before is gone
         self.hub = Hub()
@@ -58,6 +84,12 @@ class Realtime:
         self._relations = Relations(self._clock)
         self.participation = Participation(self.channels, self.presence, lambda: running().plan, self._relations.ask)
         self.conversations = Conversations(self.participation)
+        self.attachments = Attachments(foundation.deliveries, self.participation)
+        self.reaching = Reaching(
+            foundation.deliveries, lambda: running().plan.kinds, self._post, self._mail,
+            lambda kind, what: running().secrets.get((kind, what), ()),
+        )  # fmt: skip
+        self.channels.follows = self.reaching.recorded
         self.sessions: set[Session] = set()
         self.means = Means(
             self.participation, self.streams, Calls(self.participation, self.conversations), lambda token: running().verify(token),
@@ -67,8 +99,8 @@ class Realtime:
         self._hearing = ExitStack()
         self._hearing.enter_context(self.streams.hearing(foundation.deliveries.bus))
 
-    def prepare(self, deployment: Deployment, verifier: TokenVerifier, organisations: dict[str, str]) -> Prepared:
-        """What `deployment` says, made ready."""
+    def prepare(self, deployment: Deployment, base: Path, verifier: TokenVerifier, organisations: Mapping[str, str]) -> Prepared:
+        """What `deployment`, whose file is in `base`, says, made ready. KeyError or OSError where a secret cannot be had."""
         kinds = dict(deployment.channels)
         names = Names((kind, settings.name) for kind, settings in kinds.items())
         plan = Plan(deployment.realtime, kinds, names)
@@ -81,9 +113,42 @@ class Realtime:
                 raise AccessDenied("The application this token was issued to is not part of the deployment any more")
             return contexts.consumer_of(grant, organisation), grant.expires
 
-        routes = RealtimeRoutes(self.participation, self.conversations, identify)
-        mounted = [Mounted("realtime", "/realtime", routes, as_problem, LARGEST)] if kinds else []
-        return Prepared(plan, verify, mounted)
+        routes = RealtimeRoutes(self.participation, self.conversations, self.attachments, identify)
+        largest = max(LARGEST, deployment.realtime.attachment)
+        mounted = [Mounted("realtime", "/realtime", routes, as_problem, largest)] if kinds else []
+        secrets = {
+            (kind, what): [secret.resolve(base) for secret in said.secrets]
+            for kind, settings in kinds.items()
+            for what, said in (("reach", settings.reach), ("record", settings.record))
+            if said is not None
+        }
+        return Prepared(plan, verify, mounted, secrets)
+
+    @property
+    def queues(self) -> list[Queue]:
+        """What is to be delivered."""
+        return queues(self.reaching) if self._running().plan.kinds else []
+
+    async def _post(self, delivery: Delivery, headers: Mapping[str, str], secrets: Sequence[bytes]) -> None:
+        await self._outbound()(delivery, headers, secrets)
+
+    async def _mail(self, reach: Reach, mailbox: str, waiting: Waiting) -> str:
+        messages = self._messages()
+        if messages is None:
+            raise Retry("there is no messaging just now")
+        assert reach.sender is not None
+        assert reach.workflow is not None
+        details = Details(subject="Messages are waiting", content_type="application/json")
+        draft = Draft(reach.sender, mailbox, reach.workflow, waiting.id, 1, details, "")
+        body = msgspec.json.encode(waiting)
+
+        async def content() -> AsyncIterator[bytes]:
+            yield body
+
+        try:
+            return (await messages.service.send(draft, content(), None, once_within=_KNOWN)).id
+        except LocalIdUsed:
+            raise GiveUp("its id was used before for another message") from None
 
     # --- what time brings ------------------------------------------------------------------------------------------------
 
@@ -97,6 +162,10 @@ class Realtime:
 
     async def _gone(self, channel: str, present: Present) -> None:
         await self.channels.mention(self.channels.passing(channel, "depart", present.member, present.json()))
+
+    async def reach(self) -> None:
+        """Have those told for whom messages have waited for too long. StoreError where the store fails."""
+        await self.reaching.look()
 
     async def trim(self) -> None:
         """Let go of what is older than is kept. StoreError where the store fails."""

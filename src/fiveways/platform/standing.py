@@ -96,7 +96,12 @@ class Standing:
             outbound=lambda: self.running.outbound,
             messages=lambda: self.running.messaging,
         )
-        self.realtime = Realtime(foundation, lambda: self.running.realtime)
+        self.realtime = Realtime(
+            foundation,
+            lambda: self.running.realtime,
+            outbound=lambda: self.running.outbound,
+            messages=lambda: self.running.messaging,
+        )
         self.unfinished: set[asyncio.Task[Outcome]] = set()
         self._running: Running | None = None
 

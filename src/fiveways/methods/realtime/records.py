@@ -4,6 +4,7 @@ realtime_channels   one row a channel that is kept: how many messages there were
 realtime_messages   what was said, numbered without a gap in each channel; nothing of it is ever changed
 realtime_members    who takes part in a conversation, and how much of it reached them
 realtime_values     the state of channels whose messages are changes: what each name has last been set to
+realtime_attachments  what was put beside messages, by reference
 realtime_presence   who is there, through which node
 realtime_nodes      when each node was last heard of
 """
@@ -32,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from fiveways.store.tables import metadata
+from fiveways.store.tables import PAYLOAD, metadata
 
 MOST: Final = 1000
 """Rows in one answer."""
@@ -90,6 +91,24 @@ values = Table(
     Column("key", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),  # JSON
 )
+
+attachments = Table(
+    "realtime_attachments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("body", LargeBinary),  # of a small one
+    Column("payload", Text, info=PAYLOAD),
+)
+Index("ix_realtime_attachments_channel", attachments.c.channel)
+_stored = attachments.c.payload.is_not(None)
+Index("ix_realtime_attachments_payload", attachments.c.payload, sqlite_where=_stored, postgresql_where=_stored)
 
 presence = Table(
     "realtime_presence",
@@ -232,6 +251,11 @@ find_unreached = (
     .limit(_most)
 )
 """Who has had messages waiting since before `b_at`: up to which, and how many."""
+
+# --- attachments -------------------------------------------------------------------------------------------------------------
+
+attach = insert(attachments).values({c.name: bindparam(f"v_{c.name}", type_=c.type) for c in attachments.columns})
+find_attachment = select(attachments).where(attachments.c.channel == _name, attachments.c.id == _text("b_id"))
 
 # --- presence ----------------------------------------------------------------------------------------------------------------
 

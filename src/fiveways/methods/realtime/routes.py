@@ -10,22 +10,24 @@ POST /realtime/messages                             {"messages": [{"channel", "d
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from fiveways.errors import AccessDenied, Fault, InvalidValue, MethodNotAllowed, NotFound
+from fiveways.errors import AccessDenied, Fault, InvalidValue, MethodNotAllowed, NotFound, PayloadTooLarge
 from fiveways.methods.realtime import transcript
+from fiveways.methods.realtime.attachments import Attachments
 from fiveways.methods.realtime.conversation import Conversations
 from fiveways.methods.realtime.participation import Participation, data_of
 from fiveways.methods.realtime.service import Position, Published
 from fiveways.types import Consumer, Interaction, Outcome
 
 LARGEST: Final = 4 * 2**20
-"""Bytes of a request."""
+"""Bytes of a request with messages."""
 BATCH: Final = 1000
 """Messages in one."""
 _SINCE: Final = re.compile(r"(?:([0-9a-f]{1,64}):)?([0-9]{1,18})")
@@ -52,9 +54,12 @@ _batch, _members = (msgspec.json.Decoder(each).decode for each in (_Batch, _Memb
 class RealtimeRoutes:
     """Handles requests under `/realtime` (`types.Handler`)."""
 
-    def __init__(self, participation: Participation, conversations: Conversations, identify: Identify) -> None:
+    def __init__(
+        self, participation: Participation, conversations: Conversations, attachments: Attachments, identify: Identify
+    ) -> None:
         self._participation = participation
         self._conversations = conversations
+        self._attachments = attachments
         self._identify = identify
 
     async def __call__(self, interaction: Interaction) -> Outcome:
@@ -83,6 +88,19 @@ class RealtimeRoutes:
                 interaction.name = "realtime.invite"
                 said = _read(_members, await _body(interaction)).members
                 return _done(await self._conversations.begin(consumer, name, said, _correlation(interaction)))
+            case ["channels", name, "attachments"]:
+                _only(interaction, "POST")
+                return await self._attach(interaction, consumer, name)
+            case ["channels", name, "attachments", id_]:
+                _only(interaction, "GET")
+                interaction.name = "realtime.attachment"
+                found = await self._attachments.find(consumer, name, id_)
+                told = [
+                    (b"content-type", found.content_type.encode("latin-1", "replace")), (b"content-length", b"%d" % found.size),
+                    (b"digest", b"sha-256=" + base64.b64encode(found.sha256)), (b"content-disposition", b"attachment"),
+                    (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"),
+                ]  # fmt: skip
+                return Outcome(200, told, self._attachments.content(found))
             case ["channels", name, "transcript"]:
                 _only(interaction, "GET")
                 return await self._transcript(interaction, consumer, name)
@@ -94,6 +112,13 @@ class RealtimeRoutes:
         named = _field(interaction, b"idempotency-key").strip('"')
         done = await self._participation.publish(consumer, name, data, client_id=named, correlation=_correlation(interaction))
         return _done(done)
+
+    async def _attach(self, interaction: Interaction, consumer: Consumer, name: str) -> Outcome:
+        interaction.name = "realtime.attach"
+        kind = _field(interaction, b"content-type") or "application/octet-stream"
+        named = _field(interaction, b"x-file-name")
+        made = await self._attachments.put(consumer, name, interaction.body or _nothing(), named, kind)
+        return _json(201, {"id": made.id, "size": made.size, "sha256": made.sha256.hex(), "type": made.content_type})
 
     async def _publish_all(self, interaction: Interaction, consumer: Consumer) -> Outcome:
         interaction.name = "realtime.publish"
@@ -140,8 +165,18 @@ def _correlation(interaction: Interaction) -> str:
     return interaction.correlation.correlation_id.decode("latin-1")
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
 async def _body(interaction: Interaction) -> bytes:
-    return b"".join([piece async for piece in interaction.body]) if interaction.body is not None else b""
+    body = bytearray()
+    if interaction.body is not None:
+        async for piece in interaction.body:
+            body += piece
+            if len(body) > LARGEST:
+                raise PayloadTooLarge(f"A request has up to {LARGEST} bytes here")
+    return bytes(body)
 
 
 def _json_of(body: bytes) -> bytes:

@@ -7,14 +7,14 @@ gap and no two nodes give the same. The bus then says to all what was written; w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from fiveways.clock import micros, micros_in
 from fiveways.correlation import new_id
-from fiveways.delivery.engine import Deliveries, Step
+from fiveways.delivery.engine import Deliveries, Promise, Step
 from fiveways.errors import Conflict, InvalidValue, StoreError
 from fiveways.ledger.audit import AuditEvent, AuditLog
 from fiveways.methods.realtime import message, records
@@ -23,6 +23,8 @@ from fiveways.methods.realtime.settings import ChannelSettings
 
 TOPIC: Final = "realtime.said."
 """Of the bus: a message, by its channel."""
+RECORDED: Final = "realtime.record"
+"""The queue of messages that become part of the record."""
 _KNOWN: Final = 100_000
 
 
@@ -63,6 +65,13 @@ class Published(NamedTuple):
     again: bool = False
 
 
+Follows = Callable[[str, ChannelSettings, Message], Awaitable[Promise | None]]
+
+
+async def _nothing(kind: str, settings: ChannelSettings, message: Message) -> None:
+    return None
+
+
 class Channels:
     """The channels of a store."""
 
@@ -73,6 +82,8 @@ class Channels:
         self.clock = deliveries.clock
         self._audit = audit
         self._written = written
+        self.follows: Follows = _nothing
+        """What is promised together with a message."""
         self._begun: set[str] = set()
 
     # --- channels --------------------------------------------------------------------------------------------------------
@@ -111,6 +122,22 @@ class Channels:
                 self._begun.clear()
             await self._begin(channel)
             self._begun.add(channel.name)
+        promise = await self.follows(channel.kind, channel.settings, made)
+        if promise is not None:
+            draft = draft._replace(steps=(*draft.steps, *promise.steps))
+        try:
+            done = await self._once(channel, made, draft)
+        except BaseException:
+            if promise is not None:
+                await self.deliveries.drop(promise)
+            raise
+        if promise is not None and done.again:
+            await self.deliveries.drop(promise)
+        elif promise is not None:
+            self.deliveries.wake(RECORDED)
+        return done
+
+    async def _once(self, channel: Channel, made: Message, draft: Draft) -> Published:
         for _ in range(2):
             try:
                 number, epoch = await self._write(channel, made, draft)

@@ -225,5 +225,5 @@ class RealtimeSettings(Settings):
     """Origins whose pages may connect (https://board.northshire.test); without any, only pages of the listener itself."""
     lost: Duration = timedelta(seconds=8)
     """How long a node may be silent before whoever was connected to it counts as gone."""
-    keep: Duration | None = None
-    """How long conversations are kept that nobody has spoken in; without it, for ever."""
+    attachment: Annotated[Size, Field(ge=1)] = 25 * 2**20
+    """The largest attachment, in bytes."""

@@ -11,6 +11,8 @@ from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.states import LIFE, State
 
 _PERSON: Final = "person:"
+SYSTEM: Final = "urn:ietf:rfc:3986"
+"""Of identifiers that are URNs."""
 
 
 def entries(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -74,13 +76,17 @@ def bundle(messages: Iterable[Message], participants: Iterable[str]) -> dict[str
 
 
 def communication(message: Message, participants: Iterable[str]) -> dict[str, Any]:
-    """A message as a FHIR R4 Communication, as it was said."""
-    return _communication(_entry(message) | {"state": "sent"}, participants)
+    """A message as a FHIR R4 Communication, as it was said; a correction or a retraction says what it is about."""
+    state = State.RETRACTED if message.happening == "retract" else State.SENT
+    found = _communication(_entry(message) | {"state": state}, participants)
+    if message.about:
+        found["inResponseTo"] = [{"type": "Communication", "display": f"message {message.about} of {message.channel}"}]
+    return found
 
 
 def _communication(entry: Mapping[str, Any], participants: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "resourceType": "Communication", "id": entry["id"],
+        "resourceType": "Communication", "identifier": [{"system": SYSTEM, "value": f"urn:uuid:{entry['id']}"}],
         "status": "entered-in-error" if entry["state"] == State.RETRACTED else "completed",
         "sent": entry["at"], "sender": _reference(entry["sender"]),
         "recipient": [_reference(each) for each in participants if each != entry["sender"]],

@@ -61,6 +61,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("channel", "key", name="pk_realtime_values"),
     )
     op.create_table(
+        "realtime_attachments",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("sender", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("content_type", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("sha256", sa.LargeBinary, nullable=False),
+        sa.Column("body", sa.LargeBinary),
+        sa.Column("payload", sa.Text),
+        sa.PrimaryKeyConstraint("id", name="pk_realtime_attachments"),
+    )
+    op.create_index("ix_realtime_attachments_channel", "realtime_attachments", ["channel"])
+    stored = sa.text("payload IS NOT NULL")
+    op.create_index(
+        "ix_realtime_attachments_payload", "realtime_attachments", ["payload"], sqlite_where=stored, postgresql_where=stored
+    )
+    op.create_table(
         "realtime_presence",
         sa.Column("channel", sa.Text, nullable=False),
         sa.Column("client", sa.Text, nullable=False),
