@@ -46,6 +46,7 @@ from fiveways.methods.bulk.sftp.server import SftpListener
 from fiveways.methods.bulk.sftp.sessions import Session
 from fiveways.methods.bulk.sinks.make import make
 from fiveways.methods.bulk.sinks.sink import Piece, Put
+from fiveways.methods.bulk.unnamed import Unnamed
 from fiveways.methods.bulk.usage import Usage
 from fiveways.methods.bulk.watch import Visit
 from fiveways.methods.bulk.working import Working
@@ -230,6 +231,7 @@ class Bulk:
             shared=shared,
         )
         self._listeners.append(server)
+        self.files.unnamed = self.files.unnamed or Unnamed(self.contents, alone=not shared)
         return SftpServing(server)
 
     async def _record(self, event: str, partner: str, address: str, session: Session | None, details: Mapping[str, Any]) -> None:
@@ -326,9 +328,8 @@ class Bulk:
                 break
         while True:
             orphans = await self.transfers.ask(_ORPHANS, b_before=micros_of(now - _UNNAMED))
-            for (id_,) in orphans:
-                await self.contents.forget(id_)
-            if len(orphans) < file_records.MOST:
+            gone = [await self.contents.forget(id_) for (id_,) in orphans]
+            if len(orphans) < file_records.MOST or not any(gone):
                 break
 
 

@@ -117,6 +117,10 @@ class Estate:
             asked = "SELECT count(*) FROM bulk_batches WHERE transfer = ? AND delivered = 0"
             return int(database.execute(asked, (transfer,)).fetchone()[0])
 
+    def payloads(self) -> set[str]:
+        """The large contents, or their blocks, that are in the payload folder."""
+        return {path.name for path in (self.served.data / "payloads").rglob("*") if path.is_file()}
+
     def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
         """Wait until something holds."""
         end = time.monotonic() + seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 
 from joserfc import jws
@@ -130,6 +131,15 @@ def test_other_files_are_the_partner_s_own_and_belong_to_no_feed(estate: Estate)
     assert "renamed.csv" in estate.north.sftp("ls /private")
     assert not [each for each in estate.transfers() if "own" in each["name"]]
     assert "southshire" not in estate.south.sftp("ls /")
+
+
+def test_what_a_newer_upload_replaces_is_off_the_disk_in_seconds(estate: Estate) -> None:
+    before = estate.payloads()
+    for number in range(3):
+        estate.north.sftp(f"put {estate.file('large.bin', os.urandom(200_000 + number))} /private/large.bin")
+    estate.until(lambda: len(estate.payloads() - before) == 1)
+    estate.north.sftp("rm /private/large.bin")
+    estate.until(lambda: not estate.payloads() - before)
 
 
 def test_one_trace_shows_a_transfer_from_its_upload_to_its_end(estate: Estate) -> None:

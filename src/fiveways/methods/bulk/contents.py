@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -72,6 +74,9 @@ class Contents:
         self.payloads = payloads
         self.clock = clock
         self.wrapping = wrapping
+        self._readers: Counter[str] = Counter()
+        self.closed: Callable[[str], None] = lambda content: None
+        """Told of a content that was open, and is not any more; of those in blocks."""
 
     async def find(self, id: str) -> Content:  # noqa: A002
         """A content. Raises KeyError for one that is not there, StoreError."""
@@ -103,8 +108,20 @@ class Contents:
         """A content to be read from any place. Raises StoreError."""
         key = self.data_key(content) if content.data_key is not None else None
         if content.body is not None:
-            return Open(self.payloads, content, key, content.body if key is None else BlockCipher(key, b"").open(0, content.body))
-        return Open(self.payloads, content, key, None)
+            body = content.body if key is None else BlockCipher(key, b"").open(0, content.body)
+            return Open(self.payloads, content, key, body, lambda: None)
+        self._readers[content.id] += 1
+        return Open(self.payloads, content, key, None, partial(self._closed, content.id))
+
+    def is_open(self, id: str) -> bool:  # noqa: A002
+        """Whether somebody in this process reads a content; of one in its row it is not known, and does not matter."""
+        return id in self._readers
+
+    def _closed(self, id: str) -> None:  # noqa: A002
+        self._readers[id] -= 1
+        if not self._readers[id]:
+            del self._readers[id]
+            self.closed(id)
 
     async def pieces(self, content: Content, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """Its bytes from `start` up to but not including `end`. Raises Broken."""
@@ -134,12 +151,15 @@ class Contents:
         }  # fmt: skip
         return Made(content, [(records.add_content, row)])
 
-    async def forget(self, id: str) -> None:  # noqa: A002
-        """Remove a content that nobody needs. Raises StoreError."""
+    async def forget(self, id: str) -> bool:  # noqa: A002
+        """Remove a content that nobody needs; False for one that somebody reads just now, which stays. Raises StoreError."""
+        if self.is_open(id):
+            return False
         asked: dict[str, Any] = {"b_id": id}
         for row in await self.group.ask(records.find_blocks, asked):
             await self.payloads.delete(row[2])  # first: a crash in between leaves the rows
         await self.group.transact((records.forget_blocks, asked), (records.forget_content, asked))
+        return True
 
     async def rewrap(self) -> int:
         """Wrap the keys of files that another key wraps with the one that wraps now; how many. Raises StoreError."""
@@ -164,8 +184,12 @@ _SEALED: Final = PIECE + TAG
 class Open:
     """A content that is open. Each block is opened when it is first read, and closed when another is."""
 
-    def __init__(self, payloads: Payloads, content: Content, key: bytes | None, body: bytes | None) -> None:
+    def __init__(
+        self, payloads: Payloads, content: Content, key: bytes | None, body: bytes | None, let_go: Callable[[], None]
+    ) -> None:
+        """`let_go` is told, once, that it is closed."""
         self.size = content.size
+        self._let_go: Callable[[], None] | None = let_go
         self._payloads = payloads
         self._content = content
         self._key = key
@@ -222,9 +246,14 @@ class Open:
 
     async def close(self) -> None:
         """No more is read."""
-        if self._view is not None:
-            view, self._view = self._view, None
-            await view.close()
+        view, self._view = self._view, None
+        let_go, self._let_go = self._let_go, None
+        try:
+            if view is not None:
+                await view.close()
+        finally:
+            if let_go is not None:
+                let_go()
 
 
 async def _awaited(data: Awaitable[bytes]) -> bytes:

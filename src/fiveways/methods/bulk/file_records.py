@@ -169,10 +169,13 @@ forget_content = delete(contents).where(_content.id == _id)
 
 def find_orphans(*elsewhere: Any) -> Any:
     """Contents begun before `b_before` that no name has, and none of the columns `elsewhere`."""
-    having = [_name.content, *elsewhere]
-    return (
-        select(_content.id)
-        .where(_content.at < _number("b_before"), *(~exists().where(column == _content.id) for column in having))
-        .order_by(_content.at)
-        .limit(MOST)
-    )
+    return select(_content.id).where(_content.at < _number("b_before"), *_nowhere(*elsewhere)).order_by(_content.at).limit(MOST)
+
+
+def find_orphan(*elsewhere: Any) -> Any:
+    """The content `b_id`, where it is whole and no name has it, and none of the columns `elsewhere`."""
+    return select(_content.id).where(_content.id == _id, _content.kept == 1, *_nowhere(*elsewhere))
+
+
+def _nowhere(*elsewhere: Any) -> list[Any]:
+    return [~exists().where(column == _content.id) for column in (_name.content, *elsewhere)]

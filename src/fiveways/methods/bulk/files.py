@@ -7,6 +7,7 @@ it are one transaction. One that was broken off keeps what is durable of it unde
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -24,9 +25,11 @@ from fiveways.methods.bulk.names import CONTENT, Names, entry, entry_of, split
 from fiveways.methods.bulk.open_files import FileReading, FileWriting
 from fiveways.methods.bulk.settings import Quota
 from fiveways.methods.bulk.tree import Broken, Entry, Full, Reading, Refused, Space, Writing
+from fiveways.methods.bulk.unnamed import Unnamed
 from fiveways.methods.bulk.uploads import Upload
 from fiveways.methods.bulk.usage import Usage
 from fiveways.methods.bulk.watch import Arrived, Visit, Watch
+from fiveways.store.payloads import IN_ROW
 
 LOOK: Final = 1.0
 """Seconds for which a file may be opened as it was when its client looked at it, just before."""
@@ -42,6 +45,8 @@ class Files:
     """What stands for a file's name in the audit: names may say whose data it is."""
     watch: Watch
     usage: Usage
+    unnamed: Unnamed | None = None
+    """Told of contents that lose their name; None where they wait for the purge."""
 
     def tree(self, visit: Visit, quota: Quota, declared: Sequence[str] = ()) -> PartnerFiles:
         """What one partner sees. `declared`: folders that are there from the start."""
@@ -176,6 +181,7 @@ class PartnerFiles:
         file = replace(self._arrived(folder, name, upload.content.id, upload.size), correlation=visit.correlation)
         try:
             steps = await upload.whole()
+            replaced = await self._replaced(path, upload.size)
             follows = await self._files.watch.arrives(file)  # before the event, which goes with the very next transaction
             row = self._names.row(folder, name, file.content, upload.size)
             details = {"size": upload.size, "blake3": upload.digest.hex()}
@@ -191,6 +197,7 @@ class PartnerFiles:
             raise Refused("a folder, or a file that was released to you, has this name")
         self._files.usage.add(self.visit.partner, upload.size)
         self._files.watch.arrived(file)
+        self._lost(replaced)
 
     async def _abandon(self, path: str, upload: Upload) -> None:
         """An upload was broken off: what is durable of it may be gone on with, where no whole file has its name."""
@@ -247,6 +254,7 @@ class PartnerFiles:
         self._looked_at = ("", 0.0, ())
         await self._names.do(records.remove_name, self._names.this(folder, name))
         self._files.audit.record(self._files.event("bulk.file.removed", self.visit, folder, name, {"size": row[4]}))
+        self._lost(row)
 
     async def rename(self, old: str, new: str, *, replace: bool) -> None:
         """Give a file or a folder another name, at once."""
@@ -282,6 +290,7 @@ class PartnerFiles:
         self._files.audit.record(self._files.event("bulk.file.renamed", self.visit, to_folder, to_name, {"size": row[4]}))
         if file is not None:
             self._files.watch.arrived(file)
+        self._lost(there)
 
     async def touch(self, path: str, modified: int) -> None:
         """Set when it was modified."""
@@ -320,6 +329,19 @@ class PartnerFiles:
             return row, await self._contents.of(row[CONTENT:])
         except StoreError as error:
             raise Broken(str(error)) from None
+
+    async def _replaced(self, path: str, size: int) -> Sequence[Any] | None:
+        """The row of what has a name that an upload of `size` bytes is about to get; not asked for where it does not matter."""
+        if self._files.unnamed is None or not self._files.unnamed.prompt or size <= IN_ROW:
+            return None
+        with suppress(Broken):  # the purge finds it
+            return await self._names.find(path)
+        return None
+
+    def _lost(self, row: Sequence[Any] | None) -> None:
+        """A file's name, of which this was the row, is gone or leads to another content. Small ones wait for the purge."""
+        if self._files.unnamed is not None and row is not None and row[3] is not None and row[4] > IN_ROW:
+            self._files.unnamed.lost(str(row[3]))
 
     async def _used(self, *, again: bool = False) -> tuple[int, int]:
         try:

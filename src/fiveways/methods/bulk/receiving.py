@@ -83,6 +83,7 @@ class Receiving:
             body=msgspec.msgpack.encode(row),
             correlation=file.correlation,
             content_type="application/msgpack",
+            envelope=file.content.encode(),  # by which it is known that the content is needed (`records.find_unneeded`)
         )
         return list(promise.steps)
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     literal,
     or_,
@@ -34,6 +35,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert
 
+from fiveways.delivery.records import deliveries, delivery_queue
+from fiveways.methods.bulk.file_records import find_orphan
 from fiveways.methods.bulk.states import COMING, ENDED, State, after, before
 from fiveways.store.lives import appending
 from fiveways.store.tables import metadata
@@ -305,3 +308,10 @@ forget_events = delete(events).where(_event.transfer == _id)
 forget = delete(transfers).where(_this)
 KEEPING: Final = (_transfer.content, _transfer.good, _batch.content)
 """Columns that name contents which are not to be purged."""
+_arriving = exists().where(
+    delivery_queue.c.queue == _text("b_queue"),
+    delivery_queue.c.delivery == deliveries.c.id,
+    deliveries.c.envelope == bindparam("b_envelope", type_=LargeBinary),
+)
+find_unneeded = find_orphan(*KEEPING).where(~_arriving)
+"""The content `b_id`, where it is whole and nobody names it, not even as a file that has come and was not looked at yet."""
