@@ -11,12 +11,13 @@ from fiveways.deployment.document import Loc, Mistake
 from fiveways.methods.bulk.settings import ToMailbox
 from fiveways.methods.messaging.directory import WorkflowSettings
 from fiveways.methods.synchronous.settings import ApiSettings, Security, UserRestrictedContext, names
+from fiveways.platform import realtime_misfits
 from fiveways.security.users.providers import Provider, UserRestricted
 
 if TYPE_CHECKING:
     from fiveways.platform.model import Deployment
 
-RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status", "/_admin", "/messageexchange")
+RESERVED = ("/oauth2", "/.well-known", "/metrics", "/_ping", "/_status", "/_admin", "/messageexchange", "/realtime")
 """Paths that are the platform's own."""
 
 
@@ -39,6 +40,7 @@ def misfits(deployment: Deployment) -> Iterator[Mistake]:
     yield from _exchanges(deployment)
     yield from _feeds(deployment)
     yield from _bulk(deployment)
+    yield from realtime_misfits.misfits(deployment)
     yield from _mailboxes(deployment)
 
 

@@ -77,7 +77,7 @@ def test_defaults_are_spelt_as_people_write_them() -> None:
 
 CHOICES = {
     "Listener", "DataModel", "ClientCertificate", "RoutingSettings", "OrderSettings",
-    "Access", "Expectation", "Listed", "QualitySettings", "Rule", "Schedule", "Sink",
+    "Access", "Expectation", "Follow", "Listed", "QualitySettings", "Reach", "Rule", "Schedule", "Sink", "Who",
 }  # fmt: skip
 """Models of which something must be chosen, though no one field is required."""
 
