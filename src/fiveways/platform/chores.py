@@ -38,6 +38,7 @@ def work(on: Standing) -> list[Job]:
         Job("messages", messages.every, messages.round),
         Job("jobs", 2.0, lambda: _late(on)),
         Job("transfers", 2.0, on.bulk.look),
+        Job("follow", 1.0, on.realtime.follow),
         Job("reach", 2.0, on.realtime.reach),
         Job("leftovers", 86_400.0, on.foundation.sweep),
         Job("fill", 15.0, lambda: _look(on)),

@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
+from prometheus_client import CollectorRegistry
 
 from fiveways.correlation import new_id
 from fiveways.delivery.outbound import Outbound
@@ -24,6 +26,7 @@ from fiveways.methods.realtime.centrifugo.calls import Calls
 from fiveways.methods.realtime.centrifugo.session import Means, Session, Verify
 from fiveways.methods.realtime.conversation import Conversations
 from fiveways.methods.realtime.hub import Hub
+from fiveways.methods.realtime.metrics import RealtimeMetrics
 from fiveways.methods.realtime.names import Names
 from fiveways.methods.realtime.participation import Participation, Plan
 from fiveways.methods.realtime.presence import Presence, Present
@@ -36,6 +39,7 @@ from fiveways.methods.realtime.streams import Streams
 from fiveways.methods.synchronous import contexts
 from fiveways.methods.synchronous.compile import Mounted
 from fiveways.methods.synchronous.rendering import as_problem
+from fiveways.platform.following import Following
 from fiveways.platform.foundation import Foundation
 from fiveways.platform.mailboxes import Messages
 from fiveways.platform.model import Deployment
@@ -68,10 +72,12 @@ class Realtime:
         foundation: Foundation,
         running: Callable[[], Prepared],
         *,
+        registry: CollectorRegistry,
+        figures: Callable[[], dict[str, Any]],
         outbound: Callable[[], Outbound],
         messages: Callable[[], Messages | None],
     ) -> None:
-        """What runs when it is asked for."""
+        """`figures`: the platform's others, for boards. `outbound` and `messages` are what runs when they are asked for."""
         self._running = running
         self._outbound = outbound
         self._messages = messages
@@ -96,6 +102,10 @@ class Realtime:
             node, self.sessions, set(),
         )  # fmt: skip
         self.events = Events(self.means)
+        self.metrics = RealtimeMetrics(registry, self.hub, lambda: len(self.sessions))
+        self.following = Following(
+            self.channels, lambda: running().plan.kinds, lambda: {**figures(), "realtime": self.metrics.figures()}
+        )
         self._hearing = ExitStack()
         self._hearing.enter_context(self.streams.hearing(foundation.deliveries.bus))
 
@@ -166,6 +176,10 @@ class Realtime:
     async def reach(self) -> None:
         """Have those told for whom messages have waited for too long. StoreError where the store fails."""
         await self.reaching.look()
+
+    async def follow(self) -> None:
+        """Publish what has happened elsewhere. StoreError where the store fails."""
+        await self.following.look()
 
     async def trim(self) -> None:
         """Let go of what is older than is kept. StoreError where the store fails."""

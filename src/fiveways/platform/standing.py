@@ -99,6 +99,8 @@ class Standing:
         self.realtime = Realtime(
             foundation,
             lambda: self.running.realtime,
+            registry=self.registry,
+            figures=self._figures,
             outbound=lambda: self.running.outbound,
             messages=lambda: self.running.messaging,
         )
@@ -120,6 +122,18 @@ class Standing:
         """Who has a mailbox, where anybody has."""
         messaging = self.running.messaging
         return messaging.directory if messaging is not None else None
+
+    def _figures(self) -> dict[str, Any]:
+        """How things are, for boards."""
+        queues = self.tallies.queues
+        return {
+            "apis": {
+                name: {"requests": each.total, "errors": each.errors, "slow": each.slow}
+                for name, each in self.metrics.counts().items()
+            },
+            "inboxes": {mailbox: row[0] for mailbox, row in self.tallies.inboxes.items()},
+            "queues": {name: {"waiting": row[0], "dead": row[2]} for name, row in queues.items()},
+        }
 
     def _webhook(self, mailbox: str) -> Webhook | None:
         directory = self.directory()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from string import Template
 from typing import Any
 
 import pytest
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 from tests.acceptance.conftest import Serve, Served, free_port
+from tests.acceptance.realtime.javascript_client import Unfetched, fetch
 
 DEPLOYMENT = """
 listeners:
@@ -21,7 +23,7 @@ organisations: {RXN: {name: Northshire Hospitals}, A81001: {name: The Surgery}}
 applications:
   ward: {organisation: RXN, jwks: file:keys/ward.json}
   second: {organisation: A81001, jwks: file:keys/second.json}
-realtime: {ping: 25s, $realtime}
+realtime: {$realtime}
 channels:
   talk:
     name: "talk:{id}"
@@ -72,6 +74,12 @@ class Estate:
         """Publish over HTTP; the answer."""
         path = f"/realtime/channels/{channel}/messages"
         return self.served.call("POST", path, json=data, headers={**self.served.bearer(application), **headers})
+
+    def publish_raw(self, channel: str, body: bytes, application: str = "ward") -> None:
+        """Publish bytes over HTTP, as they are."""
+        headers = {**self.served.bearer(application), "Content-Type": "application/json"}
+        answer = self.served.call("POST", f"/realtime/channels/{channel}/messages", content=body, headers=headers)
+        assert answer.status_code == 201, answer.text
 
     def begin(self, channel: str, *members: str, application: str = "ward") -> None:
         """Begin a conversation."""
@@ -128,11 +136,21 @@ async def until(condition: Callable[[], object], seconds: float = 10) -> None:
             await asyncio.sleep(0.01)
 
 
-def estate_of(serve: Serve, *, store: str = "", realtime: str = "", channels: str = "") -> Any:
+def estate_of(serve: Serve, *, store: str = "", realtime: str = "", channels: str = "", environment: Any = None) -> Any:
     """A context in which the platform serves channels; the port of its live listener."""
     live = free_port()
     said = {"main": str(free_port()), "live": str(live), "store": store, "realtime": realtime, "channels": channels}
-    return serve(Template(DEPLOYMENT).safe_substitute(said), http=""), live
+    return serve(Template(DEPLOYMENT).safe_substitute(said), http="", environment=environment), live
+
+
+@pytest.fixture(scope="session")
+def javascript_packages(request: pytest.FixtureRequest) -> Path:
+    """The folder with centrifuge-js."""
+    assert request.config.cache is not None
+    try:
+        return fetch(request.config.cache.mkdir("centrifuge-js"))
+    except Unfetched as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")

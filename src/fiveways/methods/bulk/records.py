@@ -82,6 +82,7 @@ events = Table(
     Column("by", Text, nullable=False),  # the node, the partner, or the person's account
     Column("reason", Text, nullable=False),
 )
+Index("ix_bulk_transfer_events_at", events.c.at)
 
 set_aside = Table(
     "bulk_set_aside",

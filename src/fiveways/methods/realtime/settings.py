@@ -86,7 +86,7 @@ class Reach(Settings):
     workflow: str | None = None
     """The workflow that it is sent with."""
     url: HttpUrl | None = None
-    """Where a POST of JSON tells of it (signed as Standard Webhooks)."""
+    """Where a POST of JSON tells of it, signed as all that Fiveways posts."""
     secrets: tuple[Reference, ...] = ()
     """What that is signed with; the first signs, all are announced while keys change."""
 
@@ -107,7 +107,7 @@ class Record(Settings):
     fhir: HttpUrl
     """The FHIR server that is given a Communication for each message."""
     secrets: tuple[Reference, ...] = Field(min_length=1)
-    """What its POST is signed with (Standard Webhooks)."""
+    """What its POST is signed with."""
 
 
 class Follow(Settings):

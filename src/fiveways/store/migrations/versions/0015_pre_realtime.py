@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_index("ix_bulk_transfer_events_at", "bulk_transfer_events", ["at"])
     op.create_table(
         "realtime_channels",
         sa.Column("name", sa.Text, nullable=False),
