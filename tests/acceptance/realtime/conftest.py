@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 import pytest
-from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
+from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler  # type: ignore[import-untyped]
 from tests.acceptance.conftest import Serve, Served, free_port
 from tests.acceptance.realtime.javascript_client import Unfetched, fetch
 
@@ -88,7 +88,7 @@ class Estate:
         assert answer.status_code in (200, 201), answer.text
 
 
-class Heard(SubscriptionEventHandler):
+class Heard(SubscriptionEventHandler):  # type: ignore[misc]
     """What a subscription is told."""
 
     def __init__(self) -> None:

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from centrifuge import CentrifugeError, ClientEventHandler, StreamPosition
-from centrifuge.exceptions import ReplyError
+from centrifuge import CentrifugeError, ClientEventHandler, StreamPosition  # type: ignore[import-untyped]
+from centrifuge.exceptions import ReplyError  # type: ignore[import-untyped]
 from tests.acceptance.realtime.conftest import Estate, Heard, until
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +55,7 @@ async def test_what_is_not_open_is_refused(estate: Estate) -> None:
 async def test_a_token_that_is_none_ends_the_connection_for_good(estate: Estate) -> None:
     told: list[Any] = []
 
-    class Events(ClientEventHandler):
+    class Events(ClientEventHandler):  # type: ignore[misc]
         async def on_disconnected(self, ctx: Any) -> None:
             told.append(ctx)
 
