@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fiveways.client.blocking import BlockingMailbox
     from fiveways.client.blocking_calls import BlockingFiveways, BlockingJob
     from fiveways.client.callbacks import Receiver, serve_callbacks
+    from fiveways.client.channels import Channels, Publication, Published
     from fiveways.client.fiveways import Fiveways
     from fiveways.client.folders import Folders
     from fiveways.client.job import Job
@@ -45,16 +46,18 @@ if TYPE_CHECKING:
 
 _LATER = {
     "Answer": "answer", "ApiKey": "access", "BlockingFiveways": "blocking_calls", "BlockingJob": "blocking_calls",
-    "BlockingMailbox": "blocking", "Certificate": "access", "Fiveways": "fiveways", "Folders": "folders", "Job": "job",
-    "Listener": "listener", "Mailbox": "mailbox", "Receiver": "callbacks", "SignedJwt": "access", "Step": "polling",
-    "Token": "access", "serve_callbacks": "callbacks",
+    "BlockingMailbox": "blocking", "Certificate": "access", "Channels": "channels", "Fiveways": "fiveways",
+    "Folders": "folders", "Job": "job", "Listener": "listener", "Mailbox": "mailbox", "Publication": "channels",
+    "Published": "channels", "Receiver": "callbacks", "SignedJwt": "access", "Step": "polling", "Token": "access",
+    "serve_callbacks": "callbacks",
 }  # fmt: skip
 
 __all__ = [
-    "Answer", "ApiKey", "BlockingFiveways", "BlockingJob", "BlockingMailbox", "Certificate", "ClientError", "DeadLetter",
-    "Denied", "Fiveways", "Folders", "Garbled", "Gone", "Job", "Ledger", "Listener", "LocalIdReused", "Mailbox", "Message",
-    "Pace", "Receiver", "Refused", "Request", "Resend", "Retry", "Schedule", "SignedJwt", "State", "Step", "StillRunning",
-    "Token", "TooLarge", "Unavailable", "Unsent", "Untrusted", "match", "serve_callbacks",
+    "Answer", "ApiKey", "BlockingFiveways", "BlockingJob", "BlockingMailbox", "Certificate", "Channels", "ClientError",
+    "DeadLetter", "Denied", "Fiveways", "Folders", "Garbled", "Gone", "Job", "Ledger", "Listener", "LocalIdReused", "Mailbox",
+    "Message", "Pace", "Publication", "Published", "Receiver", "Refused", "Request", "Resend", "Retry", "Schedule",
+    "SignedJwt", "State", "Step", "StillRunning", "Token", "TooLarge", "Unavailable", "Unsent", "Untrusted", "match",
+    "serve_callbacks",
 ]  # fmt: skip
 
 
