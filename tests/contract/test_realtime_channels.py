@@ -85,6 +85,9 @@ class Reader:
         """Note it."""
         self.lost = True
 
+    def review(self, channel: str) -> None:
+        """It may."""
+
     async def join(self) -> bool:
         """Come, or come back; whether all that was missed is there."""
         joined = await self.node.streams.join(self.channel, self, self.position)

@@ -148,7 +148,7 @@ class Platform(Standing):
 
     def _take_up(self, running: Running) -> None:
         """A reading of the deployment file is in force: deliveries go as it says."""
-        self.dispatch.keep([*running.queues, *self.bulk.taken_up(), *self.realtime.queues])
+        self.dispatch.keep([*running.queues, *self.bulk.taken_up(), *self.realtime.taken_up()])
 
     async def _retire(self, old: Compiled, new: Compiled) -> None:
         """Close, once they are idle, the connections that the new deployment has no use for."""

@@ -134,9 +134,10 @@ class Realtime:
         }
         return Prepared(plan, verify, mounted, secrets)
 
-    @property
-    def queues(self) -> list[Queue]:
-        """What is to be delivered."""
+    def taken_up(self) -> list[Queue]:
+        """A reading of the deployment file is in force: whoever may not read a channel any more is told so. What is to be
+        delivered."""
+        self.hub.review_all()
         return queues(self.reaching) if self._running().plan.kinds else []
 
     async def _post(self, delivery: Delivery, headers: Mapping[str, str], secrets: Sequence[bytes]) -> None:

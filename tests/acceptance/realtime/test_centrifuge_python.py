@@ -185,3 +185,28 @@ async def test_a_method_that_is_none_and_one_that_answers(estate: Estate) -> Non
     estate.begin("talk:2", "application:ward")
     mine = (await client.rpc("conversation.mine", {})).data["conversations"]
     assert "talk:2" in [each["channel"] for each in mine]
+
+
+async def test_who_leaves_a_conversation_is_told_nothing_more_of_it_on_any_device(estate: Estate) -> None:
+    estate.begin("talk:3", "application:ward", "application:second")
+    client, _, heard = await joined(estate, "talk:3", "second")
+    _, _, other = await joined(estate, "talk:3", "second")
+    _, _, stays = await joined(estate, "talk:3")
+    await client.rpc("conversation.leave", {"channel": "talk:3"})
+    await until(lambda: heard.all("unsubscribed") and other.all("unsubscribed"))
+    estate.publish("talk:3", {"text": "are they gone?"})
+    await until(lambda: stays.said[-1:] == [{"text": "are they gone?"}])
+    assert {"text": "are they gone?"} not in [*heard.said, *other.said]
+
+
+async def test_a_reload_ends_what_is_not_open_any_more(estate: Estate) -> None:
+    _, _, heard = await joined(estate, "own:second", "second")
+    _, _, stays = await joined(estate, "news", "second")
+    was = estate.served.file.read_text()
+    estate.served.file.write_text(was.replace('join: [{application: "{who}"}]', "join: [{application: ward}]"))
+    done = estate.served.run("reload")
+    assert done.returncode == 0, done.stderr
+    await until(lambda: heard.all("unsubscribed"))
+    assert not stays.all("unsubscribed")
+    estate.served.file.write_text(was)
+    assert estate.served.run("reload").returncode == 0

@@ -103,6 +103,7 @@ class Conversations:
         happening, statement = _RECEIPTS.get(state, ("", None))
         if statement is None:
             raise InvalidValue("state is delivered or read")
+        self._participation.pace(found.channel, me, receipts=True)
         position = await self._channels.position(found.channel)
         if not 0 < number <= position.top:
             raise InvalidValue(f"There is no message {number} yet: the newest is {position.top}")
@@ -154,6 +155,7 @@ class Conversations:
             raise Forbidden("Only who has said something corrects or retracts it")
         if await self.state(name, number) is State.RETRACTED:
             raise Conflict("It was retracted already")
+        self._participation.pace(found.channel, me)
         return found, me
 
     # --- the whole -------------------------------------------------------------------------------------------------------

@@ -32,6 +32,10 @@ class Reader(Protocol):
         """What is sent of this channel from now on would not follow on what was: have it joined again."""
         ...
 
+    def review(self, channel: str) -> None:
+        """See whether it may read this channel still."""
+        ...
+
 
 class Readers:
     """Those who read one channel here, by the form that they take."""
@@ -130,6 +134,19 @@ class Hub:
             for those in list(readers.by_form.values()):
                 for reader in list(those):
                     reader.lose(channel)
+
+    def review_all(self) -> None:
+        """Have all who read anything here looked at: others may do so now."""
+        for channel in list(self._channels):
+            self.review(channel)
+
+    def review(self, channel: str) -> None:
+        """Have all who read a channel here looked at: somebody may not read it any more."""
+        readers = self._channels.get(channel)
+        if readers is not None:
+            for those in list(readers.by_form.values()):
+                for reader in list(those):
+                    reader.review(channel)
 
     def _flush(self) -> None:
         due, self._due = self._due, []

@@ -98,9 +98,15 @@ class Participation:
             raise PayloadTooLarge(f"A message in this channel has up to {limits.largest} bytes")
         if len(client_id) > LONGEST_ID:
             raise InvalidValue(f"The id of a message has up to {LONGEST_ID} characters")
-        if wait := self._rates.take(channel.kind, sender, limits.rate.limit, limits.rate.period):
-            raise TooManyRequests(f"More than {limits.rate} in this channel", headers={"Retry-After": str(max(1, round(wait)))})
+        self.pace(channel, sender)
         return await self.channels.publish(channel, Draft(sender, data, client_id, correlation=correlation))
+
+    def pace(self, channel: Channel, sender: str, *, receipts: bool = False) -> None:
+        """Count something that a participant does. TooManyRequests where that is too fast; receipts are counted for themselves."""
+        rate = channel.settings.limits.rate
+        wait = self._rates.take(f"{channel.kind} receipts" if receipts else channel.kind, sender, rate.limit, rate.period)
+        if wait:
+            raise TooManyRequests(f"More than {rate} in this channel", headers={"Retry-After": str(max(1, round(wait)))})
 
     # --- looking ---------------------------------------------------------------------------------------------------------
 
@@ -150,5 +156,5 @@ class _Rates:
 
 
 def data_of(raw: msgspec.Raw | bytes) -> bytes:
-    """What a client has sent as JSON, as it is kept: without the blanks around it."""
-    return bytes(raw).strip() or b"null"
+    """What a client has sent as JSON, as it is kept: without blanks between its parts, on one line, as both wires end at lines."""
+    return msgspec.json.format(bytes(raw) or b"null", indent=-1)

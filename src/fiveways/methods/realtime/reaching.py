@@ -22,6 +22,8 @@ from fiveways.methods.realtime.service import RECORDED
 from fiveways.methods.realtime.settings import ChannelSettings, Reach
 
 REACH: Final = "realtime.reach"
+_AGO: Final = 3_600_000_000
+"""Microseconds: how far back is looked, again and again, for who is to be told."""
 _RECORDED: Final = ("say", "correct", "retract")
 
 Post = Callable[[Delivery, Mapping[str, str], Sequence[bytes]], Awaitable[None]]
@@ -56,6 +58,7 @@ class Reaching:
         self._post = post
         self._mail = mail
         self._secrets = secrets
+        self._looked = False
 
     # --- promising -------------------------------------------------------------------------------------------------------
 
@@ -75,10 +78,12 @@ class Reaching:
         for kind, settings in self._kinds().items():
             if settings.reach is not None:
                 await self._look(kind, settings.reach)
+        self._looked = True
 
     async def _look(self, kind: str, reach: Reach) -> None:
         now, group = micros(self._deliveries.clock), self._deliveries.group
-        asked = {"b_kind": kind, "b_at": now - micros_in(reach.after), "b_most": records.MOST}
+        since = now - micros_in(reach.after) - _AGO if self._looked else 0  # what is older was found before
+        asked = {"b_kind": kind, "b_at": now - micros_in(reach.after), "b_since": since, "b_most": records.MOST}
         rows = (await group.submit(records.find_unreached, asked, synced=False)).rows
         for channel, member, _, newest, count in rows:
             if reach.mailbox is not None and member not in reach.mailbox:

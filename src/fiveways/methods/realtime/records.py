@@ -48,6 +48,7 @@ channels = Table(
     Column("at", BigInteger, nullable=False),  # of it, microseconds
     Column("closed", Integer, nullable=False),
 )
+Index("ix_realtime_channels_at", channels.c.at)
 
 messages = Table(
     "realtime_messages",
@@ -176,6 +177,8 @@ find_after = _read.where(_message.number > _after).order_by(_message.number).lim
 find_before = _read.where(or_(_after == 0, _message.number < _after)).order_by(_message.number.desc()).limit(_most)
 find_one = _read.where(_message.number == _number("b_number"))
 find_oldest = select(func.min(_message.number)).where(_message.channel == _name)
+find_changed = select(_channel.name, _channel.epoch, _channel.top).where(_channel.at > _at)
+"""Channels in which something was said after a moment."""
 find_listed = (
     select(_channel.name, _channel.kind, _channel.top, _channel.at, _channel.closed)
     .where(_channel.name > _text("b_last"), or_(_text("b_kind") == "", _channel.kind == _text("b_kind")))
@@ -246,11 +249,17 @@ find_unreached = (
             _message.at <= _at,
         ),
     )
-    .where(_channel.kind == _text("b_kind"), _channel.top > _member.delivered, _channel.top > _member.reached)
+    .where(
+        _channel.at > _number("b_since"),
+        _channel.kind == _text("b_kind"),
+        _channel.top > _member.delivered,
+        _channel.top > _member.reached,
+    )
     .group_by(_member.channel, _member.member, _channel.kind)
     .limit(_most)
 )
-"""Who has had messages waiting since before `b_at`: up to which, and how many."""
+"""Who has had messages waiting since before `b_at`: up to which, and how many; of channels in which something was said after
+`b_since`."""
 
 # --- attachments -------------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ TOPIC: Final = "realtime.said."
 """Of the bus: a message, by its channel."""
 RECORDED: Final = "realtime.record"
 """The queue of messages that become part of the record."""
+_LATELY: Final = 15_000_000
+"""Microseconds: clocks of nodes may be apart, and a commit may take its time."""
 _KNOWN: Final = 100_000
 
 
@@ -232,6 +234,12 @@ class Channels:
                 break
         data = b"{%b}" % b",".join(msgspec.json.encode(key) + b":" + value for key, value in rows)
         return Message(channel.name, before.top, new_id(), micros(self.clock), "say", "", "", b"", 0, "", data)
+
+    async def changed(self) -> Sequence[tuple[str, str, int]]:
+        """Of channels in which something was said of late: name, epoch, and number of the newest message."""
+        asked = {"b_at": micros(self.clock) - _LATELY}
+        rows = (await self.group.submit(records.find_changed, asked, synced=False)).rows
+        return [(name, epoch, top) for name, epoch, top in rows]
 
     async def all(self, name: str) -> AsyncIterator[Message]:
         """All that is kept of a channel, oldest first."""

@@ -75,6 +75,11 @@ class _Stream:
         self.over = "insufficient state"
         self.news.set()
 
+    def review(self, channel: str) -> None:
+        """Have it joined again: then it is found out whether it may be read still."""
+        self.over = self.over or "review"
+        self.news.set()
+
     def end(self) -> None:
         """The server stops."""
         self.over = self.over or "shutdown"

@@ -148,9 +148,9 @@ class Streams:
 
     async def look(self) -> None:
         """Ask the store where the channels are that are followed here: news may have been lost. StoreError."""
-        for stream in list(self._streams.values()):
-            position = await self.channels.find(stream.channel.name)
-            if position is None or position.epoch != stream.epoch or position.top > stream.number:
+        for name, epoch, top in await self.channels.changed():
+            stream = self._streams.get(name)
+            if stream is not None and (epoch != stream.epoch or top > stream.number):
                 self._read_soon(stream)
 
     def _read_soon(self, stream: _Stream) -> None:
@@ -185,6 +185,8 @@ class Streams:
             if message.number > stream.number:
                 stream.number = message.number
                 self.hub.publish(message if message.epoch else message.of(stream.epoch))
+                if message.happening == "leave":
+                    self.hub.review(message.channel)
 
     def _lost(self, stream: _Stream, position: Position) -> None:
         """The channel was forgotten and has begun anew: what readers have is of another."""

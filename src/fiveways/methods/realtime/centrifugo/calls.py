@@ -78,6 +78,7 @@ class Calls:
     async def type(self, consumer: Consumer, asked: Asked) -> Any:
         """message.type {channel}: others are told that one is writing."""
         found = await self._participation.joining(consumer, asked.channel)
+        self._participation.pace(found.channel, member_of(consumer), receipts=True)
         channels = self._participation.channels
         await channels.mention(channels.passing(found.channel.name, "type", member_of(consumer), b"{}"))
         return {}

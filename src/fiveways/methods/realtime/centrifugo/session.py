@@ -167,6 +167,20 @@ class Session:
             self._means.streams.leave(channel, self)
             self._say(wire.push(channel, b"unsubscribe", b'{"code":%d,"reason":"insufficient state"}' % wire.LOST))
 
+    def review(self, channel: str) -> None:
+        """See whether it may read a channel still."""
+        self._means.spawn(self._reviewed(channel))
+
+    async def _reviewed(self, name: str) -> None:
+        try:
+            await self._means.participation.joining(self.consumer, name)
+        except StoreError as error:
+            log.warning("it could not be found out who may read a channel", extra={"reason": str(error)})
+        except Fault:
+            if name in self.channels:
+                await self._unsubscribe(name)
+                self._say(wire.push(name, b"unsubscribe", b'{"code":%d,"reason":"not open to you any more"}' % wire.ENDED))
+
     async def _whole(self, channel: str) -> None:
         try:
             whole = await self._means.streams.snapshot(channel)

@@ -143,6 +143,8 @@ INVALID_TOKEN: Final = 3500
 BAD_REQUEST: Final = 3501
 STALE: Final = 3502
 """It did not connect in time."""
+ENDED: Final = 2000
+"""Of a subscription: it is over, and not to be tried again."""
 LOST: Final = 2500
 """Of a subscription: what follows does not follow on what was sent. Join again."""
 

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("closed", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_realtime_channels"),
     )
+    op.create_index("ix_realtime_channels_at", "realtime_channels", ["at"])
     op.create_table(
         "realtime_messages",
         sa.Column("channel", sa.Text, nullable=False),
