@@ -21,8 +21,8 @@ def _checked(pattern: str) -> str:
         raise ValueError("expected letters, digits, any of . _ ~ : / - and names in braces")
     if len(holes) != len(set(holes)):
         raise ValueError("a name in braces comes once")
-    if re.search(r"\}\{", pattern):
-        raise ValueError("something stands between two names in braces")
+    if re.search(r"\}[A-Za-z0-9._~-]*\{", pattern):  # or it would be anybody's guess where the one ends and the other begins
+        raise ValueError("a : or / stands between two names in braces")
     return pattern
 
 

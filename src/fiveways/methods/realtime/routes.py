@@ -129,7 +129,7 @@ class RealtimeRoutes:
         for each in said:
             try:
                 done = await self._participation.publish(
-                    consumer, each.channel, data_of(each.data), client_id=each.id, correlation=_correlation(interaction)
+                    consumer, each.channel, _json_of(bytes(each.data)), client_id=each.id, correlation=_correlation(interaction)
                 )
                 results.append(_told(done))
             except Fault as fault:

@@ -26,6 +26,8 @@ def entries(messages: Iterable[Message]) -> list[dict[str, Any]]:
             _receipt(said, each)
         elif each.happening in ("correct", "retract") and each.about in said:
             entry = said[each.about]
+            if entry["state"] == State.RETRACTED:  # it was corrected and retracted at the same time, by two devices
+                continue
             entry["state"] = LIFE.after(State(entry["state"]), each.happening).value
             if each.happening == "correct":
                 entry["former"].append(entry["data"])
