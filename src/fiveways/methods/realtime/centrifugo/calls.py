@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from fiveways.methods.realtime.access import member_of
-from fiveways.methods.realtime.centrifugo.wire import NO_METHOD, Refusal
+from fiveways.methods.realtime.centrifugo.wire import NO_METHOD, Number, Refusal
 from fiveways.methods.realtime.conversation import Conversations
 from fiveways.methods.realtime.participation import Participation, data_of
 from fiveways.methods.realtime.service import Published
@@ -21,13 +22,13 @@ class Asked(msgspec.Struct, frozen=True):
     channel: str = ""
     id: str = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
-    offset: int = 0
+    offset: Number = 0
     state: str = "delivered"
     reason: str = ""
     members: list[str] = []
     correlation: str = ""
     last: str = ""
-    limit: int = 100
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
 _asked: Final = msgspec.json.Decoder(Asked).decode

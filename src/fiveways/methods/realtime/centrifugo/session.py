@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ Verify = Callable[[bytes], tuple[Consumer, float]]
 """Whom a token was issued to, and when it expires (seconds since the Unix epoch). Raises AccessDenied."""
 
 _WAITING: Final = 1000
-"""Commands that wait behind one."""
+"""Commands that wait behind one, or for their client to take the answers to those before."""
+_WAITING_BYTES: Final = 4 * 1024 * 1024
 _FIRST: Final = 10.0
 """Seconds in which a client has to say who it is."""
 _GRACE: Final = 10.0
@@ -75,8 +77,8 @@ class Session:
     form = staticmethod(form)
 
     __slots__ = (
-        "_commands", "_expires", "_means", "_ponged", "_stale", "_timer", "_token", "_working", "channels", "client", "consumer",
-        "member", "socket",
+        "_commands", "_expires", "_means", "_ponged", "_stale", "_timer", "_token", "_waiting", "_working", "channels", "client",
+        "consumer", "member", "socket",
     )  # fmt: skip
 
     def __init__(self, means: Means) -> None:
@@ -90,7 +92,9 @@ class Session:
         self._expires = 0.0
         self._ponged = True
         self._stale: set[str] = set()
-        self._commands: deque[Command] = deque()
+        self._commands: deque[tuple[Command, int]] = deque()
+        self._waiting = 0
+        """Bytes of them."""
         self._working = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -108,22 +112,23 @@ class Session:
                 raise Leave(wire.BAD_REQUEST, "this server speaks JSON: protocol 'json'")
             for line in data.split(b"\n"):
                 if line and (command := wire.command(line)) != wire.PONG:
-                    self._commands.append(command)
+                    self._commands.append((command, len(line)))
+                    self._waiting += len(line)
+                    if len(self._commands) > _WAITING or self._waiting > _WAITING_BYTES:
+                        raise Leave(wire.RATE, "more commands than are answered")
                 elif line:
                     self._ponged = True
-            if len(self._commands) > _WAITING:
-                raise Leave(wire.RATE, "more commands than are answered")
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             self._leave(wire.BAD_REQUEST, "not a command of the protocol")
         except Leave as leave:
             self._leave(leave.code, str(leave))
         else:
-            if self._commands and not self._working:
-                self._working = True
-                self._means.spawn(self._work())
+            self._go_on()
 
     def drained(self) -> None:
-        """What was sent was read: whoever was too slow for changes is given the whole."""
+        """What was sent was read: commands that waited for that are answered, and whoever was too slow for changes is given the
+        whole."""
+        self._go_on()
         stale, self._stale = self._stale, set()
         for channel in stale:
             self._means.spawn(self._whole(channel))
@@ -134,6 +139,7 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
         self._commands.clear()
+        self._waiting = 0
         channels, self.channels = self.channels, {}
         for channel in channels.values():
             self._means.streams.leave(channel.name, self)
@@ -216,16 +222,23 @@ class Session:
 
     def _sleep(self) -> None:
         settings = self._means.participation.plan().settings
-        pause = max(1.0, (settings.ping - settings.pong).total_seconds())
+        pause = max(0.05, (settings.ping - settings.pong).total_seconds())
         left = self._expires + _GRACE - self._means.participation.channels.clock.time()
         self._timer = asyncio.get_running_loop().call_later(max(0.05, min(pause, left)), self._tick)
 
     # --- commands --------------------------------------------------------------------------------------------------------
 
+    def _go_on(self) -> None:
+        if self._commands and not self._working:
+            self._working = True
+            self._means.spawn(self._work())
+
     async def _work(self) -> None:
         try:
-            while self._commands:
-                await self._answer(self._commands.popleft())
+            while self._commands and not self.socket.paused:  # or answers would pile up that nobody takes
+                command, size = self._commands.popleft()
+                self._waiting -= size
+                await self._answer(command)
         except Leave as leave:
             self._leave(leave.code, str(leave))
         except Exception as error:
@@ -274,7 +287,7 @@ class Session:
         settings = self._means.participation.plan().settings
         return msgspec.json.encode({
             "client": self.client, "version": fiveways.__version__, "expires": True, "ttl": ttl,
-            "ping": int(settings.ping.total_seconds()), "pong": True, "node": self._means.node,
+            "ping": math.ceil(max(settings.ping, settings.pong).total_seconds()), "pong": True, "node": self._means.node,
         })  # fmt: skip
 
     def _identify(self, token: str) -> int:

@@ -5,17 +5,23 @@ https://centrifugal.dev/docs/transports/client_protocol
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from fiveways.errors import Fault
+
+Number = Annotated[int, Meta(ge=0, le=2**53)]
+"""The number of a message: as large as JavaScript's are exact, and every store's hold."""
+_Id = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+_Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 
 
 class Since(msgspec.Struct, frozen=True):
     """A position in a channel."""
 
-    offset: int = 0
+    offset: Number = 0
     epoch: str = ""
 
 
@@ -34,7 +40,7 @@ class Subscribe(msgspec.Struct, frozen=True):
     channel: str = ""
     recover: bool = False
     epoch: str = ""
-    offset: int = 0
+    offset: Number = 0
     tf: msgspec.Raw | None = None
     """A filter of tags, which is not spoken here."""
 
@@ -56,7 +62,7 @@ class History(msgspec.Struct, frozen=True):
     """Ask what was published."""
 
     channel: str = ""
-    limit: int = 0
+    limit: _Limit = 0
     since: Since | None = None
     reverse: bool = False
 
@@ -88,7 +94,7 @@ class Nothing(msgspec.Struct, frozen=True):
 class Command(msgspec.Struct, frozen=True):
     """What a client says. One without anything in it is its pong."""
 
-    id: int = 0
+    id: _Id = 0
     connect: Connect | None = None
     subscribe: Subscribe | None = None
     unsubscribe: OfChannel | None = None
