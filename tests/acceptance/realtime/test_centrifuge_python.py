@@ -210,3 +210,11 @@ async def test_a_reload_ends_what_is_not_open_any_more(estate: Estate) -> None:
     assert not stays.all("unsubscribed")
     estate.served.file.write_text(was)
     assert estate.served.run("reload").returncode == 0
+
+
+async def test_messages_of_one_connection_are_written_together_and_stay_in_their_order(estate: Estate) -> None:
+    estate.begin("talk:4", "application:ward")
+    client, _, heard = await joined(estate, "talk:4", recoverable=True)
+    await asyncio.gather(*(client.publish("talk:4", {"id": f"n-{number}", "n": number}) for number in range(300)))
+    await until(lambda: len(heard.said) == 300)
+    assert [each["n"] for each in heard.said] == list(range(300))

@@ -128,10 +128,12 @@ class Hub:
             readers.flush()
 
     def lose(self, channel: str) -> None:
-        """What comes of a channel does not follow on what was sent."""
+        """What comes of a channel does not follow on what was sent: whoever reads it is told, and is sent nothing more."""
         readers = self._channels.get(channel)
         if readers is not None:
-            for those in list(readers.by_form.values()):
+            readers.flush()
+            del self._channels[channel]
+            for those in readers.by_form.values():
                 for reader in list(those):
                     reader.lose(channel)
 

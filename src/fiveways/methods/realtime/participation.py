@@ -82,24 +82,22 @@ class Participation:
     # --- publishing ------------------------------------------------------------------------------------------------------
 
     async def publish(
-        self, consumer: Consumer, name: str, data: bytes, *, client_id: str = "", correlation: str = "", found: Found | None = None
-    ) -> Published:
+        self, consumer: Consumer, name: str, data: bytes, *, client_id: str = "", correlation: str = "", found: Found | None = None,
+        in_line: Callable[[], None] | None = None,
+    ) -> Published:  # fmt: skip
         """Publish JSON in a channel. NotFound, Forbidden, InvalidValue, PayloadTooLarge, TooManyRequests, Conflict, StoreError."""
         found = found or self.find(name)
         settings = found.channel.settings
         if not await self.allowed(settings.publishing, consumer, found):
             raise Forbidden("You may not publish in this channel")
-        return await self.say(found.channel, member_of(consumer), data, client_id=client_id, correlation=correlation)
-
-    async def say(self, channel: Channel, sender: str, data: bytes, *, client_id: str = "", correlation: str = "") -> Published:
-        """The same, where it is known that they may."""
+        channel, sender = found.channel, member_of(consumer)
         limits = channel.settings.limits
         if len(data) > limits.largest:
             raise PayloadTooLarge(f"A message in this channel has up to {limits.largest} bytes")
         if len(client_id) > LONGEST_ID:
             raise InvalidValue(f"The id of a message has up to {LONGEST_ID} characters")
         self.pace(channel, sender)
-        return await self.channels.publish(channel, Draft(sender, data, client_id, correlation=correlation))
+        return await self.channels.publish(channel, Draft(sender, data, client_id, correlation=correlation, in_line=in_line))
 
     def pace(self, channel: Channel, sender: str, *, receipts: bool = False) -> None:
         """Count something that a participant does. TooManyRequests where that is too fast; receipts are counted for themselves."""

@@ -172,7 +172,7 @@ write = insert(messages).from_select(
 )
 """A message, behind `count_up`."""
 find_again = select(_message.number, _message.fingerprint, _message.at).where(*_known)
-_read = select(messages).where(_message.channel == _name)
+_read = select(messages, _channel.epoch).join(channels, _channel.name == _message.channel).where(_message.channel == _name)
 find_after = _read.where(_message.number > _after).order_by(_message.number).limit(_most)
 find_before = _read.where(or_(_after == 0, _message.number < _after)).order_by(_message.number.desc()).limit(_most)
 find_one = _read.where(_message.number == _number("b_number"))
@@ -202,7 +202,13 @@ put_value = (
     .on_conflict_do_update(index_elements=["channel", "key"], set_={"value": bindparam("v_value", type_=LargeBinary)})
 )
 drop_value = delete(values).where(_value.channel == _name, _value.key == _text("v_key"))
-find_values = select(_value.key, _value.value).where(_value.channel == _name).order_by(_value.key)
+find_values = (
+    select(_channel.epoch, _channel.top, _value.key, _value.value)
+    .outerjoin(values, _value.channel == _channel.name)
+    .where(_channel.name == _name)
+    .order_by(_value.key)
+)
+"""The whole state, and which message has made it so: one question, as two would have something said between them."""
 
 # --- members -----------------------------------------------------------------------------------------------------------------
 

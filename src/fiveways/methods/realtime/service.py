@@ -7,7 +7,7 @@ gap and no two nodes give the same. The bus then says to all what was written; w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -48,7 +48,8 @@ class Position(NamedTuple):
 
 class Draft(NamedTuple):
     """A message before it has a number. `data` is JSON; `client_id` is what its sender calls it, and so it is written once, however
-    often it comes; `steps` are done in its transaction."""
+    often it comes; `steps` are done in its transaction; `in_line` is called when it stands in line to be written, behind those that
+    came before."""
 
     sender: str
     data: bytes
@@ -57,6 +58,7 @@ class Draft(NamedTuple):
     about: int = 0
     correlation: str = ""
     steps: tuple[Step, ...] = ()
+    in_line: Callable[[], None] | None = None
 
 
 class Published(NamedTuple):
@@ -175,6 +177,8 @@ class Channels:
         changes = _changes(channel, made.data) if channel.settings.merge else ()
         durable = channel.settings.certainty == "durable"
         settle = self._attest(channel, made) if durable else None
+        if draft.in_line is not None:
+            draft.in_line()
         results = await self.group.transact(
             (records.count_up, named), (records.write, row), *changes, *draft.steps,
             guarded=1, settled=settle, synced=durable,
@@ -227,13 +231,12 @@ class Channels:
 
     async def whole(self, channel: Channel) -> Message:
         """The state of a channel whose messages are changes, as one message: as it was after the message whose number it has."""
-        while True:
-            before = await self.position(channel)
-            rows = await self.group.ask(records.find_values, {"b_channel": channel.name})
-            if (await self.position(channel)) == before:
-                break
-        data = b"{%b}" % b",".join(msgspec.json.encode(key) + b":" + value for key, value in rows)
-        return Message(channel.name, before.top, new_id(), micros(self.clock), "say", "", "", b"", 0, "", data)
+        while not (rows := await self.group.ask(records.find_values, {"b_channel": channel.name})):
+            await self._begin(channel)
+        epoch, top = rows[0][:2]
+        state = {key: msgspec.Raw(value) for _, _, key, value in rows if key is not None}
+        data = msgspec.json.encode(state)
+        return Message(channel.name, top, new_id(), micros(self.clock), "say", "", "", b"", 0, "", data, epoch)
 
     async def changed(self) -> Sequence[tuple[str, str, int]]:
         """Of channels in which something was said of late: name, epoch, and number of the newest message."""
@@ -270,6 +273,16 @@ class Channels:
 
 
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def changed(whole: Message, changes: Iterable[Message]) -> Message:
+    """The state of a channel after changes to it, oldest first."""
+    state, number = _members(whole.data), whole.number
+    for change in changes:
+        state |= _members(change.data)
+        number = change.number
+    data = msgspec.json.encode({key: value for key, value in state.items() if bytes(value) != b"null"})
+    return msgspec.structs.replace(whole, number=number, data=data)
 
 
 def _changes(channel: Channel, data: bytes) -> list[Step]:

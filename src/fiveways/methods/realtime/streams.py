@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
@@ -18,13 +19,15 @@ import msgspec
 from fiveways.errors import StoreError
 from fiveways.methods.realtime.hub import Hub, Reader
 from fiveways.methods.realtime.message import Message, decode
-from fiveways.methods.realtime.service import TOPIC, Channel, Channels, Position
+from fiveways.methods.realtime.service import TOPIC, Channel, Channels, Position, changed
 from fiveways.store import bus
 
 log = logging.getLogger(__name__)
 
 RECOVERABLE: Final = 10_000
 """Messages that one who comes back is given to catch up; who has missed more reads the history."""
+_PASSED: Final = 1000
+"""Messages of a channel that are remembered while somebody joins it."""
 
 
 class Joined(NamedTuple):
@@ -38,14 +41,24 @@ class Joined(NamedTuple):
 
 
 class _Stream:
-    __slots__ = ("channel", "epoch", "joining", "number", "reading")
+    __slots__ = ("again", "channel", "epoch", "joining", "number", "passed", "reading")
 
     def __init__(self, channel: Channel, position: Position) -> None:
         self.channel = channel
         self.epoch = position.epoch
         self.number = position.top
         self.joining = 0
+        self.passed: deque[Message] = deque(maxlen=_PASSED)
+        """What went to readers while others were joining, who need not ask the store for it."""
         self.reading: asyncio.Task[None] | None = None
+        self.again = False
+        """Whether there was news that what is being read may not have."""
+
+    def since(self, number: int) -> list[Message] | None:
+        """What passed behind a number; None where that is not known here."""
+        if self.passed and self.passed[0].number <= number + 1:
+            return [each for each in self.passed if each.number > number]
+        return None
 
 
 class Streams:
@@ -78,7 +91,12 @@ class Streams:
             self.hub.add(name, reader, merged=merged)
             return Joined(Position(stream.epoch, stream.number), missed, recovered, merged and not recovered)
         finally:
-            stream.joining -= 1
+            self._joined(stream)
+
+    def _joined(self, stream: _Stream) -> None:
+        stream.joining -= 1
+        if not stream.joining:
+            stream.passed.clear()
             self._let_go(stream)
 
     async def _missed(self, stream: _Stream, since: Position | None) -> tuple[list[Message], bool]:
@@ -89,9 +107,9 @@ class Streams:
             last = missed[-1].number if missed else since.top
             if last == stream.number:
                 return missed, True
-            found = await self.channels.after(name, last)
-            if not found or found[0].number != last + 1:  # what is between is not kept any more
-                break
+            found = stream.since(last) or await self.channels.after(name, last)
+            if not found or found[-1].number != last + len(found) or found[-1].epoch != stream.epoch:
+                break  # what is between is not kept any more
             missed += found
             self._on(stream, found)
         return [], False
@@ -100,9 +118,12 @@ class Streams:
         """The state of a channel; this process is where that is."""
         while True:
             whole = await self.channels.whole(stream.channel)
-            if whole.number == stream.number:
+            if whole.epoch != stream.epoch or whole.number > stream.number:
+                await self._catch_up(stream)
+            if whole.epoch == stream.epoch and whole.number == stream.number:
                 return whole
-            await self._catch_up(stream)
+            if whole.epoch == stream.epoch and (passed := stream.since(whole.number)) is not None:
+                return changed(whole, passed)
 
     def leave(self, name: str, reader: Reader) -> None:
         """A reader is sent nothing more."""
@@ -113,7 +134,13 @@ class Streams:
     async def snapshot(self, name: str) -> Message | None:
         """The whole state of a channel that is followed, for one who was too slow for its changes."""
         stream = self._streams.get(name)
-        return await self._whole(stream) if stream is not None else None
+        if stream is None:
+            return None
+        stream.joining += 1
+        try:
+            return await self._whole(stream)
+        finally:
+            self._joined(stream)
 
     # --- news ------------------------------------------------------------------------------------------------------------
 
@@ -154,12 +181,15 @@ class Streams:
                 self._read_soon(stream)
 
     def _read_soon(self, stream: _Stream) -> None:
+        stream.again = True
         if stream.reading is None:
             stream.reading = asyncio.get_running_loop().create_task(self._read(stream))
 
     async def _read(self, stream: _Stream) -> None:
         try:
-            await self._catch_up(stream)
+            while stream.again:
+                stream.again = False
+                await self._catch_up(stream)
         except StoreError as error:
             log.warning("a channel could not be followed for now", extra={"reason": str(error)})
         finally:
@@ -170,11 +200,13 @@ class Streams:
         name = stream.channel.name
         while True:
             position = await self.channels.position(stream.channel)
-            if position.epoch != stream.epoch:
-                self._lost(stream, position)
+            if position.epoch != stream.epoch:  # it was forgotten and has begun anew: what readers have is of another
+                self._lose(stream)
+                stream.epoch, stream.number = position.epoch, position.top
             found = await self.channels.after(name, stream.number)
             self._on(stream, found)
-            if not found and position.top > stream.number:  # what is between is not kept any more
+            if not found and position.top > stream.number:
+                self._lose(stream)
                 stream.number = position.top
             if stream.number >= position.top:
                 return
@@ -182,20 +214,31 @@ class Streams:
     def _on(self, stream: _Stream, messages: Sequence[Message]) -> None:
         """These come next; those that are behind already are no news."""
         for message in messages:
-            if message.number > stream.number:
-                stream.number = message.number
-                self.hub.publish(message if message.epoch else message.of(stream.epoch))
+            if message.number <= stream.number or message.epoch != stream.epoch:
+                continue
+            if message.number > stream.number + 1:  # what is between is not kept any more
+                self._lose(stream)
+            stream.number = message.number
+            if stream.joining:
+                stream.passed.append(message)
+            if self._follows(stream):
+                self.hub.publish(message)
                 if message.happening == "leave":
                     self.hub.review(message.channel)
 
-    def _lost(self, stream: _Stream, position: Position) -> None:
-        """The channel was forgotten and has begun anew: what readers have is of another."""
-        stream.epoch, stream.number = position.epoch, position.top
-        self.hub.lose(stream.channel.name)
+    def _lose(self, stream: _Stream) -> None:
+        """What comes does not follow on what readers have."""
+        stream.passed.clear()
+        if self._follows(stream):
+            self.hub.lose(stream.channel.name)
+
+    def _follows(self, stream: _Stream) -> bool:
+        """Whether this is where this process is in its channel: somebody else may have begun to read it since this one ended."""
+        return self._streams.get(stream.channel.name) is stream
 
     def _let_go(self, stream: _Stream) -> None:
-        if not stream.joining and not self.hub.size(stream.channel.name):
-            self._streams.pop(stream.channel.name, None)
+        if not stream.joining and not self.hub.size(stream.channel.name) and self._follows(stream):
+            del self._streams[stream.channel.name]
             if stream.reading is not None:
                 stream.reading.cancel()
 

@@ -31,6 +31,7 @@ class Asked(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
+SEND: Final = "message.send"
 _asked: Final = msgspec.json.Decoder(Asked).decode
 _Call = Callable[["Calls", Consumer, Asked], Awaitable[Any]]
 
@@ -42,17 +43,20 @@ class Calls:
         self._participation = participation
         self._conversations = conversations
 
-    async def call(self, consumer: Consumer, method: str, data: bytes) -> bytes:
-        """What a method comes to: JSON. Raises Refusal, faults and StoreError."""
+    async def call(self, consumer: Consumer, method: str, data: bytes, in_line: Callable[[], None]) -> bytes:
+        """What a method comes to: JSON. `in_line`: as in `service.Draft`, of a message. Raises Refusal, faults and StoreError."""
         called = METHODS.get(method)
         if called is None:
             raise Refusal(NO_METHOD, f"There is no method of this name. There are {', '.join(METHODS)}")
-        return msgspec.json.encode(await called(self, consumer, _asked(data) if data != b"null" else Asked()))
+        asked = _asked(data) if data != b"null" else Asked()
+        if method == SEND:
+            return msgspec.json.encode(await self.send(consumer, asked, in_line))
+        return msgspec.json.encode(await called(self, consumer, asked))
 
-    async def send(self, consumer: Consumer, asked: Asked) -> Any:
+    async def send(self, consumer: Consumer, asked: Asked, in_line: Callable[[], None] | None = None) -> Any:
         """message.send {channel, id, data}: publish, once however often it is called with this id."""
         done = await self._participation.publish(
-            consumer, asked.channel, data_of(asked.data), client_id=asked.id, correlation=asked.correlation
+            consumer, asked.channel, data_of(asked.data), client_id=asked.id, correlation=asked.correlation, in_line=in_line
         )
         return _done(done)
 
@@ -108,7 +112,7 @@ class Calls:
 
 
 METHODS: Final[dict[str, _Call]] = {
-    "message.send": Calls.send, "message.acknowledge": Calls.acknowledge, "message.correct": Calls.correct,
+    SEND: Calls.send, "message.acknowledge": Calls.acknowledge, "message.correct": Calls.correct,
     "message.retract": Calls.retract, "message.state": Calls.state, "message.type": Calls.type,
     "conversation.begin": Calls.begin, "conversation.leave": Calls.leave, "conversation.close": Calls.close,
     "conversation.participants": Calls.participants, "conversation.mine": Calls.mine,

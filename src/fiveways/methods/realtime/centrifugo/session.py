@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from fiveways.correlation import new_id
 from fiveways.errors import AccessDenied, Fault, StoreError
 from fiveways.methods.realtime.access import member_of
 from fiveways.methods.realtime.centrifugo import wire
-from fiveways.methods.realtime.centrifugo.calls import Calls
+from fiveways.methods.realtime.centrifugo.calls import SEND, Calls
 from fiveways.methods.realtime.centrifugo.wire import Command, Leave, Refusal
 from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.participation import Participation, data_of
@@ -36,6 +37,8 @@ Verify = Callable[[bytes], tuple[Consumer, float]]
 _WAITING: Final = 1000
 """Commands that wait behind one, or for their client to take the answers to those before."""
 _WAITING_BYTES: Final = 4 * 1024 * 1024
+_AT_ONCE: Final = 64
+"""Messages of one connection that are being written at once."""
 _FIRST: Final = 10.0
 """Seconds in which a client has to say who it is."""
 _GRACE: Final = 10.0
@@ -77,8 +80,8 @@ class Session:
     form = staticmethod(form)
 
     __slots__ = (
-        "_commands", "_expires", "_means", "_ponged", "_stale", "_timer", "_token", "_waiting", "_working", "channels", "client",
-        "consumer", "member", "socket",
+        "_commands", "_expires", "_means", "_ponged", "_stale", "_timer", "_token", "_under_way", "_waiting", "_working",
+        "channels", "client", "consumer", "member", "socket",
     )  # fmt: skip
 
     def __init__(self, means: Means) -> None:
@@ -96,6 +99,7 @@ class Session:
         self._waiting = 0
         """Bytes of them."""
         self._working = False
+        self._under_way = 0
         self._timer: asyncio.TimerHandle | None = None
 
     # --- the connection --------------------------------------------------------------------------------------------------
@@ -238,32 +242,28 @@ class Session:
             while self._commands and not self.socket.paused:  # or answers would pile up that nobody takes
                 command, size = self._commands.popleft()
                 self._waiting -= size
-                await self._answer(command)
-        except Leave as leave:
-            self._leave(leave.code, str(leave))
-        except Exception as error:
-            log.error("a session failed: %s", type(error).__name__, exc_info=error)
-            self._leave(wire.FAILED, "internal server error")
+                if self._is_kept(command) and self._under_way < _AT_ONCE:  # messages are written together, in their order
+                    in_line: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._means.spawn(self._answer(command, in_line))
+                    await in_line
+                else:
+                    await self._answer(command, None)
         finally:
             self._working = False
 
-    async def _answer(self, command: Command) -> None:
+    def _is_kept(self, command: Command) -> bool:
+        """Whether it is a message that has to be written before it is answered."""
+        if command.publish is None:
+            return command.rpc is not None and command.rpc.method == SEND
+        channel = self.channels.get(command.publish.channel)
+        return channel is None or channel.settings.certainty != "ephemeral"
+
+    async def _answer(self, command: Command, in_line: asyncio.Future[None] | None) -> None:
+        """Answer a command. `in_line` is done when the next one may follow it, which is at the end at the latest."""
         number = command.id
+        self._under_way += 1
         try:
-            if command.connect is not None:
-                self._say(wire.reply(number, b"connect", self._connect(command.connect)))
-            elif not self.member:
-                raise Leave(wire.BAD_REQUEST, "connect comes first")
-            elif command.subscribe is not None:
-                await self._subscribe(number, command.subscribe)
-            elif command.publish is not None:
-                await self._publish(command.publish)
-                self._say(wire.reply(number, b"publish", b"{}"))
-            elif command.unsubscribe is not None:
-                await self._unsubscribe(command.unsubscribe.channel)
-                self._say(wire.reply(number, b"unsubscribe", b"{}"))
-            elif command.send is None:  # which has no reply, and nobody here whom it would mean anything to
-                self._say(wire.reply(number, *await self._asked(command)))
+            await self._reply(number, command, partial(_passed, in_line))
         except msgspec.MsgspecError as error:
             self._say(wire.error(number, Refusal(wire.BAD, str(error))))
         except Refusal as refusal:
@@ -272,6 +272,33 @@ class Session:
             self._say(wire.error(number, wire.refused(fault)))
         except StoreError:
             self._say(wire.error(number, Refusal(wire.INTERNAL, "The store cannot be reached: try again", temporary=True)))
+        except Leave as leave:
+            self._leave(leave.code, str(leave))
+        except Exception as error:
+            log.error("a session failed: %s", type(error).__name__, exc_info=error)
+            self._leave(wire.FAILED, "internal server error")
+        finally:
+            self._under_way -= 1
+            _passed(in_line)
+
+    async def _reply(self, number: int, command: Command, in_line: Callable[[], None]) -> None:
+        if command.connect is not None:
+            self._say(wire.reply(number, b"connect", self._connect(command.connect)))
+        elif not self.member:
+            raise Leave(wire.BAD_REQUEST, "connect comes first")
+        elif command.subscribe is not None:
+            await self._subscribe(number, command.subscribe)
+        elif command.publish is not None:
+            await self._publish(command.publish, in_line)
+            self._say(wire.reply(number, b"publish", b"{}"))
+        elif command.unsubscribe is not None:
+            await self._unsubscribe(command.unsubscribe.channel)
+            self._say(wire.reply(number, b"unsubscribe", b"{}"))
+        elif command.rpc is not None:
+            result = await self._means.calls.call(self.consumer, command.rpc.method, bytes(command.rpc.data), in_line)
+            self._say(wire.reply(number, b"rpc", b'{"data":%b}' % result))
+        elif command.send is None:  # which has no reply, and nobody here whom it would mean anything to
+            self._say(wire.reply(number, *await self._asked(command)))
 
     def _say(self, said: bytes) -> None:
         self.socket.send(frames.text(said))
@@ -351,18 +378,17 @@ class Session:
         except StoreError as error:
             log.warning("somebody left, and it could not be written down", extra={"reason": str(error)})
 
-    async def _publish(self, command: wire.Publish) -> None:
+    async def _publish(self, command: wire.Publish, in_line: Callable[[], None]) -> None:
         data = data_of(command.data)
         found = self._means.participation.find(command.channel)
         client_id = _named(data) if found.channel.settings.kind == "conversation" else ""
-        await self._means.participation.publish(self.consumer, command.channel, data, client_id=client_id, found=found)
+        await self._means.participation.publish(
+            self.consumer, command.channel, data, client_id=client_id, found=found, in_line=in_line
+        )
 
     async def _asked(self, command: Command) -> tuple[bytes, bytes]:
         """A question, and its answer."""
         participation = self._means.participation
-        if command.rpc is not None:
-            result = await self._means.calls.call(self.consumer, command.rpc.method, bytes(command.rpc.data))
-            return b"rpc", b'{"data":%b}' % result
         if command.history is not None:
             asked = command.history
             since = Position(asked.since.epoch, asked.since.offset) if asked.since is not None else None
@@ -387,6 +413,11 @@ class Session:
         if command.ping is not None:
             return b"ping", b"{}"
         raise Leave(wire.BAD_REQUEST, "not a command of the protocol")
+
+
+def _passed(in_line: asyncio.Future[None] | None) -> None:
+    if in_line is not None and not in_line.done():
+        in_line.set_result(None)
 
 
 def _subscribed(channel: Channel, joined: Joined, recovering: bool) -> bytes:
