@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 import msgspec
 import pytest
 from tests.acceptance.conftest import Backend, Serve, Served, free_port
@@ -38,7 +40,7 @@ $feeds
 
 _TRANSFERS = """
 SELECT t.*, e.state FROM bulk_transfers t JOIN bulk_transfer_events e ON e.transfer = t.id
-WHERE (:feed = '' OR t.feed = :feed) AND e.number = (SELECT max(number) FROM bulk_transfer_events WHERE transfer = t.id)
+WHERE ($1 = '' OR t.feed = $1) AND e.number = (SELECT max(number) FROM bulk_transfer_events WHERE transfer = t.id)
 ORDER BY t.at DESC, t.id DESC
 """
 
@@ -80,6 +82,8 @@ class Estate:
     folder: Path
     partners: dict[str, Partner] = field(default_factory=dict)
     backend: Backend | None = None
+    database: str = ""
+    """The URL of its PostgreSQL; '' where it has SQLite, in its data folder."""
 
     @property
     def north(self) -> Partner:
@@ -105,17 +109,25 @@ class Estate:
 
     def transfers(self, feed: str = "") -> list[dict[str, Any]]:
         """What there is, newest first, as the store has it."""
-        with sqlite3.connect(f"file:{self.served.data / 'fiveways.db'}?mode=ro", uri=True) as database:
-            database.row_factory = sqlite3.Row
-            rows = [dict(row) for row in database.execute(_TRANSFERS, {"feed": feed})]
-        database.close()
+        rows = self.ask(_TRANSFERS, feed)
         return [{**row, "reasons": msgspec.msgpack.decode(row["reasons"]) if row["reasons"] else []} for row in rows]
 
     def undelivered(self, transfer: str) -> int:
         """How many of a transfer's batches are still to be brought to sinks."""
-        with sqlite3.connect(f"file:{self.served.data / 'fiveways.db'}?mode=ro", uri=True) as database:
-            asked = "SELECT count(*) FROM bulk_batches WHERE transfer = ? AND delivered = 0"
-            return int(database.execute(asked, (transfer,)).fetchone()[0])
+        asked = "SELECT count(*) AS undelivered FROM bulk_batches WHERE transfer = $1 AND delivered = 0"
+        return int(self.ask(asked, transfer)[0]["undelivered"])
+
+    def ask(self, question: str, *values: object) -> list[dict[str, Any]]:
+        """The rows that answer a question, whose parameters are `$1` and so on."""
+        if self.database:
+            return asyncio.run(_asked(self.database, question, values))
+        database = sqlite3.connect(f"file:{self.served.data / 'fiveways.db'}?mode=ro", uri=True)
+        try:
+            database.row_factory = sqlite3.Row
+            named = {str(number): value for number, value in enumerate(values, 1)}
+            return [dict(row) for row in database.execute(question, named)]
+        finally:
+            database.close()
 
     def payloads(self) -> set[str]:
         """The large contents, or their blocks, that are in the payload folder."""
@@ -138,6 +150,14 @@ class Estate:
                 return found[0]
             assert time.monotonic() < until, (found, self.served.log[-3000:])
             time.sleep(0.05)
+
+
+async def _asked(database: str, question: str, values: Sequence[object]) -> list[dict[str, Any]]:
+    connection = await asyncpg.connect(database)
+    try:
+        return [dict(row) for row in await connection.fetch(question, *values)]
+    finally:
+        await connection.close()
 
 
 def make_key(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from string import Template
 
@@ -39,21 +40,21 @@ def test_no_acknowledged_file_is_lost_released_twice_or_released_broken(serve: S
 
 
 @pytest.mark.long
-def test_the_same_over_postgresql(serve: Serve, tmp_path: Path, postgres: object) -> None:  # noqa: F811
-    crash(serve, tmp_path, f"store: {{url: '{postgres()}'}}")  # type: ignore[operator]
+def test_the_same_over_postgresql(serve: Serve, tmp_path: Path, postgres: Callable[[], str]) -> None:  # noqa: F811
+    crash(serve, tmp_path, postgres())
 
 
-def crash(serve: Serve, tmp_path: Path, store: str) -> None:
-    """Kill it at everything that can happen, and look at what came of it all."""
+def crash(serve: Serve, tmp_path: Path, database: str) -> None:
+    """Kill it at everything that can happen, and look at what came of it all. `database`: a URL; '' is SQLite."""
     cases = [(happening, when) for happening in HAPPENINGS for when in ("before", "after")]
     feeds = "".join(
         Template(FEED).substitute(name=f"{happening}-{when}", more=MORE.get(happening, RECORDS)) for happening, when in cases
     )
-    context, sftp, names = estate_of(serve, feeds, tmp_path, store)
+    context, sftp, names = estate_of(serve, feeds, tmp_path, f"store: {{url: '{database}'}}" if database else "")
     with context as served:
         for name in names:
             (served.folder / f"{name}.pub").write_bytes((tmp_path / f"{name}.pub").read_bytes())
-        estate = Estate(served, tmp_path, {name: Partner(name, tmp_path / name, sftp) for name in names})
+        estate = Estate(served, tmp_path, {name: Partner(name, tmp_path / name, sftp) for name in names}, database=database)
         acknowledged = set()
         for happening, when in cases:
             served.environment["CRASH_AT"] = f"bulk_transfer_events {happening} {when}"

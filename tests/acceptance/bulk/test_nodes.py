@@ -3,7 +3,6 @@ is done twice, and a node that is killed under load loses nothing that it acknow
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 import time
@@ -15,7 +14,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 from tests.acceptance.bulk.conftest import DEPLOYMENT, Estate, Partner, make_key
 from tests.acceptance.conftest import Serve, free_port
@@ -38,21 +36,12 @@ class Nodes:
     """The platform at each node, and what they share."""
 
     estates: list[Estate]
-    database: str
     out: Path
     folder: Path
 
     def ask(self, question: str, *values: object) -> list[tuple[Any, ...]]:
         """What the database says."""
-
-        async def asked() -> list[tuple[Any, ...]]:
-            connection = await asyncpg.connect(self.database.replace("postgresql+asyncpg", "postgresql"))
-            try:
-                return [tuple(row) for row in await connection.fetch(question, *values)]
-            finally:
-                await connection.close()
-
-        return asyncio.run(asked())
+        return [tuple(row.values()) for row in self.estates[0].ask(question, *values)]
 
     def until(self, condition: Callable[[], object], seconds: float = 40) -> None:
         """Wait until something holds."""
@@ -94,10 +83,10 @@ def nodes(
             for name in names:
                 (served.folder / f"{name}.pub").write_bytes((folder / f"{name}.pub").read_bytes())
             partners = {name: Partner(name, folder / name, int(said["sftp"])) for name in names}
-            estates.append(Estate(served, folder, partners))
+            estates.append(Estate(served, folder, partners, database=url))
         with ThreadPoolExecutor() as starting:
             list(starting.map(lambda estate: estate.served.start(), estates))
-        yield Nodes(estates, url, folder / "out", folder)
+        yield Nodes(estates, folder / "out", folder)
 
 
 def test_a_file_that_comes_to_one_node_is_everybody_s(nodes: Nodes) -> None:
