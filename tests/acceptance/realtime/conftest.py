@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +13,8 @@ from typing import Any
 
 import pytest
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler  # type: ignore[import-untyped]
-from tests.acceptance.conftest import Serve, Served, free_port
-from tests.acceptance.realtime.javascript_client import Unfetched, fetch
+from tests.acceptance.conftest import ASSERTION, Serve, Served, free_port
+from tests.acceptance.realtime.javascript_client import JsClient, Node, Unfetched, fetch
 
 DEPLOYMENT = """
 listeners:
@@ -143,6 +145,25 @@ def estate_of(serve: Serve, *, store: str = "", realtime: str = "", channels: st
     return serve(Template(DEPLOYMENT).safe_substitute(said), http="", environment=environment), live
 
 
+def short_lived(served: Served, seconds: float, application: str = "ward") -> str:
+    """A token that expires soon."""
+    form = {
+        "grant_type": "client_credentials", "client_assertion_type": ASSERTION,
+        "client_assertion": served.assertion(application), "_access_token_expiry_ms": str(int(seconds * 1000)),
+    }  # fmt: skip
+    answer = served.call("POST", "/oauth2/token", data=form)
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def revoke(served: Served, token: str) -> None:
+    """Have an operator take a token back."""
+    command = [sys.executable, "-m", "fiveways", "token", "revoke", str(served.file)]
+    done = subprocess.run(command, input=token, text=True, capture_output=True, cwd=served.folder, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="session")
 def javascript_packages(request: pytest.FixtureRequest) -> Path:
     """The folder with centrifuge-js."""
@@ -151,6 +172,31 @@ def javascript_packages(request: pytest.FixtureRequest) -> Path:
         return fetch(request.config.cache.mkdir("centrifuge-js"))
     except Unfetched as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def process(javascript_packages: Path) -> Iterator[Node]:
+    """Node.js, for the tests of a module."""
+    made = Node(javascript_packages)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def node(process: Node) -> Iterator[Node]:
+    """The same; clients are disconnected after each test."""
+    yield process
+    process.disconnect_all()
+
+
+@pytest.fixture
+def node_client(node: Node, platform: Estate) -> Callable[..., JsClient]:
+    """Makes clients of centrifuge-js that are connected to the platform."""
+
+    def connected(application: str = "ward", **options: Any) -> JsClient:
+        return node.client(platform.websocket, platform.served.token(application), **options).connect()
+
+    return connected
 
 
 @pytest.fixture(scope="module")

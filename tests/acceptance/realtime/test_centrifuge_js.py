@@ -6,46 +6,17 @@ npm fetches it once, as `javascript/package-lock.json` pins it. Where that is ou
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.conftest import ASSERTION, Serve, Served
-from tests.acceptance.realtime.conftest import Estate, estate_of
+from tests.acceptance.conftest import Serve
+from tests.acceptance.realtime.conftest import Estate, estate_of, short_lived
 from tests.acceptance.realtime.javascript_client import JsClient, JsError, Node, wait
-
-
-@pytest.fixture(scope="module")
-def process(javascript_packages: Path) -> Iterator[Node]:
-    """Node.js, for the tests of this module."""
-    made = Node(javascript_packages)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def node(process: Node) -> Iterator[Node]:
-    """The same; clients are disconnected after each test."""
-    yield process
-    process.disconnect_all()
 
 
 def connected(node: Node, estate: Estate, application: str = "ward", **options: Any) -> JsClient:
     """A client that is connected."""
     return node.client(estate.websocket, estate.served.token(application), **options).connect()
-
-
-def short_lived(served: Served, seconds: float, application: str = "ward") -> str:
-    """A token that expires soon."""
-    form = {
-        "grant_type": "client_credentials", "client_assertion_type": ASSERTION,
-        "client_assertion": served.assertion(application), "_access_token_expiry_ms": str(int(seconds * 1000)),
-    }  # fmt: skip
-    answer = served.call("POST", "/oauth2/token", data=form)
-    assert answer.status_code == 200, answer.text
-    token: str = answer.json()["access_token"]
-    return token
 
 
 def test_connect_with_a_token(node: Node, platform: Estate) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from fiveways.errors import AccessDenied, Fault, Forbidden, StoreError, TooManyRequests
+from fiveways.methods.realtime import pages
 from fiveways.methods.realtime.centrifugo.session import Means
 from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.service import Channel, Position
@@ -30,6 +31,9 @@ _ID: Final = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18})")
 _QUIET: Final = 15.0
 """Seconds of silence after which a comment is sent, so that whoever stands between does not take the connection for dead; the token
 is looked at again as often. Where `realtime.ping` is less, that."""
+_COMMENT: Final = b":\n\n"
+_HERE: Final = b"event: here\ndata: {}\n\n"
+"""What is sent in its place to whoever has asked for it (`?here=true`): scripts of a page are not told of comments."""
 _PATIENCE: Final = 10.0
 """Seconds that a reader has to take some of what it is sent."""
 _NOWHERE: Final = Position("", 0)
@@ -59,6 +63,7 @@ class _Stream:
         self._waiting: list[bytes] = []
         self._size = 0
         self.news = asyncio.Event()
+        self.silence = _COMMENT
         self.stale = False
         """Whether it was too slow for changes, and is to have the whole."""
         self.over = ""
@@ -124,8 +129,11 @@ class Events:
         except Forbidden as fault:
             await _say(send, fault.status, fault.diagnostics)
             return
-        if match is None:
-            await _say(send, 404, "Here are /connection/websocket, and /channels/{channel}/events for Server-Sent Events", *shared)
+        if match is None and (page := pages.find(scope["path"])) is not None:
+            await pages.show(page, scope, send)
+        elif match is None:
+            here = "Here are /connection/websocket, /channels/{channel}/events, /boards/{channel} and /talk/{channel}"
+            await _say(send, 404, here, *shared)
         elif scope["method"] == "OPTIONS" and b"access-control-request-method" in fields:
             await _say(send, 200, "Events are read with GET", *shared, *_PREFLIGHT)
         elif scope["method"] != "GET":
@@ -162,6 +170,7 @@ class Events:
         if means.streams.hub.size(name) >= channel.settings.limits.subscribers:
             raise TooManyRequests("There are as many readers of this channel as may be: try again later")
         stream = _Stream(settings.unsent)
+        stream.silence = _HERE if asked.get("here") == ["true"] else _COMMENT
         since = _since(fields, asked)
         joined = await means.streams.join(channel, stream, since)
         self._streams.add(stream)
@@ -199,7 +208,7 @@ class Events:
                 if not self._holds(token):
                     break
             if quiet:
-                await _send(send, b":\n\n")
+                await _send(send, stream.silence)
             if said := stream.taken():
                 await _send(send, said)
             if stream.stale:
