@@ -256,7 +256,11 @@ class Session:
         if command.publish is None:
             return command.rpc is not None and command.rpc.method == SEND
         channel = self.channels.get(command.publish.channel)
-        return channel is None or channel.settings.certainty != "ephemeral"
+        try:
+            channel = channel or self._means.participation.find(command.publish.channel).channel
+        except Fault:
+            return False
+        return channel.settings.certainty != "ephemeral"
 
     async def _answer(self, command: Command, in_line: asyncio.Future[None] | None) -> None:
         """Answer a command. `in_line` is done when the next one may follow it, which is at the end at the latest."""
