@@ -93,7 +93,7 @@ class Clients:
         return {
             "per_second": report.deliveries / report.seconds, "p50_ms": report.p50_ms, "p99_ms": report.p99_ms,
             "cpu_us": (self._server.cpu() - before) * 1e6 / report.deliveries,
-            "clients_share": report.client_cpu / report.seconds,
+            "clients_cpu_us": report.client_cpu * 1e6 / report.deliveries,
         }  # fmt: skip
 
     def _line(self, said: bytes) -> bytes:
@@ -210,7 +210,7 @@ def _result(asked: argparse.Namespace, subjects: list[Subject]) -> dict[str, Any
         "latency_p99_ms": late,
         "ratio_of_p99_to_nats_server": ratios(late, "nats-server"),
         "cpu_us_per_delivery": medians("cpu_us", 2),
-        "clients_share_of_a_core": medians("clients_share", 2),
+        "clients_cpu_us_per_delivery": medians("clients_cpu_us", 2),
         "deliveries_per_second_rounds": rounds("per_second", 0),
         "latency_p99_ms_rounds": rounds("p99_ms", 2),
     }  # fmt: skip
@@ -222,7 +222,7 @@ def _shown(run: dict[str, float]) -> str:
         run["cpu_us"],
         f"p50 {run['p50_ms']:.2f} ms, p99 {run['p99_ms']:.2f} ms",
     )
-    return f"{rate}, {cpu:.2f} µs of CPU each, clients {run['clients_share']:.0%} of a core; {late}"
+    return f"{rate}, {cpu:.2f} µs of CPU each, the clients' {run['clients_cpu_us']:.2f}; {late}"
 
 
 def _arguments() -> argparse.Namespace:
