@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.states import LIFE, State
 
 _PERSON: Final = "person:"
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+"""What is in no string of FHIR's (FHIR R4, 2.24.0.1)."""
 SYSTEM: Final = "urn:ietf:rfc:3986"
 """Of identifiers that are URNs."""
 
@@ -74,7 +77,8 @@ def bundle(messages: Iterable[Message], participants: Iterable[str]) -> dict[str
     there = list(participants)
     found = [entry for entry in entries(messages) if "state" in entry]
     resources = [_communication(entry, there) for entry in found]
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in resources]}
+    told = [{"fullUrl": each["identifier"][0]["value"], "resource": each} for each in resources]
+    return {"resourceType": "Bundle", "type": "collection"} | ({"entry": told} if told else {})
 
 
 def communication(message: Message, participants: Iterable[str]) -> dict[str, Any]:
@@ -105,8 +109,11 @@ def _reference(member: str) -> dict[str, Any]:
 
 
 def _wording(data: bytes) -> str:
-    """What is said, where the message is text or has a member `text`; else the JSON itself."""
-    said = msgspec.json.decode(data)
-    if isinstance(said, dict) and isinstance(said.get("text"), str):
-        return str(said["text"])
-    return said if isinstance(said, str) else data.decode()
+    """What is said, where the message is text or has a member `text`; else, or where FHIR has no such string, the JSON itself."""
+    try:
+        said = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, RecursionError):  # a number that is larger than any
+        return data.decode()
+    if isinstance(said, dict):
+        said = said.get("text")
+    return said if isinstance(said, str) and said.strip() and not _CONTROL.search(said) else data.decode()
