@@ -15,8 +15,9 @@ import fiveways
 from fiveways.errors import FivewaysError
 
 NAMES: Final = (
-    "init", "certs", "serve", "sandbox", "check", "debt", "demo", "schema", "routes", "trace", "reload", "call", "submit", "await",
-    "audit", "bulk", "channel", "delivery", "exchange", "key", "mailbox", "promise", "session", "token", "transform", "workflow",
+    "init", "certs", "serve", "sandbox", "advise", "check", "debt", "demo", "schema", "routes", "trace", "reload", "call",
+    "submit", "await", "audit", "bulk", "channel", "delivery", "exchange", "key", "mailbox", "promise", "session", "token",
+    "transform", "workflow",
 )  # fmt: skip
 """The commands in the order of the help. Each is in the module of its name, which has a `command`, or several `commands`."""
 _MODULES: Final = {"await": "awaiting"}
