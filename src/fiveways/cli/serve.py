@@ -61,8 +61,8 @@ def command(
         if processes:
             declared, _ = load(file)
             where = listeners or declared.listeners
-            bulk = ["bulk"] * any(serves("bulk", listener) for listener in where.values())
-            children = ["gateway"] * gateways + bulk + ["worker"]
+            bulk, live = ([role] * any(serves(role, each) for each in where.values()) for role in ("bulk", "realtime"))
+            children = ["gateway"] * gateways + bulk + ["worker"] + live
             fixed = where["main"].http if http is not None else None
             for listener in where.values():
                 try:
