@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.acceptance.conftest import Backend, Serve
+from tests.acceptance.conftest import Backend, Serve, response
 from tests.acceptance.realtime.conftest import Estate, estate_of
 
 CHANNELS = """
@@ -28,6 +28,7 @@ CHANNELS = """
     reach: {after: 100ms, mailbox: {"application:second": RXS-IN}, from: RXN-OUT, workflow: WAITING}
   arrivals: {name: arrivals, kind: broadcast, join: [{anyone: true}], follow: [{message: RXS-IN}]}
   estate: {name: estate, kind: feed, merge: true, join: [{anyone: true}], follow: [{metrics: 200ms}], history: {length: 10}}
+  near: {name: "near:{id}", kind: broadcast, join: [{ask: "$backend$may"}, {organisation: RXN, ask: "$backend/no"}]}
 outbound: {allow: ["127.0.0.1"], networks: ["127.0.0.0/8"], plain_http: true}
 messaging: {shared_key: env:SHARED}
 mailboxes:
@@ -48,7 +49,9 @@ def receiver() -> Iterator[Backend]:
 @pytest.fixture(scope="module")
 def beside(serve: Serve, receiver: Backend) -> Iterator[Estate]:
     """The platform."""
-    context, live = estate_of(serve, channels=CHANNELS.replace("$backend", receiver.url), environment=ENVIRONMENT)
+    may = receiver.at(response(200, b'{"allowed": true}'))
+    channels = CHANNELS.replace("$backend", receiver.url).replace("$may", may)
+    context, live = estate_of(serve, channels=channels, environment=ENVIRONMENT)
     with context as served:
         yield Estate(served, live)
 
@@ -146,3 +149,12 @@ def test_operators_look_at_channels_and_say_something(beside: Estate) -> None:
     assert [each["resource"]["payload"][0]["contentString"] for each in bundle["entry"]] == ["one", "from the operator"]
     assert run("channel", "publish", "strange", "1").returncode != 0
     assert beside.served.events(kind="realtime.channel.read")
+
+
+def test_who_has_a_relationship_is_asked_of_those_who_know(beside: Estate, receiver: Backend) -> None:
+    assert history(beside, "near:1") == []
+    asked = [json.loads(seen.body) for seen in receiver.seen if b'"near:1"' in seen.body]
+    assert [each["channel"] for each in asked] == ["near:1"]
+    assert (asked[0]["application"], asked[0]["organisation"]) == ("ward", "RXN")
+    assert history(beside, "near:1") == []
+    assert len([seen for seen in receiver.seen if b'"near:1"' in seen.body]) == 1, "it is known for a minute"
