@@ -52,11 +52,12 @@ def find(path: str) -> File | None:
     match = _PATH.fullmatch(path)
     if match is None:
         return None
-    return _files().get(match["asset"] or _PAGES[match["page"]])
+    return files().get(match["asset"] or _PAGES[match["page"]])
 
 
 @cache
-def _files() -> dict[str, File]:
+def files() -> dict[str, File]:
+    """The files there are, by name."""
     found = [file for file in _FOLDER.iterdir() if file.suffix in _TYPES]
     return {file.name: _file(file) for file in found}
 

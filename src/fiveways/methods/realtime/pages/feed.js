@@ -11,6 +11,7 @@ export class Feed {
   #token;
   #heard;
   #source = null;
+  #wanted = false;
   #since = "";
   #watch = 0;
   #again = 0;
@@ -22,8 +23,8 @@ export class Feed {
   constructor(token, heard) {
     this.#token = token;
     this.#heard = heard;
-    window.addEventListener("online", () => this.#source && this.open());
-    window.addEventListener("offline", () => this.#source && this.#lost());
+    window.addEventListener("online", () => this.#wanted && this.open());
+    window.addEventListener("offline", () => this.#wanted && this.#lost());
     this.open();
   }
 
@@ -35,6 +36,7 @@ export class Feed {
 
   open() {
     this.close();
+    this.#wanted = true;
     const address = this.#address();
     address.searchParams.set("access_token", this.#token);
     address.searchParams.set("here", "true");
@@ -63,6 +65,7 @@ export class Feed {
   }
 
   close() {
+    this.#wanted = false;
     clearTimeout(this.#again);
     clearTimeout(this.#watch);
     this.#source?.close();
@@ -79,6 +82,8 @@ export class Feed {
   }
 
   #lost() {
+    this.close();
+    this.#wanted = true;
     this.#heard.lost();
     this.#later();
   }

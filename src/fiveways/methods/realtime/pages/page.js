@@ -53,7 +53,8 @@ export function tokens(given) {
 export function ask(why) {
   find("asks-why").textContent = why;
   find("asks").hidden = false;
-  find("token").focus();
+  find("asks").scrollIntoView({ block: "center" });
+  if (document.activeElement === document.body) find("token").focus(); // and not in the middle of a word elsewhere
 }
 
 // --- what is said of the line -------------------------------------------------------------------------------------------
