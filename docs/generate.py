@@ -36,6 +36,9 @@ from fiveways.linter.lint import all_rules
 from fiveways.methods.bulk import states as transfer_states
 from fiveways.methods.exchange import states as job_states
 from fiveways.methods.messaging import states
+from fiveways.methods.realtime import states as said_states
+from fiveways.methods.realtime.hub import Hub
+from fiveways.methods.realtime.metrics import RealtimeMetrics
 from fiveways.methods.synchronous import gateway, paths, policies, request
 from fiveways.methods.synchronous.policies import metrics
 from fiveways.methods.synchronous.transformation.counts import Counts
@@ -164,6 +167,7 @@ def _metrics(_: Path) -> str:
     metrics.GatewayMetrics(registry)
     Tallies(registry)
     Counts(registry, SystemClock())
+    asyncio.run(_realtime(registry))
     rows = []
     for family in registry.collect():
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
@@ -171,6 +175,10 @@ def _metrics(_: Path) -> str:
         labels = ", ".join(f"`{label}`" for label in getattr(family, "_labelnames", ()))
         rows.append((f"{', '.join([first, *others])}<br>{family.type}", labels or "none", family.documentation))
     return stacked(("Metric", "Labels", "Meaning"), rows)
+
+
+async def _realtime(registry: CollectorRegistry) -> None:
+    RealtimeMetrics(registry, Hub(), lambda: 0)
 
 
 def _buckets(_: Path) -> str:
@@ -286,6 +294,14 @@ def _session_life(_: Path) -> str:
         for (source, event), state in session_states.TRANSITIONS.items()
     ]
     return table(("A session that is", "may", "and is then"), rows)
+
+
+def _said_life(_: Path) -> str:
+    rows = [
+        (source.value if source is not None else "–", event, state.value)
+        for (source, event), state in said_states.TRANSITIONS.items()
+    ]
+    return table(("A message that is", "may", "and is then"), rows)
 
 
 def _sequence(name: str, _: Path) -> str:
@@ -416,6 +432,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "delivery-life": _delivery_life,
     "job-life": _job_life,
     "session-life": _session_life,
+    "said-life": _said_life,
     "transfer-life": _transfer_life,
     "message-types": message_types,
     "segment-tables": segments,
