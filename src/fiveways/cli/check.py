@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from fiveways.cli.options import DeploymentFile, deployment_file
-from fiveways.linter import lint
+from fiveways.cli.options import deployment_file
+from fiveways.linter import Finding, lint, report
 
 console = Console(highlight=False, soft_wrap=True)
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
+class Form(StrEnum):
+    """How findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
 def command(
-    deployment: DeploymentFile = Path("deployment.yaml"),
+    deployments: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DEPLOYMENT]...", help="Deployment files, or folders with one. Default: deployment.yaml."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
+    form: Annotated[Form, typer.Option("--format", help="Text for people, JSON, or SARIF 2.1.0 for code hosts.")] = Form.TEXT,
 ) -> None:
-    """Check a deployment file: that it is right, that what it refers to is there, and that it is no anti-pattern.
+    """Check deployment files: that they are right, that what they refer to is there, and that they are no anti-pattern.
 
     Exit code 0: clean, or warnings only; 1: wrong, or a rule of severity error is broken (with --strict, or a warning).
     """
-    file = deployment_file(deployment)
-    findings = lint(file)
-    for finding in findings:
-        colour = _COLOURS[finding.severity]
-        where = f"{file.name}:{finding.line}:{finding.column}"
-        console.print(f"{where}: [{colour}]{finding.severity}[/] {finding.rule} {finding.path}: {finding.message}")
-        console.print(f"    {finding.advice}", style="dim")
-    worst = {finding.severity for finding in findings}
-    if not findings:
-        console.print(f"{file.name}: no findings")
+    files = [deployment_file(each) for each in deployments or (Path("deployment.yaml"),)]
+    found = {file: lint(file) for file in files}
+    if form is Form.TEXT:
+        _print(found)
+    else:
+        typer.echo(report.as_json(found) if form is Form.JSON else report.as_sarif(found), nl=False)
+    worst = {finding.severity for findings in found.values() for finding in findings}
     if "error" in worst or (strict and "warning" in worst):
         raise typer.Exit(1)
+
+
+def _print(found: Mapping[Path, Sequence[Finding]]) -> None:
+    for file, findings in found.items():
+        for finding in findings:
+            colour = _COLOURS[finding.severity]
+            where = f"{file.name}:{finding.line}:{finding.column}"
+            console.print(f"{where}: [{colour}]{finding.severity}[/] {finding.rule} {finding.path}: {finding.message}")
+            console.print(f"    {finding.advice}", style="dim")
+        if not findings:
+            console.print(f"{file.name}: no findings")

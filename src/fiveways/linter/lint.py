@@ -6,7 +6,8 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import BaseModel
 
 from fiveways.clock import SystemClock
 from fiveways.deployment.callables import load_callable
-from fiveways.deployment.document import Loc, path
+from fiveways.deployment.document import Document, Loc, path
 from fiveways.deployment.settings import Reference
 from fiveways.errors import DeploymentError
 from fiveways.linter import rules
@@ -58,7 +59,33 @@ def lint(file: Path) -> list[Finding]:
     for loc, message in _dangling(deployment, file.parent):
         line, column = document.position(loc)
         findings.append(Finding("REF", "error", path(loc), line, column, message, "Put it there, or refer to something else."))
+    findings = _as_the_programme_says(findings, deployment, document, SystemClock().now().date())
     return sorted(findings, key=lambda finding: (finding.line, finding.column, finding.rule))
+
+
+def _as_the_programme_says(findings: list[Finding], deployment: Deployment, document: Document, today: date) -> list[Finding]:
+    """Findings with the severities that the programme gives them, and without those that it puts up with for now."""
+    said = deployment.linting
+    left = [replace(each, severity=said.severities.get(each.rule, each.severity)) for each in findings]
+    for index, suppression in enumerate(said.suppress):
+        meant = [each for each in left if each.rule == suppression.rule and _lies_at(each.path, suppression.at)]
+        trouble = ""
+        if suppression.until < today:
+            trouble = f"this was put up with until {suppression.until}: {suppression.reason}"
+        elif not meant:
+            trouble = f"there is no finding {suppression.rule} at {suppression.at}: it need not be put up with any more"
+        else:
+            left = [each for each in left if each not in meant]
+        if trouble:
+            loc = ("linting", "suppress", index)
+            left.append(
+                Finding("LINT", "warning", path(loc), *document.position(loc), trouble, "Mend what was found, or say it anew.")
+            )
+    return left
+
+
+def _lies_at(found: str, at: str) -> bool:
+    return found == at or found.startswith((f"{at}.", f"{at}["))
 
 
 def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:

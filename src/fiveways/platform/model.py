@@ -11,6 +11,7 @@ from pydantic import Field
 from fiveways.delivery.settings import OutboundSettings
 from fiveways.deployment import document
 from fiveways.deployment.document import Document
+from fiveways.deployment.linting import Linting
 from fiveways.deployment.settings import Duration, HttpUrl, Name, OdsCode, Percent, Rate, Settings
 from fiveways.ledger.audit.settings import AuditSettings
 from fiveways.methods.bulk.errands.settings import Errand
@@ -121,6 +122,9 @@ class Telemetry(Settings):
 
 class Deployment(Settings):
     """A Fiveways deployment."""
+
+    linting: Linting = Linting()
+    """What `fiveways check` is told."""
 
     programme: Programme = Programme()
     """The programme and its thresholds."""
