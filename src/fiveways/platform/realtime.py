@@ -16,6 +16,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from fiveways.correlation import new_id
+from fiveways.delivery.guard import Guard
 from fiveways.delivery.outbound import Outbound
 from fiveways.delivery.queue import Delivery, GiveUp, Queue, Retry
 from fiveways.errors import AccessDenied
@@ -62,6 +63,8 @@ class Prepared:
     mounted: list[Mounted]
     secrets: Mapping[tuple[str, str], Sequence[bytes]]
     """What a kind's `reach` and `record` are signed with."""
+    guard: Guard
+    """Whom the platform may ask."""
 
 
 class Realtime:
@@ -87,7 +90,7 @@ class Realtime:
         self.streams = Streams(self.hub)
         self.channels = self.streams.channels = Channels(foundation.deliveries, foundation.ledger.audit, self.streams.written)
         self.presence = Presence(foundation.ledger.group, self._clock, node, lambda: running().plan.settings)
-        self._relations = Relations(self._clock)
+        self._relations = Relations(self._clock, lambda: running().guard)
         self.participation = Participation(self.channels, self.presence, lambda: running().plan, self._relations.ask)
         self.conversations = Conversations(self.participation)
         self.attachments = Attachments(foundation.deliveries, self.participation)
@@ -132,7 +135,7 @@ class Realtime:
             for what, said in (("reach", settings.reach), ("record", settings.record))
             if said is not None
         }
-        return Prepared(plan, verify, mounted, secrets)
+        return Prepared(plan, verify, mounted, secrets, deployment.outbound.guard())
 
     def taken_up(self) -> list[Queue]:
         """A reading of the deployment file is in force: whoever may not read a channel any more is told so. What is to be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -11,6 +12,7 @@ from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
 from fiveways.clock import Clock
+from fiveways.delivery.guard import Guard, Refused, Unresolved
 from fiveways.types import Consumer
 
 log = structlog.get_logger("fiveways.relations")
@@ -25,10 +27,11 @@ class _Answer(msgspec.Struct):
 
 
 class Relations:
-    """What those who know have said."""
+    """What those who know have said. Only who is on the allow-list of `outbound:` is asked."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, guard: Callable[[], Guard]) -> None:
         self._clock = clock
+        self._guard = guard
         self._said: dict[tuple[str, str, str, str], tuple[float, bool]] = {}
 
     async def ask(self, url: str, channel: str, consumer: Consumer) -> bool:
@@ -43,11 +46,13 @@ class Relations:
             "person": consumer.subject, "roles": dict(consumer.roles), "organisations": list(consumer.organisations),
         })  # fmt: skip
         try:
-            async with ClientBuilder().follow_redirects(False).timeout(PATIENCE).error_for_status(True).build() as client:
+            found = await self._guard().destination(url)
+            builder = ClientBuilder().no_proxy().follow_redirects(False).timeout(PATIENCE).error_for_status(True)
+            async with builder.resolve(found.host, str(found.addresses[0]), found.port).build() as client:
                 request = client.post(url).headers({"content-type": "application/json"}).body_bytes(body)
                 answer = await request.build().send()
                 allowed = msgspec.json.decode(await answer.bytes(), type=_Answer).allowed
-        except (PyreqwestError, msgspec.MsgspecError) as error:
+        except (PyreqwestError, msgspec.MsgspecError, Refused, Unresolved) as error:
             log.warning("a relationship could not be asked for", url=url, reason=type(error).__name__)
             return False
         if len(self._said) >= _MOST:

@@ -19,7 +19,13 @@ APPLICATION: Final = "application:"
 
 def member_of(consumer: Consumer) -> str:
     """What somebody is called in channels: the person on whose behalf an application acts, or the application."""
-    return f"{PERSON}{consumer.subject}" if consumer.subject else f"{APPLICATION}{consumer.application}"
+    return f"{PERSON}{person_of(consumer)}" if consumer.subject else f"{APPLICATION}{consumer.application}"
+
+
+def person_of(consumer: Consumer) -> str:
+    """The person on whose behalf an application acts: `provider/subject`, as two providers may call two people the same."""
+    provider = consumer.facts.get("idp", "")
+    return f"{provider}/{consumer.subject}" if provider else consumer.subject
 
 
 async def allowed(
@@ -43,6 +49,9 @@ def _true(rule: Who, consumer: Consumer, parts: Mapping[str, str]) -> bool:
         wanted = filled(rule.organisation, parts)
         if wanted != consumer.organisation and wanted not in consumer.organisations and wanted not in consumer.roles.values():
             return False
-    if rule.person is not None and (not consumer.subject or filled(rule.person, parts) != consumer.subject):
+    if rule.person is not None and (not consumer.subject or filled(rule.person, parts) != person_of(consumer)):
         return False
-    return rule.role is None or filled(rule.role, parts) in consumer.roles
+    if rule.role is None:
+        return True
+    held_at = consumer.roles.get(filled(rule.role, parts))
+    return held_at is not None and (rule.organisation is None or held_at == filled(rule.organisation, parts))

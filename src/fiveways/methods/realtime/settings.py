@@ -26,9 +26,10 @@ class Who(Settings):
     application: Filled | None = None
     """The application."""
     person: Filled | None = None
-    """The person on whose behalf the application acts, as their identity provider calls them."""
+    """The person on whose behalf the application acts: `provider/subject`, the provider's name under `identity:` and what it calls
+    them."""
     role: Filled | None = None
-    """A role of that person's, by its code."""
+    """The id of a role that the person may act in; where there is an organisation too, a role in that."""
     participants: bool = False
     """Who takes part in the conversation, as it was begun or as others have invited."""
     anyone: bool = False

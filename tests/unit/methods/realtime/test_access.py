@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,3 +123,16 @@ async def test_who_must_take_part_and_be_known_must_be_both() -> None:
 def test_what_somebody_is_called_says_whether_it_is_a_person() -> None:
     assert member_of(WARD) == "application:ward-system"
     assert member_of(NURSE) == "person:910000000001"
+    assert member_of(replace(NURSE, facts={"idp": "cis2"})) == "person:cis2/910000000001"
+
+
+async def test_people_whom_two_providers_call_the_same_are_two() -> None:
+    rule, parts = {"person": "{provider}/{who}"}, {"provider": "cis2", "who": "910000000001"}
+    assert await may([rule], replace(NURSE, facts={"idp": "cis2"}), parts)
+    assert not await may([rule], replace(NURSE, facts={"idp": "other"}), parts)
+    assert not await may([{"person": "910000000001"}], replace(NURSE, facts={"idp": "cis2"}))
+
+
+async def test_a_role_and_an_organisation_belong_together() -> None:
+    assert await may([{"role": "555", "organisation": "RXN"}], NURSE)
+    assert not await may([{"role": "555", "organisation": "QNS"}], NURSE), "they work there too, in another role"
