@@ -18,7 +18,7 @@ _EXTRAS = {"mesh_client": "client", "asyncssh": "bulk", "polars": "bulk"}
 """Packages that a story may need, and the extra of ours that brings each."""
 
 
-_IN_ORDER = ("gateway", "messaging", "facades", "people", "transformation", "exchange", "bulk")
+_IN_ORDER = ("gateway", "messaging", "facades", "people", "transformation", "exchange", "bulk", "realtime")
 
 
 def story_names() -> list[str]:

@@ -40,10 +40,10 @@ from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
 
 HERE = Path(__file__).parent
-_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097, 8098, 8099, 8100, 8101)
+_PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097, 8098, 8099, 8100, 8101, 8102)
 """What the deployment file names: the gateway's, its back end's, those of the older systems, of the identity provider, of an
 application that people sign in to, of the HL7 v2 feed, of the old system that it comes from, of the scoring engine, of the hospital
-that is called back, where requests are held, and where files are brought."""
+that is called back, where requests are held, where files are brought, and where channels are."""
 _SECRETS = ("shared-key", "RXN-OUT", "A81001-IN", "cis2", "callback")
 """What the deployment file takes out of files: the key that mailboxes share, the password of each, the one by which the identity
 provider knows Fiveways, and the one that callbacks are signed with."""

@@ -61,10 +61,11 @@ def changed(folder: Path, old: str, new: str) -> None:
 def test_every_story_comes_out_as_expected_and_a_second_time_in_the_same_folder(tmp_path: Path, fetched: Path) -> None:
     code, out = demo(tmp_path, cache=fetched)
     assert code == 0, out
-    assert "69 steps, each as expected." in out
+    assert "77 steps, each as expected." in out
     assert "the request is answered" in out
     assert "a REPORT with code 14: the request is failed" in out
     assert "“NHS CIS2 (stand-in)”" in out
+    assert "both show the same 5 messages; the practice: “2 messages while you were away”" in out
     assert "2 attempts, one Idempotency-Key" in out or "3 attempts, one Idempotency-Key" in out
     assert "left out" not in out
     again = [name for name in story_names() if name != "people"]  # nothing of theirs is kept but sessions, which are over
@@ -127,6 +128,19 @@ def test_a_folder_of_an_earlier_demo_has_nobody_who_vouches_for_people_and_the_s
     code, out = demo(tmp_path, "--story", "people")
     assert (code, "left out: people: " in out) == (1, True), out
     assert "play it in another --folder" in out
+
+
+@pytest.mark.parametrize("missing", ["  beds:  ", "  live: {"], ids=["channel", "listener"])
+def test_a_folder_of_an_earlier_demo_has_no_channels_and_the_story_is_left_out(tmp_path: Path, missing: str) -> None:
+    changed(tmp_path, missing, missing.replace("beds", "wards").replace("live", "open"))
+    code, out = demo(tmp_path, "--story", "realtime")
+    assert (code, "left out: realtime: the deployment in" in out, "has no channels" in out) == (1, True, True), out
+
+
+def test_without_a_browser_real_time_is_left_out_and_is_not_missed(tmp_path: Path) -> None:
+    only = "import fiveways.demo.play as play; play.story_names = lambda: ['gateway', 'realtime']"
+    code, out = demo(tmp_path, before=f"{NO_BROWSER}; {only}")
+    assert (code, "left out: realtime: it needs Chromium" in out) == (0, True), out
 
 
 @pytest.mark.parametrize("missing", ["  risk-batch:  ", "  waiting: {"], ids=["exchange", "listener"])

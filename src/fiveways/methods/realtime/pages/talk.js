@@ -151,7 +151,7 @@ function acknowledge() {
     if (newest <= Math.max(told[state], mine)) continue;
     const was = told[state];
     told[state] = newest;
-    line.call("message.acknowledge", { channel, offset: newest, state }).catch(() => {
+    line.call("message.acknowledge", { channel, offset: newest, state, correlation }).catch(() => {
       told[state] = was;
     });
   }
