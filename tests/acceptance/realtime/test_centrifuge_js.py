@@ -27,6 +27,13 @@ def test_connect_with_a_token(node: Node, platform: Estate) -> None:
     assert client.call("state") == "connected"
 
 
+def test_what_a_client_says_of_itself_is_no_harm(node: Node, platform: Estate) -> None:
+    client = connected(node, platform, data={"ward": 7}, name="js-test", version="1.2.3", headers={"X-Own": "1"})
+    channel = client.subscribe("brief:19", data=["also", 1])
+    channel.call("publish", None)
+    wait(lambda: channel.said == [None])
+
+
 def test_connect_with_a_token_that_is_asked_for(node: Node, platform: Estate) -> None:
     asked: list[str] = []
 
@@ -257,7 +264,7 @@ def test_a_conversation(node: Node, platform: Estate) -> None:
 
 
 def test_pings_are_answered_and_the_connection_lasts(node: Node, serve: Serve) -> None:
-    context, live = estate_of(serve, realtime="ping: 1s, pong: 500ms")
+    context, live = estate_of(serve, realtime="ping: 1s, pong: 900ms")
     with context as served:
         client = connected(node, Estate(served, live), maxServerPingDelay=1000)
         wait(lambda: client.frames()["pongs"] >= 3)

@@ -3,6 +3,7 @@ does not allow it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -23,6 +24,11 @@ from fiveways.types import Consumer
 _MOST: Final = 100_000
 LONGEST_ID: Final = 128
 """Characters of what a sender calls a message."""
+DEEPEST: Final = 100
+"""Arrays and objects within one another, in what is said: some readers take 128, and some fail at a thousand."""
+_TEXT: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +160,21 @@ class _Rates:
 
 
 def data_of(raw: msgspec.Raw | bytes) -> bytes:
-    """What a client has sent as JSON, as it is kept: without blanks between its parts, on one line, as both wires end at lines."""
-    return msgspec.json.format(bytes(raw) or b"null", indent=-1)
+    """What a client has sent as JSON, as it is kept: without blanks between its parts, on one line, as both wires end at lines.
+    InvalidValue where it is nested more deeply than every reader takes."""
+    try:
+        data = msgspec.json.format(bytes(raw) or b"null", indent=-1)
+    except RecursionError:
+        data = b"[" * (DEEPEST + 1)
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _is_deep(data):
+        raise InvalidValue(f"What is said is nested up to {DEEPEST} deep")
+    return data
+
+
+def _is_deep(data: bytes) -> bool:
+    left = _TEXT.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(DEEPEST):  # take off the innermost, time and again
+        if not left:
+            return False
+        left = left.replace(b"[]", b"")
+    return bool(left)

@@ -5,7 +5,7 @@ https://centrifugal.dev/docs/transports/client_protocol
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -29,9 +29,6 @@ class Connect(msgspec.Struct, frozen=True):
     """The first command of a connection."""
 
     token: str = ""
-    data: msgspec.Raw | None = None
-    name: str = ""
-    version: str = ""
 
 
 class Subscribe(msgspec.Struct, frozen=True):
@@ -41,7 +38,7 @@ class Subscribe(msgspec.Struct, frozen=True):
     recover: bool = False
     epoch: str = ""
     offset: Number = 0
-    tf: msgspec.Raw | None = None
+    tf: Any = None
     """A filter of tags, which is not spoken here."""
 
 
