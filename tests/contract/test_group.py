@@ -92,6 +92,19 @@ async def test_a_bad_submission_does_not_fail_its_neighbours(database: Database,
     assert await ids(database) == [0, 1, 2, 3, 5, 8, 9, 10, 11]
 
 
+async def test_what_comes_while_a_submission_alone_is_refused_is_written_after_it(database: Database, group: GroupWriter) -> None:
+    await group.submit(add, {"id": 0, "text": ""})
+    bad = asyncio.ensure_future(group.submit(add, {"id": 0, "text": ""}))
+    for _ in range(3):  # it has begun to be written
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(group.submit(add, {"id": number, "text": ""}) for number in range(1, 5)))
+    with pytest.raises(StoreError):
+        await bad
+    assert await ids(database) == [0, 1, 2, 3, 4]
+    await group.flush()
+
+
 async def test_a_missing_value_is_the_callers_error_alone(group: GroupWriter) -> None:
     with pytest.raises(KeyError):
         await group.submit(add, {"id": 1})
@@ -198,6 +211,14 @@ async def test_a_full_disk_fails_all_and_acknowledges_nothing(database: Database
     )
     assert all(isinstance(outcome, StoreError) and "full" in str(outcome) for outcome in outcomes)
     assert await ids(database) == [1]
+    one = asyncio.ensure_future(group.submit(add, {"id": 2, "text": "x" * 5000}))
+    for _ in range(3):  # it has begun to be written
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreError):
+            await group.submit(add, {"id": 3, "text": "x" * 5000})
+    with pytest.raises(StoreError):
+        await one
     await _in_writer(group, limit, 2**30)
     await group.submit(add, {"id": 2, "text": "x" * 5000})
     assert await ids(database) == [1, 2]

@@ -261,6 +261,7 @@ class GroupWriter:
 
     def _lingered(self) -> None:
         self._timer = None
+        self._now = False  # what came while a group failed has waited for this
         self.hurry()
 
     async def flush(self) -> None:

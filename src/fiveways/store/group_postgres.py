@@ -58,10 +58,10 @@ class PostgresBackend:
             if _of_the_store(error):
                 return self._all_failed(writes, sources, StoreError(f"the database failed: {error.args[0]}"))
             if len(writes) + len(sources) == 1:
-                return self._all_failed(writes, sources, StoreError(f"the write was refused: {error.args[0]}"))
+                return self._refused(writes, sources, error.args[0])
         except Exception as error:
             if len(writes) + len(sources) == 1:
-                return self._all_failed(writes, sources, StoreError(f"the write was refused: {type(error).__name__}"))
+                return self._refused(writes, sources, type(error).__name__)
         outcomes: Outcomes = []
         kept = True
         for write in writes:
@@ -74,6 +74,11 @@ class PostgresBackend:
         for source in sources:
             source.failed(error)
         return [error] * len(writes), False
+
+    def _refused(self, writes: Sequence[Write], sources: Sequence[Source], why: str) -> tuple[Outcomes, bool]:
+        """One of either is at fault itself: where it is a write, the store is none the worse for it."""
+        outcomes, _ = self._all_failed(writes, sources, StoreError(f"the write was refused: {why}"))
+        return outcomes, not sources
 
     async def _transaction(self, writes: Sequence[Write], sources: Sequence[Source], synced: bool) -> Outcomes:
         if self._connection is None or self._connection.is_closed():
