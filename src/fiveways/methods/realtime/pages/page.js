@@ -101,5 +101,6 @@ export function heading(from = 0) {
 export function person(member) {
   const [kind, name] = [member.slice(0, member.indexOf(":")), member.slice(member.indexOf(":") + 1)];
   if (kind === "operator") return `Operator ${name}`;
-  return kind === "person" ? name : words(name || member);
+  if (kind === "person") return name.includes("/") ? `${name.slice(name.indexOf("/") + 1)} (${name.slice(0, name.indexOf("/"))})` : name;
+  return words(name || member);
 }
