@@ -41,6 +41,15 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _spoken(platform: Estate) -> None:
+    """What was said before a test looks: of each of these three messages are kept, once they have been tidied up."""
+    for channel, count in (("brief:52", 2), ("brief:59", 9)):
+        for number in range(count - 1):
+            platform.publish(channel, f"number {number}")
+        platform.publish(channel, {"text": f"number {count - 1}", "by": HOSTILE})
+
+
 Open = Callable[..., Page]
 
 
@@ -171,6 +180,19 @@ def test_a_channel_that_is_not_open_says_so(platform: Estate, at: Open, path: st
     expect(page.locator("#line")).to_have_text("Not connected")
 
 
+def test_somebody_else_may_go_on_with_a_page_that_was_not_open_to_one(platform: Estate, at: Open) -> None:
+    platform.begin("talk:39", WARD)
+    page = at(platform, "/talk/talk:39", platform.served.token("second"))
+    expect(page.locator("#asks-why")).to_have_text("This channel is not open to you")
+    page.get_by_label("Access token", exact=True).fill(platform.served.token("ward"))
+    page.get_by_role("button", name="Open").click()
+    expect(page.locator("body")).to_have_attribute("data-line", "live")
+    write(page, "I am one of them")
+    until(lambda: said(page) == ["I am one of them"])
+    page.evaluate("token => { location.hash = `token=${token}` }", platform.served.token("second"))
+    expect(page.locator("#asks-why")).to_have_text("This channel is not open to you")
+
+
 def test_the_token_leaves_the_address_and_is_kept_nowhere(platform: Estate, at: Open) -> None:
     token = platform.served.token("ward")
     page = at(platform, "/boards/ward:42:board", "")
@@ -293,12 +315,9 @@ def test_a_line_that_is_silent_for_too_long_is_taken_for_dead(platform: Estate, 
 
 @pytest.mark.parametrize("count", [2, 9])
 def test_a_channel_that_is_no_board_shows_its_newest_messages(platform: Estate, at: Open, count: int) -> None:
-    """Three are kept of it; what was said before the page was opened is not marked."""
-    channel = f"brief:5{count}"
-    for number in range(count):
-        platform.publish(channel, {"text": f"number {number}", "by": HOSTILE} if number == count - 1 else f"number {number}")
-    kept = min(3, count)
-    until(lambda: len(history(platform, channel)) == kept, 30)
+    """As many as are kept; what was said before the page was opened is not marked."""
+    channel, kept = f"brief:5{count}", min(3, count)
+    until(lambda: len(history(platform, channel)) == kept, 90)
     page = at(platform, f"/boards/{channel}")
     expect(page.locator("#messages li")).to_have_count(kept)
     first = page.locator("#messages li").first
@@ -358,6 +377,17 @@ def test_a_message_is_delivered_to_a_page_that_nobody_looks_at_and_read_when_som
     expect(ward.locator(".ticks")).to_have_text("✓✓ Delivered")
     second.evaluate("document.hasFocus = () => true; window.dispatchEvent(new Event('focus'))")
     expect(ward.locator(".ticks")).to_have_text("✓✓ Read")
+
+
+def test_what_stands_there_stays_while_other_things_come(two: tuple[Page, Page, str]) -> None:
+    """Or all of it would be read out again, and whoever has opened something would lose their place."""
+    ward, second, _ = two
+    write(ward, "one")
+    expect(ward.locator(".ticks")).to_have_text("✓✓ Read")
+    ward.locator(".bubble").evaluate("bubble => { window.first = bubble; bubble.querySelector('button').focus(); }")
+    write(second, "two")
+    until(lambda: said(ward) == ["one", "two"])
+    assert ward.evaluate("document.querySelector('.bubble') === window.first && window.first.contains(document.activeElement)")
 
 
 def test_corrections_and_retractions_are_shown_as_such(two: tuple[Page, Page, str]) -> None:

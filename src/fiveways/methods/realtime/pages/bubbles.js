@@ -2,20 +2,39 @@
 
 import { day, make, person, time } from "./page.js";
 
-/** The elements of a conversation: messages, days, what happened beside them. `back`: after this number one was away for `missed`. */
-export function bubbles(said, act, back) {
-  const made = [];
+/** Show what is said in a list: what stands there already stays, so that nothing is read out twice, and nobody loses their place.
+ * `back`: after this number one was away for `missed`. */
+export function show(list, said, act, back) {
+  const parts = [];
   let last = "";
   let parted = false;
   for (const each of said) {
-    if (day(each.at) !== last) made.push(make("li", { class: "note day" }, (last = day(each.at))));
+    if (day(each.at) !== last) parts.push([`day ${(last = day(each.at))}`, () => make("li", { class: "note day" }, day(each.at))]);
     if (back && !parted && each.offset > back.after) {
       parted = true;
-      made.push(make("li", { class: "note back" }, back.missed === 1 ? "1 message while you were away" : `${back.missed} messages while you were away`));
+      const words = back.missed === 1 ? "1 message while you were away" : `${back.missed} messages while you were away`;
+      parts.push([words, () => make("li", { class: "note back" }, words)]);
     }
-    made.push(each.happening === "say" ? bubble(each, act) : note(each));
+    const { delivered, read, others, ...lasting } = each;
+    parts.push([JSON.stringify(lasting), () => (each.happening === "say" ? bubble(each, act) : note(each)), each]);
   }
-  return made;
+  place(list, parts);
+}
+
+/** Have a list show these, each known by what it says. */
+function place(list, parts) {
+  const known = new Map([...list.children].map((element) => [element.says, element]));
+  const wanted = new Set(parts.map(([says]) => says));
+  for (const [says, element] of known) if (!wanted.has(says)) element.remove();
+  let next = list.firstElementChild;
+  for (const [says, made, message] of parts) {
+    const element = known.get(says) ?? made();
+    element.says = says;
+    const ticks = element.querySelector(".ticks");
+    if (ticks) reached(ticks, message);
+    if (element === next) next = next.nextElementSibling;
+    else list.insertBefore(element, next);
+  }
 }
 
 function note({ happening, sender, members, at }) {
@@ -45,19 +64,18 @@ function bubble(message, act) {
   }
   const foot = make("p", { class: "foot" }, make("time", { datetime: at }, time(at)));
   if (own && !retracted) {
-    foot.append(reached(message));
-    foot.append(button("Correct", () => act.correct(message)), button("Take back", () => act.retract(message)));
+    foot.append(make("span", { class: "ticks" }), button("Correct", () => act.correct(message)), button("Take back", () => act.retract(message)));
   }
   parts.push(foot);
   const kind = [own ? "own" : "other", retracted ? "retracted" : "", corrected ? "corrected" : ""].filter(Boolean).join(" ");
   return make("li", { class: `bubble ${kind}`, "data-offset": message.offset }, ...parts);
 }
 
-function reached({ others, delivered, read }) {
-  const some = (count) => (others > 1 && count < others ? ` by ${count} of ${others}` : "");
-  if (read) return make("span", { class: read === others ? "ticks read" : "ticks" }, "✓✓ ", `Read${some(read)}`);
-  if (delivered) return make("span", { class: "ticks" }, "✓✓ ", `Delivered${others > 1 && delivered < others ? ` to ${delivered} of ${others}` : ""}`);
-  return make("span", { class: "ticks" }, "✓ ", "Sent");
+function reached(ticks, { others, delivered, read }) {
+  const some = (count, word) => (count < others ? ` ${word} ${count} of ${others}` : "");
+  const words = read ? `✓✓ Read${some(read, "by")}` : delivered ? `✓✓ Delivered${some(delivered, "to")}` : "✓ Sent";
+  if (ticks.textContent !== words) ticks.textContent = words;
+  ticks.classList.toggle("read", read > 0 && read === others);
 }
 
 /** What waits to be sent. */

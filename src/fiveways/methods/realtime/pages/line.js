@@ -33,9 +33,13 @@ export class Line {
     this.open();
   }
 
-  /** Go on with another token. */
-  async renew(token) {
+  /** Go on with another token; `anew`: it may be somebody else's. */
+  async renew(token, anew) {
     this.#token = token;
+    if (anew) {
+      this.open();
+      return;
+    }
     try {
       await this.ask("refresh", { token });
     } catch {

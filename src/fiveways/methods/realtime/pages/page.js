@@ -62,6 +62,7 @@ export function ask(why) {
 /** How the line is: "live", "trying" or "off", and in words. */
 export function line(state, words) {
   document.body.dataset.line = state;
+  if (state === "live") find("asks").hidden = true;
   if (find("line").textContent !== words) find("line").textContent = words;
 }
 

@@ -1,6 +1,6 @@
 // The conversation: what is written waits until it is sent, once, whatever the line does; what came meanwhile comes in order.
 
-import { bubbles, waiting } from "./bubbles.js";
+import { show as lay, waiting } from "./bubbles.js";
 import { Conversation, wording } from "./conversation.js";
 import { Line } from "./line.js";
 import { ask, banner, channel, find, heading, line as show, make, opened, person, seconds, tokens } from "./page.js";
@@ -280,7 +280,7 @@ function render(down = false) {
   const page = document.documentElement;
   const bottom = down || page.scrollHeight - page.scrollTop - page.clientHeight < 80;
   outbox = outbox.filter((each) => !talk.has(each.id));
-  find("said").replaceChildren(...bubbles(talk.said(), act, back));
+  lay(find("said"), talk.said(), act, back);
   find("waiting").replaceChildren(...outbox.map((each) => waiting(each, act)));
   const kept = outbox.length ? ` ${outbox.length === 1 ? "1 message waits" : `${outbox.length} messages wait`}.` : "";
   banner(away ? `No connection since ${away.since}. What you write is sent later.${kept}` : "");
@@ -292,7 +292,7 @@ function render(down = false) {
 
 function begin(token) {
   show("trying", "Connecting");
-  if (line) line.renew(token);
+  if (line) line.renew(token, !ready);
   else line = new Line(token, heard);
 }
 
