@@ -23,6 +23,7 @@ from benchmark_pages import (
     realtime_benchmark,
     transformation_benchmark,
 )
+from clients_page import realtime_clients
 from drawing import life, request_diagram, sequence
 from mapping_pages import message_types, segments
 from prometheus_client import CollectorRegistry
@@ -436,6 +437,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "transfer-life": _transfer_life,
     "message-types": message_types,
     "segment-tables": segments,
+    "realtime-clients": realtime_clients,
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),

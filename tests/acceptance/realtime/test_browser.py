@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.acceptance.conftest import Serve
+from tests.acceptance.realtime.clients import BROWSER, JAVASCRIPT, shows
 from tests.acceptance.realtime.conftest import Estate, estate_of, short_lived
 from tests.acceptance.realtime.javascript_client import SOURCES, wait
 from tests.acceptance.realtime.line import Line
@@ -104,6 +105,7 @@ def watch(page: Page, address: str, estate: Estate, channel: str, token: str = "
     wait(lambda: heard(page)["opened"] == 1)
 
 
+@shows(JAVASCRIPT, "page", "recovery")
 def test_two_pages_agree_on_every_message_though_one_was_away(estate: Estate, opened: Opens) -> None:
     estate.begin("talk:61", "application:ward", "application:second")
     ward, second = opened(), opened()
@@ -168,6 +170,7 @@ def test_a_page_of_another_origin_is_not_let_in(serve: Serve, opened: Opens) -> 
         assert heard(page)["opened"] == 0
 
 
+@shows(BROWSER, "token", "read", "recovery", "page")
 def test_event_source_goes_on_with_where_it_was(estate: Estate, opened: Opens) -> None:
     line = Line(estate.live)
     try:
@@ -193,6 +196,7 @@ def test_event_source_goes_on_with_where_it_was(estate: Estate, opened: Opens) -
     assert (found["opened"], found["failed"] > 0) == (2, True)
 
 
+@shows(BROWSER, "lost")
 def test_event_source_is_told_when_what_it_missed_is_gone(estate: Estate, opened: Opens) -> None:
     """Its line is cut, and meanwhile the channel is another one."""
     line = Line(estate.live)
@@ -212,6 +216,7 @@ def test_event_source_is_told_when_what_it_missed_is_gone(estate: Estate, opened
         line.close()
 
 
+@shows(BROWSER, "board")
 def test_event_source_shows_a_board(estate: Estate, opened: Opens) -> None:
     estate.publish("ward:65:board", {"bed-1": "free", "bed-2": "taken"})
     page = opened()
@@ -221,6 +226,32 @@ def test_event_source_shows_a_board(estate: Estate, opened: Opens) -> None:
     assert [each[:2] for each in heard(page)["events"]] == [
         ["joined", None], ["snapshot", {"bed-1": "free", "bed-2": "taken"}], ["message", {"bed-1": None}],
     ]  # fmt: skip
+
+
+@shows(BROWSER, "come")
+def test_event_source_is_told_who_comes_and_goes(estate: Estate, opened: Opens) -> None:
+    page, other = opened(), opened()
+    watch(page, estate.events, estate, "brief:66")
+    converse(other, estate, "second", "brief:66")
+    wait(lambda: len(heard(page)["events"]) == 2)
+    other.evaluate("client.disconnect()")
+    wait(lambda: len(heard(page)["events"]) == 3)
+    assert [each[0] for each in heard(page)["events"]] == ["joined", "join", "leave"]
+
+
+@shows(BROWSER, "restart")
+def test_event_source_comes_back_when_the_server_was_stopped(serve: Serve, site: str, opened: Opens) -> None:
+    context, live = estate_of(serve, realtime=f"origins: ['{site}']")
+    with context as served:
+        own, page = Estate(served, live), opened()
+        watch(page, own.events, own, "brief:1")
+        own.publish("brief:1", 1)
+        wait(lambda: len(heard(page)["events"]) == 2)
+        assert served.stop() == 0
+        served.start()
+        own.publish("brief:1", 2)
+        wait(lambda: len(heard(page)["events"]) >= 4, 30)
+        assert [each[:2] for each in heard(page)["events"]] == [["joined", None], ["message", 1], ["joined", None], ["message", 2]]
 
 
 def test_event_source_stops_for_good_when_its_token_has_expired(estate: Estate, opened: Opens) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.acceptance.conftest import Serve
+from tests.acceptance.realtime.clients import JAVASCRIPT, shows
 from tests.acceptance.realtime.conftest import Estate, estate_of, short_lived
 from tests.acceptance.realtime.javascript_client import JsClient, JsError, Node, wait
 
@@ -19,6 +20,7 @@ def connected(node: Node, estate: Estate, application: str = "ward", **options: 
     return node.client(estate.websocket, estate.served.token(application), **options).connect()
 
 
+@shows(JAVASCRIPT, "token")
 def test_connect_with_a_token(node: Node, platform: Estate) -> None:
     client = connected(node, platform)
     (told,) = client.told("connected")
@@ -34,6 +36,7 @@ def test_what_a_client_says_of_itself_is_no_harm(node: Node, platform: Estate) -
     wait(lambda: channel.said == [None])
 
 
+@shows(JAVASCRIPT, "asked")
 def test_connect_with_a_token_that_is_asked_for(node: Node, platform: Estate) -> None:
     asked: list[str] = []
 
@@ -62,6 +65,7 @@ def test_whoever_is_given_no_token_stays_away(node: Node, platform: Estate) -> N
     assert client.told("disconnected")[0]["reason"] == "unauthorized"
 
 
+@shows(JAVASCRIPT, "read", "publish")
 def test_subscribe_and_publish(node: Node, platform: Estate) -> None:
     reading = connected(node, platform).subscribe("news")
     client = connected(node, platform, "second")
@@ -84,6 +88,7 @@ def test_what_was_published_over_several_lines_is_one_message(node: Node, platfo
     assert reading.said == [{"text": "Zoë has\n left", "beds": [1, 2]}]
 
 
+@shows(JAVASCRIPT, "refused")
 @pytest.mark.parametrize(("channel", "code"), [("ward:1:board", 103), ("nowhere", 102), ("own:ward", 103)])
 def test_what_is_not_open_is_refused(node: Node, platform: Estate, channel: str, code: int) -> None:
     client = connected(node, platform, "second")
@@ -96,6 +101,7 @@ def test_what_is_not_open_is_refused(node: Node, platform: Estate, channel: str,
     assert error.value.code == code
 
 
+@shows(JAVASCRIPT, "presence")
 def test_presence_and_its_counts(node: Node, platform: Estate) -> None:
     one = connected(node, platform).subscribe("brief:11")
     two = connected(node, platform, "second").subscribe("brief:11")
@@ -110,6 +116,7 @@ def test_presence_and_its_counts(node: Node, platform: Estate) -> None:
     assert other.call("presenceStats", "brief:11") == {"numClients": 3, "numUsers": 2}
 
 
+@shows(JAVASCRIPT, "come")
 def test_who_comes_and_goes_is_told(node: Node, platform: Estate) -> None:
     watching = connected(node, platform).subscribe("brief:12", joinLeave=True)
     leaving = connected(node, platform, "second").subscribe("brief:12", joinLeave=True)
@@ -119,10 +126,12 @@ def test_who_comes_and_goes_is_told(node: Node, platform: Estate) -> None:
     assert [each["info"]["user"] for each in watching.told("leave")] == ["application:second"]
     cut = connected(node, platform, "second")
     cut.subscribe("brief:12")
+    wait(lambda: len(watching.told("join")) == 3)
     cut.cut()
     wait(lambda: len(watching.told("leave")) == 2)
 
 
+@shows(JAVASCRIPT, "history")
 def test_history_and_its_pages(node: Node, platform: Estate) -> None:
     client = connected(node, platform)
     channel = client.subscribe("brief:13")
@@ -145,6 +154,7 @@ def test_history_and_its_pages(node: Node, platform: Estate) -> None:
         client.call("history", "brief:13", {"limit": 1, "since": {"offset": 1, "epoch": "another"}})
 
 
+@shows(JAVASCRIPT, "recovery")
 def test_what_was_missed_while_away_is_recovered(node: Node, platform: Estate) -> None:
     client = connected(node, platform)
     channel = client.subscribe("brief:14", recoverable=True)
@@ -154,13 +164,13 @@ def test_what_was_missed_while_away_is_recovered(node: Node, platform: Estate) -
     platform.publish("brief:14", 2)
     platform.publish("brief:14", 3)
     client.connect()
-    wait(lambda: len(channel.told("subscribed")) == 2)
+    wait(lambda: channel.said == [1, 2, 3])
     told = channel.told("subscribed")[-1]
     assert (told["wasRecovering"], told["recovered"]) == (True, True)
-    assert channel.said == [1, 2, 3]
     assert [each["offset"] for each in channel.told("publication")] == [1, 2, 3]
 
 
+@shows(JAVASCRIPT, "recovery")
 def test_what_was_missed_while_the_line_was_cut_is_recovered(node: Node, platform: Estate) -> None:
     client = connected(node, platform)
     channel = client.subscribe("brief:15")
@@ -187,6 +197,7 @@ def test_going_on_from_a_position_that_was_written_down(node: Node, platform: Es
     assert channel.told("subscribed")[0]["recovered"]
 
 
+@shows(JAVASCRIPT, "lost")
 def test_what_cannot_be_recovered_is_told_to_be_lost(node: Node, platform: Estate) -> None:
     platform.publish("brief:17", 1)
     client = connected(node, platform)
@@ -197,6 +208,7 @@ def test_what_cannot_be_recovered_is_told_to_be_lost(node: Node, platform: Estat
     wait(lambda: channel.said == [2])
 
 
+@shows(JAVASCRIPT, "rpc")
 def test_rpc(node: Node, platform: Estate) -> None:
     client = connected(node, platform)
     begun = client.call("rpc", "conversation.begin", {"channel": "talk:js", "members": ["application:ward", "application:second"]})
@@ -212,6 +224,7 @@ def test_rpc(node: Node, platform: Estate) -> None:
     assert error.value.code == 104
 
 
+@shows(JAVASCRIPT, "together")
 def test_commands_that_leave_together_are_answered_each(node: Node, platform: Estate) -> None:
     client = connected(node, platform)
     channel = client.subscribe("news")
@@ -227,6 +240,7 @@ def test_commands_that_leave_together_are_answered_each(node: Node, platform: Es
     assert channel.said == list(range(10))
 
 
+@shows(JAVASCRIPT, "board")
 def test_a_board_gives_the_whole_first_and_then_changes(node: Node, platform: Estate) -> None:
     platform.publish("ward:17:board", {"bed-1": "free", "bed-2": "taken"})
     platform.publish("ward:17:board", {"bed-1": "taken", "bed-3": {"until": 7}})
@@ -245,6 +259,7 @@ def test_a_board_gives_the_whole_first_and_then_changes(node: Node, platform: Es
     assert board.said[2] == {"bed-1": "free"}, "whoever was away for a moment is given what changed, and no second whole"
 
 
+@shows(JAVASCRIPT, "rpc")
 def test_a_conversation(node: Node, platform: Estate) -> None:
     platform.begin("talk:js-2", "application:ward", "application:second")
     sender, reader = connected(node, platform), connected(node, platform, "second")
@@ -263,6 +278,7 @@ def test_a_conversation(node: Node, platform: Estate) -> None:
 # --- time ------------------------------------------------------------------------------------------------------------------------
 
 
+@shows(JAVASCRIPT, "pings")
 def test_pings_are_answered_and_the_connection_lasts(node: Node, serve: Serve) -> None:
     context, live = estate_of(serve, realtime="ping: 1s, pong: 900ms")
     with context as served:
@@ -281,6 +297,7 @@ def test_pings_may_be_so_frequent_that_they_are_less_than_a_second_apart(node: N
         assert len(client.told("connected")) == 1
 
 
+@shows(JAVASCRIPT, "refresh")
 def test_a_token_is_refreshed_before_it_expires(node: Node, platform: Estate) -> None:
     lifetime = 4.0
     tokens: list[str] = []
@@ -305,6 +322,7 @@ def test_a_token_that_has_expired_is_asked_for_anew(node: Node, platform: Estate
     assert client.told("disconnected") == []
 
 
+@shows(JAVASCRIPT, "restart")
 def test_a_server_that_stops_is_come_back_to(node: Node, serve: Serve) -> None:
     context, live = estate_of(serve)
     with context as served:

@@ -6,9 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from centrifuge import CentrifugeError, ClientEventHandler, StreamPosition  # type: ignore[import-untyped]
+from centrifuge import CentrifugeError, Client, ClientEventHandler, StreamPosition  # type: ignore[import-untyped]
 from centrifuge.exceptions import ReplyError  # type: ignore[import-untyped]
-from tests.acceptance.realtime.conftest import Estate, Heard, until
+from tests.acceptance.conftest import Serve
+from tests.acceptance.realtime.clients import PYTHON, shows
+from tests.acceptance.realtime.conftest import Estate, Heard, estate_of, short_lived, until
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +31,7 @@ async def joined(estate: Estate, channel: str, application: str = "ward", **opti
     return client, subscription, heard
 
 
+@shows(PYTHON, "token", "read", "publish")
 async def test_connect_subscribe_and_publish(estate: Estate) -> None:
     _, _, heard = await joined(estate, "news")
     client, subscription, own = await joined(estate, "news", "second")
@@ -39,6 +42,7 @@ async def test_connect_subscribe_and_publish(estate: Estate) -> None:
     assert heard.publications[0].info.user == "application:second"
 
 
+@shows(PYTHON, "refused")
 async def test_what_is_not_open_is_refused(estate: Estate) -> None:
     client, _, _ = await joined(estate, "news", "second")
     for channel, code in (("ward:1:board", 103), ("nowhere", 102), ("own:ward", 103)):
@@ -65,6 +69,7 @@ async def test_a_token_that_is_none_ends_the_connection_for_good(estate: Estate)
     assert told[0].code == 3500
 
 
+@shows(PYTHON, "recovery")
 async def test_recovery_of_all_that_was_missed(estate: Estate) -> None:
     client, subscription, heard = await joined(estate, "brief:1", recoverable=True)
     estate.publish("brief:1", 1)
@@ -81,6 +86,7 @@ async def test_recovery_of_all_that_was_missed(estate: Estate) -> None:
     assert subscription.state.value == "subscribed"
 
 
+@shows(PYTHON, "history")
 async def test_history_and_its_pages(estate: Estate) -> None:
     client, subscription, _ = await joined(estate, "brief:2")
     for number in range(1, 4):
@@ -97,6 +103,7 @@ async def test_history_and_its_pages(estate: Estate) -> None:
         await client.history("brief:2", limit=1, since=StreamPosition(offset=1, epoch="another"))
 
 
+@shows(PYTHON, "presence", "come")
 async def test_presence_and_who_comes_and_goes(estate: Estate) -> None:
     client, subscription, heard = await joined(estate, "brief:3", join_leave=True)
     other, _, _ = await joined(estate, "brief:3", "second", join_leave=True)
@@ -110,6 +117,7 @@ async def test_presence_and_who_comes_and_goes(estate: Estate) -> None:
     assert len((await subscription.presence()).clients) == 1
 
 
+@shows(PYTHON, "rpc")
 async def test_a_conversation_with_receipts_corrections_and_retractions(estate: Estate) -> None:
     estate.begin("talk:1", "application:ward", "application:second")
     _, sending, heard = await joined(estate, "talk:1", recoverable=True)
@@ -141,6 +149,7 @@ async def test_a_conversation_with_receipts_corrections_and_retractions(estate: 
     assert set(entry["read"]) == {"application:second"}
 
 
+@shows(PYTHON, "board")
 async def test_a_board_gives_the_whole_first_and_then_changes(estate: Estate) -> None:
     estate.publish("ward:7:board", {"bed-1": "free", "bed-2": "taken"})
     estate.publish("ward:7:board", {"bed-1": "taken"})
@@ -218,3 +227,83 @@ async def test_messages_of_one_connection_are_written_together_and_stay_in_their
     await asyncio.gather(*(client.publish("talk:4", {"id": f"n-{number}", "n": number}) for number in range(300)))
     await until(lambda: len(heard.said) == 300)
     assert [each["n"] for each in heard.said] == list(range(300))
+
+
+# --- time ------------------------------------------------------------------------------------------------------------------------
+
+
+class Told(ClientEventHandler):  # type: ignore[misc]
+    """What a client is told of its connection."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, int]] = []
+
+    async def on_connected(self, ctx: Any) -> None:
+        """It is connected."""
+        self.all.append(("connected", 0))
+
+    async def on_connecting(self, ctx: Any) -> None:
+        """It is not any more, or not yet."""
+        self.all.append(("connecting", ctx.code))
+
+    async def on_disconnected(self, ctx: Any) -> None:
+        """It is not, and does not try to be."""
+        self.all.append(("disconnected", ctx.code))
+
+
+@shows(PYTHON, "asked", "refresh")
+async def test_a_token_is_asked_for_and_refreshed_on_one_connection(platform: Estate) -> None:
+    told, tokens = Told(), list[str]()
+
+    async def ask() -> str:
+        tokens.append(short_lived(platform.served, 4))
+        return tokens[-1]
+
+    client = Client(platform.websocket, get_token=ask, events=told)
+    await client.connect()
+    await until(lambda: len(tokens) >= 3, 30)
+    await client.publish("news", "still here")
+    assert told.all == [("connecting", 0), ("connected", 0)]
+    await client.disconnect()
+
+
+@shows(PYTHON, "pings")
+async def test_pings_are_answered_and_the_connection_lasts(serve: Serve) -> None:
+    context, live = estate_of(serve, realtime="ping: 1s, pong: 900ms")
+    with context as served:
+        own, told = Estate(served, live), Told()
+        client = own.client(events=told)
+        await client.connect()
+        await asyncio.sleep(4)
+        await client.publish("news", "still here")
+        assert told.all == [("connecting", 0), ("connected", 0)]
+        await client.disconnect()
+
+
+@shows(PYTHON, "restart", "lost")
+async def test_a_server_that_stops_is_come_back_to(serve: Serve) -> None:
+    context, live = estate_of(serve)
+    with context as served:
+        own, told = Estate(served, live), Told()
+        client, heard = own.client(events=told), Heard()
+        await client.connect()
+        subscription = client.new_subscription("brief:1", events=heard, recoverable=True)
+        await subscription.subscribe()
+        await subscription.ready(timeout=5)
+        own.publish("brief:1", 1)
+        await until(lambda: heard.said == [1])
+        assert await asyncio.to_thread(served.stop) == 0
+        await until(lambda: ("connecting", 3001) in told.all)
+        await asyncio.to_thread(served.start)
+        own.publish("brief:1", 2)
+        await until(lambda: heard.said == [1, 2], 30)
+        assert heard.all("subscribed")[-1].recovered
+        assert await asyncio.to_thread(served.stop) == 0
+        for file in served.data.glob("fiveways.db*"):  # somebody begins anew, with the same keys
+            file.unlink()
+        before = len(heard.all("subscribed"))
+        await asyncio.to_thread(served.start)
+        await until(lambda: len(heard.all("subscribed")) > before, 30)
+        lost = heard.all("subscribed")[before]
+        assert (lost.was_recovering, lost.recovered) == (True, False)
+        await client.disconnect()
