@@ -188,6 +188,8 @@ def _anchor(words: str) -> str:
 
 
 def _test(where: str) -> str:
+    """A test, by its name in words, and where it stands: a path that may be broken, as it is longer than a cell is wide."""
     file, _, name = where.partition("::")
-    short = file.removeprefix("tests/")
-    return f"{name.removeprefix('test_').replace('_', ' ')} (`{short}`)" if name else f"`{short}`"
+    path = file.removeprefix("tests/").replace("/", "/<wbr>").replace("_", "_<wbr>")
+    words = name.removeprefix("test_").replace("_", " ")
+    return f"{words}<br><small>{path}</small>" if words else f"<small>{path}</small>"

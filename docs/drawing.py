@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 _AROUND = ("correlation", "tracing", "metrics", "audit", "faults")
 """The policies that stand around everything, refusals included; the others may end a request before it reaches the back end."""
@@ -144,6 +145,44 @@ def life(transitions: Mapping[tuple[str | None, str], str], places: Mapping[str 
     drawn.insert(0, f'<defs>{arrow}<path d="M0 0 L8 4 L0 8" /></marker></defs>')
     columns, rows = (max(place[axis] for place in places.values()) for axis in (0, 1))
     return _figure(width + columns * across + 24, rows * down + 44, "; ".join(spoken), drawn, caption)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A question of a ladder, and where it leads if it is answered with yes."""
+
+    name: str
+    question: str
+    leads: str
+    how: str
+    dashed: bool
+
+
+def ladder(steps: Sequence[Step], after: Sequence[tuple[str, str]], caption: str) -> str:
+    """An SVG of questions that are asked from the top until one fits; then, in two columns, what is chosen `after` that."""
+    width, left, wide, right, gap = 684, 44, 404, 484, 14
+    drawn, spoken, y = [], [], 4
+    for number, step in enumerate(steps):
+        lines = wrap(step.question, 48)
+        height, last = 12 + 18 * max(len(lines), 2), number == len(steps) - 1
+        middle = y + height / 2
+        dashes = ' stroke-dasharray="5 4"' if step.dashed else ""
+        drawn.append(f'<rect x="{left}" y="{y}" width="{wide}" height="{height}" rx="4"{dashes}/>')
+        drawn.append(_text(left - 8, middle + 5, step.name, "end"))
+        for line, words in enumerate(lines):
+            drawn.append(_text(left + 12, middle + 5 + 18 * (line - (len(lines) - 1) / 2), words))
+        drawn.append(f'<path d="M{left + wide} {middle:g} H{right - 2} m-6 -4 l6 4 l-6 4"/>')
+        drawn.append(_text(right + 6, middle - 3, step.leads).replace("<text ", '<text font-weight="bold" '))
+        drawn.append(_text(right + 6, middle + 14, step.how))
+        if not last:
+            drawn.append(f'<path d="M{left + wide / 2:g} {y + height} v{gap - 1} m-3 -4 l3 4 l3 -4" stroke-opacity="0.6"/>')
+        spoken.append(f"{step.name}, {step.question}: {step.leads}, {step.how}")
+        y += height + gap
+    drawn.append(f'<path d="M{left} {y} H{width - 4}" stroke-opacity="0.35"/>')
+    for number, (found, chosen) in enumerate(after):
+        drawn.append(_text(left + 12, y + 26 + 24 * number, found) + _text(left + 220, y + 26 + 24 * number, chosen))
+        spoken.append(f"{found}: {chosen}")
+    return _figure(width, y + 16 + 24 * len(after), "; ".join(spoken), drawn, caption)
 
 
 def _figure(width: int, height: int, spoken: str, drawn: Sequence[str], caption: str) -> str:

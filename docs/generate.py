@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import advisor_page
 from benchmark_pages import (
     bulk_benchmark,
     exchange_benchmark,
@@ -23,6 +24,7 @@ from benchmark_pages import (
     realtime_benchmark,
     transformation_benchmark,
 )
+from book_page import book, counted, due
 from clients_page import realtime_clients
 from drawing import life, request_diagram, sequence
 from mapping_pages import message_types, segments
@@ -438,6 +440,15 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "message-types": message_types,
     "segment-tables": segments,
     "realtime-clients": realtime_clients,
+    "book": book,
+    "book-counted": counted,
+    "book-due": due,
+    "advisor-questions": advisor_page.questions,
+    "advisor-diagram": advisor_page.diagram,
+    "advisor-rules": advisor_page.rules,
+    "advisor-facades": advisor_page.facades,
+    "advisor-ways": advisor_page.ways,
+    **{f"advisor-{name}": partial(advisor_page.example, said=said) for name, said in advisor_page.EXAMPLES.items()},
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
     "commands": lambda _: command_reference(),
