@@ -35,10 +35,12 @@ GOOD = "id,word\n" + "".join(f"{number},word\n" for number in range(1, 501))
 BAD = GOOD.replace("250,", "x,").replace("\n251,", "\ny,")
 
 
+@pytest.mark.timeout(560)  # it is started again for each event
 def test_no_acknowledged_file_is_lost_released_twice_or_released_broken(serve: Serve, tmp_path: Path) -> None:
     crash(serve, tmp_path, "")
 
 
+@pytest.mark.timeout(560)  # it is started again for each event
 @pytest.mark.long
 def test_the_same_over_postgresql(serve: Serve, tmp_path: Path, postgres: Callable[[], str]) -> None:  # noqa: F811
     crash(serve, tmp_path, postgres())

@@ -25,7 +25,7 @@ FEEDS = """
     files: "*.csv"
     to: [{partner: southshire}]
     receipt: {folder: /receipts}
-    records: {columns: {id: {type: integer, required: true}}, unique: [id]}
+    records: {columns: {id: {type: integer, required: true}, word: {}}, unique: [id]}
     deliver_to: [{folder: "$out", batches: {records: 10}}]
   marked: {from: northshire, files: "*.csv", complete_when: {marker: "{name}.done"}}
 """
@@ -91,7 +91,7 @@ def nodes(
 
 def test_a_file_that_comes_to_one_node_is_everybody_s(nodes: Nodes) -> None:
     one, two = nodes.estates
-    content = "id\n" + "".join(f"{number}\n" for number in range(20_000))
+    content = "id,word\n" + "".join(f"{number},{'x' * 100}\n" for number in range(1000))  # too large for a row
     file = one.file("a.csv", content)
     one.north.sftp(f"put {file} /plain/a.csv")
     got = nodes.folder / "got"
@@ -137,7 +137,7 @@ def test_an_upload_that_was_cut_at_one_node_is_gone_on_with_at_the_other(nodes: 
 def test_a_node_killed_under_load_loses_nothing_and_nothing_is_done_twice(nodes: Nodes) -> None:
     names = [f"{number}-load.csv" for number in range(24)]
     bodies = {
-        name: "id\n" + "".join(f"{number * 10_000 + row}\n" for row in range(40)) for number, name in enumerate(names)
+        name: "id,word\n" + "".join(f"{number * 10_000 + row},x\n" for row in range(40)) for number, name in enumerate(names)
     }  # fmt: skip
     files = {name: nodes.estates[0].file(name, body) for name, body in bodies.items()}
     acknowledged: set[str] = set()
@@ -178,6 +178,6 @@ def test_a_node_killed_under_load_loses_nothing_and_nothing_is_done_twice(nodes:
     for id_, name in released:
         parts = sorted(nodes.out.glob(f"plain-{id_}-*.csv"))
         assert len(parts) == 4, (name, parts)
-        assert "".join(part.read_text().removeprefix("id\n") for part in parts) == bodies[name].removeprefix("id\n")
+        assert "".join(part.read_text().removeprefix("id,word\n") for part in parts) == bodies[name].removeprefix("id,word\n")
     receipts = nodes.estates[0].north.sftp("ls /receipts")
     assert all(f"{name}.receipt.jws" in receipts for name in names)
