@@ -105,7 +105,9 @@ class Realtime:
             node, self.sessions, set(),
         )  # fmt: skip
         self.events = Events(self.means)
-        self.metrics = RealtimeMetrics(registry, self.hub, lambda: len(self.sessions))
+        self.metrics = RealtimeMetrics(
+            registry, self.hub, lambda: len(self.sessions) + len(self.events), lambda: self.channels.published
+        )
         self.following = Following(
             self.channels, lambda: running().plan.kinds, lambda: {**figures(), "realtime": self.metrics.figures()}
         )

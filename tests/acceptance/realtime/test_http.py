@@ -253,7 +253,7 @@ def test_a_transcript_for_programs(platform: Estate, conversation: str) -> None:
     entries = {each["offset"]: each for each in found["entries"]}
     assert list(entries) == [1, 2, 3, 4, 5]
     assert entries[1]["happening"] == "invite"
-    assert [entries[number]["state"] for number in (2, 3, 4, 5)] == ["corrected", "sent", "sent", "retracted"]
+    assert [entries[number]["state"] for number in (2, 3, 4, 5)] == ["corrected", "sent", "read", "retracted"]
     assert (entries[2]["data"], entries[2]["former"]) == ({"text": "is bed 5 free?"}, [{"text": "is bed 4 free?", "id": 7}])
     assert list(entries[4]["read"]) == ["application:second"]
     assert entries[5]["retracted"] == {"reason": "another patient"}

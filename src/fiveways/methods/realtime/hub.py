@@ -68,8 +68,6 @@ class Hub:
         self._loop: Final = asyncio.get_running_loop()
         self._channels: dict[str, Readers] = {}
         self._due: list[Readers] = []
-        self.published = 0
-        """Messages that were published here or came from other nodes."""
         self.delivered = 0
         """Messages times readers."""
 
@@ -110,7 +108,6 @@ class Hub:
 
     def publish(self, message: Message) -> None:
         """Send a message to whoever reads its channel here, at the end of this turn."""
-        self.published += 1
         readers = self._channels.get(message.channel)
         if readers is None:
             return

@@ -16,15 +16,16 @@ from fiveways.methods.realtime.hub import Hub
 class RealtimeMetrics(Collector):
     """The families. No label: names of channels may say whom they are about."""
 
-    def __init__(self, registry: CollectorRegistry, hub: Hub, connections: Callable[[], int]) -> None:
+    def __init__(self, registry: CollectorRegistry, hub: Hub, connections: Callable[[], int], published: Callable[[], int]) -> None:
         self._hub = hub
+        self._published = published
         self._connections = connections
         registry.register(self)
 
     def figures(self) -> dict[str, Any]:
         """As they are now."""
         return {
-            "connections": self._connections(), "channels": len(self._hub), "published": self._hub.published,
+            "connections": self._connections(), "channels": len(self._hub), "published": self._published(),
             "delivered": self._hub.delivered,
         }  # fmt: skip
 

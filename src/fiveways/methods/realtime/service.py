@@ -86,6 +86,8 @@ class Channels:
         self.clock = deliveries.clock
         self._audit = audit
         self._written = written
+        self.published = 0
+        """Messages that were published by this process."""
         self.follows: Follows = _nothing
         """What is promised together with a message."""
         self._begun: set[str] = set()
@@ -120,6 +122,7 @@ class Channels:
         )  # fmt: skip
         if channel.settings.certainty == "ephemeral":
             await self.mention(made)
+            self.published += 1
             return Published(0, "")
         if channel.name not in self._begun:
             if len(self._begun) >= _KNOWN:
@@ -152,6 +155,7 @@ class Channels:
             if number:
                 written = msgspec.structs.replace(made, number=number, epoch=epoch)
                 self._written(written)
+                self.published += 1
                 await self.mention(written)
                 return Published(number, epoch)
             if draft.client_id and (again := await self._before(made)) is not None:

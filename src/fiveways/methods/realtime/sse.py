@@ -112,6 +112,9 @@ class Events:
         self._streams: set[_Stream] = set()
         self._ended = False
 
+    def __len__(self) -> int:
+        return len(self._streams)
+
     def end(self) -> None:
         """The server stops: readers are to come back, to another node or to this one later."""
         self._ended = True

@@ -18,10 +18,18 @@ SYSTEM: Final = "urn:ietf:rfc:3986"
 """Of identifiers that are URNs."""
 
 
+class _Invited(msgspec.Struct):
+    members: list[str] = []
+
+
+_invited: Final = msgspec.json.Decoder(_Invited).decode
+
+
 def entries(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """Each message with what became of it: its wording now, its former ones, who has it and who has read it."""
     said: dict[int, dict[str, Any]] = {}
     beside: list[dict[str, Any]] = []
+    members: dict[str, None] = {}
     for each in messages:
         if each.happening == "say":
             said[each.number] = _entry(each) | {"state": State.SENT.value, "former": [], "delivered": {}, "read": {}}
@@ -39,6 +47,15 @@ def entries(messages: Iterable[Message]) -> list[dict[str, Any]]:
                 entry["retracted"] = msgspec.Raw(each.data)
         else:
             beside.append(_entry(each) | {"happening": each.happening})
+            if each.happening == "invite":
+                members |= dict.fromkeys(_invited(each.data).members)
+            elif each.happening == "leave":
+                members.pop(each.sender, None)
+    for entry in said.values():
+        others = members.keys() - {entry["sender"]}
+        for happening, key in (("read", "read"), ("deliver", "delivered")):
+            if others and entry["state"] == State.SENT and others <= entry[key].keys():
+                entry["state"] = LIFE.after(State.SENT, happening).value
     return sorted((*said.values(), *beside), key=lambda entry: entry["offset"])
 
 

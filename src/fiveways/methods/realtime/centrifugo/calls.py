@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from fiveways.correlation import new_id
+from fiveways.errors import InvalidValue
 from fiveways.methods.realtime.access import member_of
 from fiveways.methods.realtime.centrifugo.wire import NO_METHOD, Number, Refusal
 from fiveways.methods.realtime.conversation import Conversations
@@ -32,6 +34,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 SEND: Final = "message.send"
+_LONGEST: Final = 128
 _asked: Final = msgspec.json.Decoder(Asked).decode
 _Call = Callable[["Calls", Consumer, Asked], Awaitable[Any]]
 
@@ -56,24 +59,24 @@ class Calls:
     async def send(self, consumer: Consumer, asked: Asked, in_line: Callable[[], None] | None = None) -> Any:
         """message.send {channel, id, data}: publish, once however often it is called with this id."""
         done = await self._participation.publish(
-            consumer, asked.channel, data_of(asked.data), client_id=asked.id, correlation=asked.correlation, in_line=in_line
+            consumer, asked.channel, data_of(asked.data), client_id=asked.id, correlation=_correlation(asked), in_line=in_line
         )
         return _done(done)
 
     async def acknowledge(self, consumer: Consumer, asked: Asked) -> Any:
         """message.acknowledge {channel, offset, state}: what was said so far is on a device (delivered), or was read."""
-        done = await self._conversations.acknowledge(consumer, asked.channel, asked.offset, asked.state, asked.correlation)
+        done = await self._conversations.acknowledge(consumer, asked.channel, asked.offset, asked.state, _correlation(asked))
         return _done(done) if done is not None else {}
 
     async def correct(self, consumer: Consumer, asked: Asked) -> Any:
         """message.correct {channel, offset, data}: say it anew."""
         return _done(
-            await self._conversations.correct(consumer, asked.channel, asked.offset, data_of(asked.data), asked.correlation)
+            await self._conversations.correct(consumer, asked.channel, asked.offset, data_of(asked.data), _correlation(asked))
         )
 
     async def retract(self, consumer: Consumer, asked: Asked) -> Any:
         """message.retract {channel, offset, reason}: take it back."""
-        return _done(await self._conversations.retract(consumer, asked.channel, asked.offset, asked.reason, asked.correlation))
+        return _done(await self._conversations.retract(consumer, asked.channel, asked.offset, asked.reason, _correlation(asked)))
 
     async def state(self, consumer: Consumer, asked: Asked) -> Any:
         """message.state {channel, offset}: sent, delivered, read, corrected or retracted."""
@@ -90,15 +93,15 @@ class Calls:
 
     async def begin(self, consumer: Consumer, asked: Asked) -> Any:
         """conversation.begin {channel, members}: begin one, or invite to it."""
-        return _done(await self._conversations.begin(consumer, asked.channel, asked.members, asked.correlation))
+        return _done(await self._conversations.begin(consumer, asked.channel, asked.members, _correlation(asked)))
 
     async def leave(self, consumer: Consumer, asked: Asked) -> Any:
         """conversation.leave {channel}: take part no longer."""
-        return _done(await self._conversations.leave(consumer, asked.channel, asked.correlation))
+        return _done(await self._conversations.leave(consumer, asked.channel, _correlation(asked)))
 
     async def close(self, consumer: Consumer, asked: Asked) -> Any:
         """conversation.close {channel}: nothing more is said in it."""
-        return _done(await self._conversations.close(consumer, asked.channel, asked.correlation))
+        return _done(await self._conversations.close(consumer, asked.channel, _correlation(asked)))
 
     async def participants(self, consumer: Consumer, asked: Asked) -> Any:
         """conversation.participants {channel}: who takes part, and what reached them."""
@@ -118,6 +121,14 @@ METHODS: Final[dict[str, _Call]] = {
     "conversation.participants": Calls.participants, "conversation.mine": Calls.mine,
 }  # fmt: skip
 """By the name that clients call them by."""
+
+
+def _correlation(asked: Asked) -> str:
+    """What a client says that it belongs to; else an id of its own."""
+    said = asked.correlation
+    if len(said) > _LONGEST or not said.isprintable():
+        raise InvalidValue(f"correlation has up to {_LONGEST} characters that can be printed")
+    return said or new_id()
 
 
 def _done(done: Published) -> dict[str, Any]:
