@@ -30,6 +30,7 @@ class WriteBehind:
         self._held: deque[bytes] = deque()
         self._size = 0
         self._over = False
+        self._unwanted = False
         self._more = asyncio.Event()
         self._room = asyncio.Event()
         self._task = asyncio.ensure_future(put(self.ref, self._pieces()))
@@ -54,6 +55,8 @@ class WriteBehind:
         self._task.cancel()
         with suppress(asyncio.CancelledError, StoreError):
             await self._task
+        self._unwanted = True  # what asks for pieces may be a task of its own, which nobody has cancelled
+        self._more.set()
 
     async def _roomy(self) -> None:
         while self._size >= BEHIND:
@@ -80,6 +83,8 @@ class WriteBehind:
                 yield piece
             if self._over:
                 return
+            if self._unwanted:
+                raise StoreError("the payload is not wanted any more")  # and not an end, of which an object would be made
             self._more.clear()
             await self._more.wait()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import resource
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from fiveways.errors import StoreError
 from fiveways.store import payloads_windows
+from fiveways.store.payloads import open_payloads
 from fiveways.store.payloads_folder import FolderPayloads
 from fiveways.store.payloads_windows import AHEAD, BEHIND, WINDOW, ReadAhead, WriteBehind
 
@@ -106,6 +108,24 @@ async def test_what_is_not_wanted_is_never_ended() -> None:
     store.may.set()
     await asyncio.sleep(0.01)
     assert (store.taken, store.ended) == ([], False)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 9_000_000])
+@pytest.mark.parametrize("moment", [0, 0.1])
+async def test_what_is_not_wanted_leaves_nobody_waiting_for_more_of_it(size: int, moment: float) -> None:
+    said: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(str(context)))
+    payloads = open_payloads("memory://")
+    incoming = await payloads.begin()
+    incoming.write(bytes(size))
+    await asyncio.sleep(moment)  # the object store's client asks for more, in a task of its own
+    await incoming.discard()
+    ref = incoming.ref
+    del incoming
+    await asyncio.sleep(0.1)
+    gc.collect()
+    await asyncio.sleep(0.1)
+    assert (said, await payloads.exists(ref)) == ([], False)
 
 
 class Ranges:
