@@ -181,7 +181,7 @@ def _metrics(_: Path) -> str:
 
 
 async def _realtime(registry: CollectorRegistry) -> None:
-    RealtimeMetrics(registry, Hub(), lambda: 0)
+    RealtimeMetrics(registry, Hub(), lambda: 0, lambda: 0)
 
 
 def _buckets(_: Path) -> str:

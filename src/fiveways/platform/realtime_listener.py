@@ -41,7 +41,9 @@ class RealtimeListener(Http1Listener):
         return Front(self)
 
     async def stop(self) -> None:
-        """Send clients away, and wait for requests under way."""
+        """Take nobody in any more, send clients away, and wait for requests under way."""
+        if self._server is not None:
+            self._server.close()
         await self.realtime.drain(DRAIN)
         await super().stop()
 
@@ -50,15 +52,19 @@ class RealtimeListener(Http1Listener):
         settings = self.realtime.participation.plan().settings
         if upgrade.path != PATH:
             return b"404 Not Found", b"WebSockets are at " + PATH.encode()
-        if (
-            upgrade.origin is not None
-            and upgrade.origin not in settings.origins
-            and urlsplit(upgrade.origin).netloc != upgrade.host
-        ):
+        if upgrade.origin is not None and upgrade.origin not in settings.origins and _host_of(upgrade.origin) != upgrade.host:
             return b"403 Forbidden", b"Pages of this origin may not connect: realtime.origins says which may"
         if len(self.realtime.sessions) >= settings.connections:
             return b"503 Service Unavailable", b"There are as many connections as may be: come again in a minute"
         return None
+
+
+def _host_of(origin: str) -> str:
+    """The host of an origin, with its port; '' where it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 class Front(asyncio.Protocol):

@@ -341,7 +341,6 @@ def test_a_server_that_stops_is_come_back_to(node: Node, serve: Serve) -> None:
         assert client.told("disconnected") == []
 
 
-@pytest.mark.xfail(strict=True, reason="the listener takes connections while it sends its clients away: they come back to be cut")
 def test_a_server_that_stops_takes_nobody_in_again_whom_it_has_sent_away(node: Node, serve: Serve) -> None:
     context, live = estate_of(serve)
     with context as served:

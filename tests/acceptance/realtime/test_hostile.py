@@ -291,7 +291,6 @@ def test_pages_of_other_origins(estate: Estate, origin: str) -> None:
         assert raw.status == 101
 
 
-@pytest.mark.xfail(strict=True, reason="urlsplit raises ValueError in the listener's refusal: the connection is cut without a word")
 def test_an_origin_that_is_none(serve: Serve) -> None:
     context, live = estate_of(serve)
     with context as served:
@@ -393,7 +392,6 @@ def test_commands_that_wait_for_one_who_reads_nothing_are_bounded(estate: Estate
     lives(estate)
 
 
-@pytest.mark.xfail(strict=True, reason="what is recovered, and a page of history, are bounded by messages and not by bytes")
 def test_what_is_recovered_at_once_is_bounded(estate: Estate) -> None:
     """A hundred megabytes were missed: to be read page by page, rather than told in one frame."""
     flood(estate, "long:missed", 2000)

@@ -22,6 +22,8 @@ from fiveways.methods.realtime.settings import ChannelSettings, RealtimeSettings
 from fiveways.types import Consumer
 
 _MOST: Final = 100_000
+PAGE: Final = 4 * 2**20
+"""Bytes of messages in one answer, about; who has fewer messages than were asked for asks for those behind the last one."""
 LONGEST_ID: Final = 128
 """Characters of what a sender calls a message."""
 DEEPEST: Final = 100
@@ -128,8 +130,8 @@ class Participation:
         if most <= 0:
             return position, []
         if backwards:
-            return position, await self.channels.before(name, since.top if since is not None else 0, most)
-        return position, await self.channels.after(name, since.top if since is not None else 0, most)
+            return position, _page(await self.channels.before(name, since.top if since is not None else 0, most))
+        return position, _page(await self.channels.after(name, since.top if since is not None else 0, most))
 
     async def present(self, consumer: Consumer, name: str) -> list[Present]:
         """Who is there. NotFound, Forbidden, StoreError."""
@@ -137,6 +139,16 @@ class Participation:
         if not found.channel.settings.shown:
             raise NotFound("Nobody is told who is in this channel")
         return await self.presence.of(name)
+
+
+def _page(messages: list[Message]) -> list[Message]:
+    """As many of the first as one answer may have: one at least."""
+    size = 0
+    for number, each in enumerate(messages):
+        size += len(each.data)
+        if size > PAGE and number:
+            return messages[:number]
+    return messages
 
 
 class _Rates:

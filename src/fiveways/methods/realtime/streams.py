@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 RECOVERABLE: Final = 10_000
 """Messages that one who comes back is given to catch up; who has missed more reads the history."""
+RECOVERABLE_BYTES: Final = 8 * 2**20
+"""The same in bytes."""
 _PASSED: Final = 1000
 """Messages of a channel that are remembered while somebody joins it."""
 
@@ -103,7 +105,10 @@ class Streams:
         """What came since, as far as this process has got; that is further then than it was."""
         name, missed = stream.channel.name, list[Message]()
         await self._catch_up(stream)
-        while since is not None and since.epoch == stream.epoch and since.top <= stream.number and len(missed) <= RECOVERABLE:
+        size = 0
+        while since is not None and since.epoch == stream.epoch and since.top <= stream.number:
+            if len(missed) > RECOVERABLE or size > RECOVERABLE_BYTES:
+                break
             last = missed[-1].number if missed else since.top
             if last == stream.number:
                 return missed, True
@@ -111,6 +116,7 @@ class Streams:
             if not found or found[-1].number != last + len(found) or found[-1].epoch != stream.epoch:
                 break  # what is between is not kept any more
             missed += found
+            size += sum(len(each.data) for each in found)
             self._on(stream, found)
         return [], False
 
@@ -221,24 +227,18 @@ class Streams:
             stream.number = message.number
             if stream.joining:
                 stream.passed.append(message)
-            if self._follows(stream):
-                self.hub.publish(message)
-                if message.happening == "leave":
-                    self.hub.review(message.channel)
+            self.hub.publish(message)
+            if message.happening == "leave":
+                self.hub.review(message.channel)
 
     def _lose(self, stream: _Stream) -> None:
         """What comes does not follow on what readers have."""
         stream.passed.clear()
-        if self._follows(stream):
-            self.hub.lose(stream.channel.name)
-
-    def _follows(self, stream: _Stream) -> bool:
-        """Whether this is where this process is in its channel: somebody else may have begun to read it since this one ended."""
-        return self._streams.get(stream.channel.name) is stream
+        self.hub.lose(stream.channel.name)
 
     def _let_go(self, stream: _Stream) -> None:
-        if not stream.joining and not self.hub.size(stream.channel.name) and self._follows(stream):
-            del self._streams[stream.channel.name]
+        if not stream.joining and not self.hub.size(stream.channel.name):
+            self._streams.pop(stream.channel.name, None)
             if stream.reading is not None:
                 stream.reading.cancel()
 
