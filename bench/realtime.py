@@ -10,7 +10,7 @@ Node's `ws` and Python's `websockets` with the broadcast that their documentatio
 for WebSockets. Rounds are interleaved; figures are medians.
 
 Then Fiveways alone: memory of connections that each read a channel and are idle; and CPU of a delivery where a hundred sockets read
-one channel, and where they read a thousand, in which messages are published in turn, one at a time.
+one channel, and where they read a thousand, in which messages are published in turn, one at a time and in a burst.
 Writes docs/benchmarks/realtime.json.
 """
 
@@ -169,19 +169,23 @@ def _idle(server: Server, connections: int) -> dict[str, Any]:
 
 
 def _channels(server: Server, asked: argparse.Namespace) -> dict[str, Any]:
-    """CPU of a delivery, of a message at a time, in one channel and round many."""
-    cost: dict[int, list[float]] = {1: [], MANY: []}
+    """CPU of a delivery in one channel and round many, of a message at a time and in a burst."""
+    ways = {"one_at_a_time": 1, "burst": IN_FLIGHT}
+    rounds: dict[str, dict[str, list[float]]] = {way: {"1": [], str(MANY): []} for way in ways}
     for number in range(asked.rounds):
-        for many in cost if number % 2 else reversed(cost):
+        for many in (1, MANY) if number % 2 else (MANY, 1):
             with Clients(server.program, server.asked(FEW, [f"board:{each}" for each in range(many)])) as clients:
-                clients.carry_out(Order(WARM, in_flight=1))
-                cost[many].append(clients.carry_out(Order(asked.seconds, in_flight=1))["cpu_us"])
-    medians = {many: statistics.median(rounds) for many, rounds in cost.items()}
+                for way, in_flight in ways.items():
+                    clients.carry_out(Order(WARM, in_flight=in_flight))
+                    rounds[way][str(many)].append(clients.carry_out(Order(asked.seconds, in_flight=in_flight))["cpu_us"])
+    medians = {way: {many: statistics.median(runs) for many, runs in by.items()} for way, by in rounds.items()}
     return {
         "sockets": FEW,
-        "cpu_us_per_delivery": {str(many): round(figure, 2) for many, figure in medians.items()},
-        "cpu_us_rounds": {str(many): [round(each, 2) for each in rounds] for many, rounds in cost.items()},
-        "ratio": round(medians[MANY] / medians[1], 2),
+        "ratio": {way: round(by[str(MANY)] / by["1"], 2) for way, by in medians.items()},
+        "cpu_us_per_delivery": {way: {many: round(each, 2) for many, each in by.items()} for way, by in medians.items()},
+        "cpu_us_rounds": {
+            way: {many: [round(each, 2) for each in runs] for many, runs in by.items()} for way, by in rounds.items()
+        },
     }
 
 

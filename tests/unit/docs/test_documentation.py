@@ -309,7 +309,10 @@ def test_the_page_of_real_time_says_what_was_met_and_what_not(docs: dict[str, Mo
         "ratio_to_ws": {"fiveways-ephemeral": 3.0, "fiveways-durable": 0.9},
         "ratio_to_nats_server": {"fiveways-ephemeral": 0.75, "fiveways-durable": 0.22},
         "ratio_of_p99_to_nats_server": {"fiveways-ephemeral": 1.1, "fiveways-durable": 1.3},
-        "channels": {"cpu_us_per_delivery": {"1": 2.0, "1000": 2.3}, "ratio": 1.15},
+        "channels": {
+            "cpu_us_per_delivery": {way: {"1": 2.0, "1000": 2.3} for way in ("one_at_a_time", "burst")},
+            "ratio": {"one_at_a_time": 1.15, "burst": 3.3},
+        },
         "idle": {"connections": 10_000, "bytes_a_connection": 5120, "share_of_a_core": 0.025},
     }
     (tmp_path / "benchmarks").mkdir()
@@ -321,6 +324,7 @@ def test_the_page_of_real_time_says_what_was_met_and_what_not(docs: dict[str, Mo
     assert "Fiveways, durable: the goal is at least 1 times ws's rate; 0.90 in this run: **not met**" in text
     assert "Fiveways, ephemeral: the goal is at most 1.2 times nats-server's p99; 1.10 in this run: **met**" in text
     assert "(2.00 µs with 1, 2.30 µs with 1,000): the goal is at most 1.1 times that of one; 1.15 in this run: **not met**" in text
+    assert "The same in a burst (2.00 µs with 1, 2.30 µs with 1,000): 3.30 times in this run; there is no goal." in text
     assert "10,000 idle connections take 5.0 KiB each, and 2.5% of a core to be kept." in text
 
 
