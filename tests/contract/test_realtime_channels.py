@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,21 @@ async def test_what_the_bus_loses_is_found_in_the_store(group: GroupWriter, audi
     await there.streams.look()
     await asyncio.sleep(0.2)
     assert reader.got == ['1 "a"', '2 "b"']
+
+
+async def test_what_was_said_while_no_store_could_be_asked_is_found(group: GroupWriter, audit: AuditLog, tmp_path: Path) -> None:
+    talk = channel()
+    here, there = (Node(group, audit, tmp_path / "payloads", DeafBus()) for _ in range(2))
+    reader = Reader(there, talk)
+    await reader.join()
+    await there.streams.look()
+    await say(here, talk, "a")
+    for clock in (here.channels.clock, there.channels.clock):
+        assert isinstance(clock, ManualClock)
+        clock.advance(timedelta(minutes=1))
+    await there.streams.look()
+    await asyncio.sleep(0.2)
+    assert reader.got == ['1 "a"']
 
 
 async def test_a_channel_of_which_nothing_is_kept(node: Node) -> None:

@@ -242,9 +242,10 @@ class Channels:
         data = msgspec.json.encode(state)
         return Message(channel.name, top, new_id(), micros(self.clock), "say", "", "", b"", 0, "", data, epoch)
 
-    async def changed(self) -> Sequence[tuple[str, str, int]]:
-        """Of channels in which something was said of late: name, epoch, and number of the newest message."""
-        asked = {"b_at": micros(self.clock) - _LATELY}
+    async def changed(self, since: int) -> Sequence[tuple[str, str, int]]:
+        """Of channels in which something was said since then (microseconds), or a little before: name, epoch, and number of the
+        newest message."""
+        asked = {"b_at": since - _LATELY}
         rows = (await self.group.submit(records.find_changed, asked, synced=False)).rows
         return [(name, epoch, top) for name, epoch, top in rows]
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from fiveways.clock import micros
 from fiveways.errors import StoreError
 from fiveways.methods.realtime.hub import Hub, Reader
 from fiveways.methods.realtime.message import Message, decode
@@ -71,6 +72,8 @@ class Streams:
         self.channels: Channels
         """To be set before anything is asked: they tell this of what is written."""
         self._streams: dict[str, _Stream] = {}
+        self._looked = 0
+        """When the store was last asked for news, and answered (microseconds)."""
 
     # --- joining ---------------------------------------------------------------------------------------------------------
 
@@ -181,10 +184,12 @@ class Streams:
 
     async def look(self) -> None:
         """Ask the store where the channels are that are followed here: news may have been lost. StoreError."""
-        for name, epoch, top in await self.channels.changed():
+        began = micros(self.channels.clock)
+        for name, epoch, top in await self.channels.changed(self._looked or began):
             stream = self._streams.get(name)
             if stream is not None and (epoch != stream.epoch or top > stream.number):
                 self._read_soon(stream)
+        self._looked = began
 
     def _read_soon(self, stream: _Stream) -> None:
         stream.again = True
