@@ -17,6 +17,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,31 @@ class _Refused(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
+
+
+class _Body:
+    """A request's body as it comes."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.over = False
+        """Whether nothing more of it comes."""
+
+    async def piece(self) -> bytes:
+        """The next of it; _Refused (400) where the connection ended before."""
+        message = await self._receive()
+        if message["type"] != "http.request":
+            self.over = True
+            raise _Refused(400, "it broke off")
+        self.over = not message.get("more_body", False)
+        return bytes(message.get("body", b""))
+
+    async def let_go(self, most: int) -> None:
+        """Read what still comes, up to `most` bytes and a second: who is sending would not see its answer (RFC 9112 §9.6)."""
+        with suppress(_Refused, TimeoutError):
+            async with asyncio.timeout(1):
+                while not self.over and most > 0:
+                    most -= len(await self.piece())
 
 
 class Receiver:
@@ -83,21 +109,24 @@ class Receiver:
             await _answer(send, 503, "there is too much to do just now", [(b"retry-after", b"1")])
             return
         self._left -= 1
+        body = _Body(receive)
         try:
-            await self._taken(scope, receive)
+            await self._taken(scope, body)
         except _Refused as refusal:
             log.warning("a callback was refused (%d): %s", refusal.status, refusal)
+            if refusal.status != 408:
+                await body.let_go(self._largest)
             await _answer(send, refusal.status, str(refusal), [(b"allow", b"POST")] if refusal.status == 405 else [])
         else:
             await _answer(send, 204)
         finally:
             self._left += 1
 
-    async def _taken(self, scope: MutableMapping[str, Any], receive: Receive) -> None:
+    async def _taken(self, scope: MutableMapping[str, Any], coming: _Body) -> None:
         if scope["method"] != "POST":
             raise _Refused(405, "callbacks are posted")
         said = Fields((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-        body = await self._body(said, receive)
+        body = await self._read(said, coming)
         try:
             verify(self._secrets, said.get(HEADER, ""), body, self._clock.time())
         except BadSignature as error:
@@ -131,7 +160,7 @@ class Receiver:
             raise _Refused(400, str(error)) from None
         return bytes(found)
 
-    async def _body(self, said: Fields, receive: Receive) -> bytes:
+    async def _read(self, said: Fields, coming: _Body) -> bytes:
         if HEADER.lower() not in said:
             raise _Refused(401, "there is no signature")
         length = said.get("content-length", "0")
@@ -140,17 +169,13 @@ class Receiver:
         body = bytearray()
         try:
             async with asyncio.timeout(self._patience):
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise _Refused(400, "it broke off")
-                    body += message.get("body", b"")
+                while not coming.over:
+                    body += await coming.piece()
                     if len(body) > self._largest:
                         raise _Refused(413, f"outcomes have up to {self._largest} bytes")
-                    if not message.get("more_body", False):
-                        return bytes(body)
         except TimeoutError:
             raise _Refused(408, "the body did not come in time") from None
+        return bytes(body)
 
 
 async def serve_callbacks(

@@ -86,7 +86,7 @@ def said(text: str) -> list[str]:
         pytest.param("status: {keys: [plain]}", "d.yaml:1:17: status.keys[0]: ", id="in a list"),
         pytest.param(
             "listeners: {m: {http: '1.1.1.1:1', https: '1.1.1.1:2'}}",
-            "d.yaml:1:13: listeners.m: found a mapping, expected one of http, https, mllp and sftp",
+            "d.yaml:1:13: listeners.m: found a mapping, expected one of http, https, mllp, sftp and realtime",
             id="either",
         ),
     ],
