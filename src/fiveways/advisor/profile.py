@@ -54,9 +54,14 @@ def need(said: Mapping[str, Any], *, patience: timedelta = timedelta(seconds=3),
     except ValidationError as error:
         first = error.errors()[0]
         raise BadProfile(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    figures: dict[str, Any] = {}
-    if "slow" not in said and found.expected_latency is not None:
-        figures["slow"] = found.expected_latency > patience
-    if "provider_available" not in said and found.availability is not None:
-        figures["provider_available"] = found.availability >= availability
-    return found.model_copy(update=figures)
+    return measured(found, patience=patience, availability=availability)
+
+
+def measured(found: Need, *, patience: timedelta, availability: float) -> Need:
+    """A need whose figures answer what was not answered in words: whether the provider is slow, and available enough (S12)."""
+    answers: dict[str, Any] = {}
+    if found.said("slow") is None and found.expected_latency is not None:
+        answers["slow"] = found.expected_latency > patience
+    if found.said("provider_available") is None and found.availability is not None:
+        answers["provider_available"] = found.availability >= availability
+    return found.model_copy(update=answers)

@@ -122,7 +122,7 @@ def test_a_conversation_goes_on_after_a_break_and_is_written_out(example: Runnin
     assert [number for _, _, number, _ in heard] == ["2", "3", "4", "5", "6"]
     assert "the question is read" in lines
     states = [found[1] for line in lines if (found := re.match(r" +\d+  \S+  \S+  \[(\w+)\]", line))]
-    assert states == ["invite", "sent", "corrected", "close"]
+    assert states == ["invite", "read", "corrected", "close"]
     assert '        formerly: {"text":"Yes, 50 mg"}' in lines
     (name,) = (each["channel"] for each in json.loads("".join(example.run("-m", "fiveways", "channel", "list", "--json"))))
     transcript = example.run("-m", "fiveways", "channel", "transcript", name)

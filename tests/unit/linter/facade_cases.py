@@ -73,6 +73,8 @@ FACADES: dict[str, list[Case]] = {
         Case(one(API, "service_level: {latency: 2500ms}", before=STRICT), ((3, "apis.a.service_level.latency"),)),
         Case(one(API, need("expected_latency: 2s"), "service_level: {latency: 2s}", before=STRICT)),
         Case(one(API, need("slow: false"))),
+        Case(one(API.replace("pass-through", "promise"), need("intent: update, outcome: none, slow: true"))),
+        Case(one(API.replace("pass-through", "sync-wrap"), need("expected_latency: 1m, async_capable: true"))),
     ],
     "SY02": [
         Case(one(API, need("provider_available: false")), ((2, "apis.a.need.provider_available"),)),
@@ -80,6 +82,7 @@ FACADES: dict[str, list[Case]] = {
         Case(one(API, "service_level: {availability: 99.8%}", before=STRICT), ((3, "apis.a.service_level.availability"),)),
         Case(one(API, need("availability: 99.9%"), "service_level: {availability: 99.95%}", before=STRICT)),
         Case(one(API)),
+        Case(one(API.replace("pass-through", "promise"), need("intent: update, outcome: none, availability: 95%"))),
     ],
     "SY03": [
         Case(workflow("intent: retrieve"), ((2, "workflows.W.need.intent"),)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.linter.advice_cases import ADVICE
 from tests.unit.linter.bulk_cases import BULK
 from tests.unit.linter.case import Case
 from tests.unit.linter.exchange_cases import EXCHANGE
@@ -44,6 +45,7 @@ CASES: dict[str, list[Case]] = {
         Case(apis(f"operations: [{{{POST}}}]")),
         Case(apis(f"operations: [{{{POST}, idempotent: false, security: [api-key], deduplicate: {{by: X-Request-ID}}}}]")),
     ],
+    **ADVICE,
     **BULK,
     **EXCHANGE,
     **FACADES,
@@ -97,7 +99,9 @@ def test_a_rule_says_why_and_what_is_better(rule: object) -> None:
 
 def test_findings_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     findings = linted(tmp_path, apis(f"operations: [{{{POST}, idempotent: false}}]", "title: x"))
-    assert [(finding.line, finding.rule) for finding in findings] == [(2, "FH01"), (2, "GW02"), (2, "SY05"), (3, "FH01")]
+    assert [(finding.line, finding.rule) for finding in findings] == [
+        (2, "AD02"), (2, "FH01"), (2, "GW02"), (2, "SY05"), (3, "AD02"), (3, "FH01"),
+    ]  # fmt: skip
 
 
 # --- REF ------------------------------------------------------------------------------------------------------------------
@@ -115,7 +119,8 @@ listeners:
     certificate: file:tls/cert.pem
     key: file:tls/key.pem
 apis:
-  a: {pattern: pass-through, at: /a, target: {url: "https://b", tls: {ca: file:ca.pem}}, security: [open], model: {other: x}}
+  a: {pattern: pass-through, at: /a, target: {url: "https://b", tls: {ca: file:ca.pem}}, security: [open],
+      model: {fhir: {version: R4}}, need: {}}
 """
 FILES = ("keys/ward.json", "tls/cert.pem", "tls/key.pem", "ca.pem")
 
@@ -145,7 +150,7 @@ def test_what_is_there_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("policy", ["no.such.module:name", "fiveways.types:no_such_name"])
 def test_a_policy_that_cannot_be_loaded_is_found(tmp_path: Path, policy: str) -> None:
-    (finding,) = linted(tmp_path, apis(f"{MODEL}, policies: ['fiveways.types:wrap', '{policy}']"))
+    (finding,) = linted(tmp_path, apis(f"{MODEL}, need: {{}}, policies: ['fiveways.types:wrap', '{policy}']"))
     assert (finding.rule, finding.path) == ("REF", "apis.a0.policies[1]")
     assert f"{policy} cannot be loaded" in finding.message
 
@@ -155,7 +160,7 @@ def test_a_policy_whose_module_breaks_is_found(tmp_path: Path, monkeypatch: pyte
     name = f"policy_{abs(hash(source))}"
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
-    (finding,) = linted(tmp_path, apis(f"{MODEL}, policies: ['{name}:policy']"))
+    (finding,) = linted(tmp_path, apis(f"{MODEL}, need: {{}}, policies: ['{name}:policy']"))
     assert (finding.rule, finding.path) == ("REF", "apis.a0.policies[0]")
 
 

@@ -8,13 +8,18 @@ from fiveways.platform.model import Deployment
 
 
 def find(deployment: Deployment) -> Found:
-    """APIs whose `need:` or `service_level:` declares a latency over `programme.patience`, or says that the provider is slow."""
+    """APIs whose `need:` or `service_level:` declares a latency over `programme.patience`, or says that the provider is slow.
+
+    A slow provider is no finding where consumers do not wait for it: behind a promise, a bounded wait or an HTTP exchange.
+    """
     patience = deployment.programme.patience
     for name, api in deployment.apis.items():
-        if api.need is not None and api.need.slow:
+        waited_for = api.pattern != "sync-wrap" and not api.promises and name not in deployment.exchanges
+        need = api.need if waited_for else None
+        if need is not None and need.slow:
             yield ("apis", name, "need", "slow"), "the provider may take longer than a consumer can wait"
         for group, said in (
-            ("need", api.need.expected_latency if api.need is not None else None),
+            ("need", need.expected_latency if need is not None else None),
             ("service_level", api.service_level.latency),
         ):
             if said is not None and said > patience:

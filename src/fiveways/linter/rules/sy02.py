@@ -8,13 +8,17 @@ from fiveways.platform.model import Deployment
 
 
 def find(deployment: Deployment) -> Found:
-    """APIs whose `need:` or `service_level:` declares an availability below `programme.availability`, or says that it is."""
+    """APIs whose `need:` or `service_level:` declares an availability below `programme.availability`, or says that it is.
+
+    A provider that is away now and then is no finding where delivery to it is guaranteed: behind a promise, or a mailbox.
+    """
     asked = deployment.programme.availability
     for name, api in deployment.apis.items():
-        if api.need is not None and not api.need.provider_available:
+        need = api.need if not api.promises and api.mailbox is None else None
+        if need is not None and not need.provider_available:
             yield ("apis", name, "need", "provider_available"), "the provider is not as available as the programme asks"
         for group, said in (
-            ("need", api.need.availability if api.need is not None else None),
+            ("need", need.availability if need is not None else None),
             ("service_level", api.service_level.availability),
         ):
             if said is not None and said < asked:
