@@ -29,7 +29,8 @@ from tests.postgres import PostgresServer
 
 from bench.gateway import OTHER_CORE, PROXY_CORE, Subject, free_port, started
 from bench.processes import machine
-from fiveways.demo.stage import make_key, request_token
+from fiveways.demo.stage import request_token
+from fiveways.security.making import make_key
 
 RESULT = Path(__file__).parents[1] / "docs" / "benchmarks" / "promises.json"
 OURS, THEIRS = "fiveways-promise", "engine-on-postgresql"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fiveways.advisor.starting import Start
 from fiveways.advisor.table import table
 from fiveways.advisor.verdict import Change, Verdict, paraphrase
 
@@ -12,7 +13,7 @@ _COMPARED = {"SYNC": ("sync-wrap", "promise"), "EXCHANGE": ("short-poll", "callb
 """What else a consumer may be asked to build, by method."""
 
 
-def as_json(verdict: Verdict, found: Sequence[Change]) -> dict[str, Any]:
+def as_json(verdict: Verdict, found: Sequence[Change], start: Start) -> dict[str, Any]:
     """All of it."""
     return {
         "rule": verdict.rule, "method": verdict.method, "pattern": verdict.pattern, "title": verdict.title,
@@ -25,6 +26,7 @@ def as_json(verdict: Verdict, found: Sequence[Change]) -> dict[str, Any]:
             {"key": each.key, "value": each.value, "rule": each.rule, "method": each.method, "pattern": each.pattern}
             for each in found
         ],
+        "deployment": start.deployment, "beside": start.beside, "references": start.references,
     }  # fmt: skip
 
 
@@ -39,7 +41,7 @@ def candidates(verdict: Verdict) -> list[tuple[str, tuple[str, ...]]]:
     return sorted(found.items(), key=lambda each: (len(each[1]), each[0] != verdict.pattern))
 
 
-def as_markdown(verdict: Verdict, found: Sequence[Change]) -> str:
+def as_markdown(verdict: Verdict, found: Sequence[Change], start: Start) -> str:
     """For a decision record."""
     lines = [f"# {verdict.method}: {pattern_of(verdict)}", "", f"Rule {verdict.rule}: {verdict.title}.", ""]
     lines += _section("Try first", verdict.try_first)
@@ -55,6 +57,9 @@ def as_markdown(verdict: Verdict, found: Sequence[Change]) -> str:
         lines.append(f"- {pattern}: {len(parts)} ({'; '.join(parts)})")
     lines += ["", *_section("It rests on", [f"{each}: {paraphrase(each)}" for each in verdict.statements])]
     lines += _section("What would change it", [change_of(each) for each in found])
+    lines += ["## A deployment to start from", "", "```yaml", start.deployment.rstrip(), "```", ""]
+    for name, text in start.beside.items():
+        lines += [f"`{name}`:", "", "```python", text.rstrip(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +10,13 @@ import typer
 from rich.prompt import Prompt
 
 from fiveways.advisor import profile, writing
+from fiveways.advisor.starting import Start, start
 from fiveways.advisor.verdict import KEYS, Verdict, advise, changes, paraphrase, values
+from fiveways.cli.options import deployment_file
 from fiveways.cli.printing import console, print_json
 from fiveways.deployment.need import Need
 from fiveways.deployment.settings import parse_duration, parse_percent
+from fiveways.platform.model import Programme, load
 
 
 def command(
@@ -26,28 +29,52 @@ def command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a decision record.")] = False,
-    patience: Annotated[str, typer.Option("--patience", metavar="DURATION", help="What expected_latency is held against.")] = "3s",
+    programme: Annotated[
+        Path | None,
+        typer.Option("--programme", metavar="DEPLOYMENT", help="The deployment file whose programme: sets the thresholds."),
+    ] = None,
+    patience: Annotated[
+        str | None, typer.Option("--patience", metavar="DURATION", help="What expected_latency is held against. Default: 3s.")
+    ] = None,
     availability: Annotated[
-        str, typer.Option("--availability", metavar="PERCENT", help="What the provider's availability is held against.")
-    ] = "99.9%",
+        str | None,
+        typer.Option("--availability", metavar="PERCENT", help="What the provider's availability is held against. Default: 99.9%."),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", metavar="DIR", help="Write a deployment to start from into DIR, with keys and secrets for it."),
+    ] = None,
 ) -> None:
     """Say which way of exchanging information fits a need, what to try first, what it costs consumers, and what would change it.
 
     What is not said has the answer of an ordinary granular synchronous call. Examples:
-    fiveways advise intent=update human_actor=true; fiveways advise intent=create payload=bulk purpose=background
+    fiveways advise intent=update human_actor=true; fiveways advise intent=create payload=bulk purpose=background;
+    fiveways advise --ask --write mine && fiveways check mine && fiveways serve mine
     """
     said = {**(profile.of_file(file) if file is not None else {}), **profile.of_arguments(answers or ())}
-    limits: tuple[timedelta, float] = (parse_duration(patience), parse_percent(availability))
+    limits = _limits(programme, patience, availability)
     need = profile.need(said, patience=limits[0], availability=limits[1])
     if ask:
         need = _asked(said, need, limits)
     verdict, found = advise(need), changes(need)
+    begun = start(verdict, need, date.today())
+    files = list(begun.write(write)) if write is not None else []
     if as_json:
-        print_json(writing.as_json(verdict, found))
+        print_json(writing.as_json(verdict, found, begun))
     elif markdown:
-        typer.echo(writing.as_markdown(verdict, found), nl=False)
+        typer.echo(writing.as_markdown(verdict, found, begun), nl=False)
     else:
         _print(verdict, need)
+        _print_start(begun, files)
+
+
+def _limits(programme: Path | None, patience: str | None, availability: str | None) -> tuple[timedelta, float]:
+    """What figures are held against: what is said here, or else by the programme (S12)."""
+    said = load(deployment_file(programme))[0].programme if programme is not None else Programme()
+    return (
+        parse_duration(patience) if patience is not None else said.patience,
+        parse_percent(availability) if availability is not None else said.availability,
+    )
 
 
 def _asked(said: dict[str, Any], need: Need, limits: tuple[timedelta, float]) -> Need:
@@ -90,3 +117,15 @@ def _print(verdict: Verdict, need: Need) -> None:
         console.print("\n[bold]What would change it[/]")
         for change in found:
             console.print(f"  {writing.change_of(change)}", markup=False)
+
+
+def _print_start(begun: Start, files: list[Path]) -> None:
+    """The deployment itself; or, where it has been written, which files there are."""
+    console.print("\n[bold]A deployment to start from[/]")
+    if files:
+        for file in files:
+            console.print(f"  wrote {file}", markup=False)
+        return
+    console.print(begun.deployment, markup=False, style="dim")
+    if beside := [*begun.beside, *begun.references]:
+        console.print(f"  It refers to {', '.join(beside)}: --write DIR writes it with all of them.", markup=False)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fiveways.demo.stage import make_key
 from fiveways.errors import DeploymentError
 from fiveways.security.apikeys import generate
+from fiveways.security.making import make_key
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -7,7 +7,6 @@ whether it came out as expected.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shutil
 import socket
 import sys
@@ -24,8 +23,6 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from pyreqwest.client import Client, ClientBuilder
@@ -38,6 +35,7 @@ from fiveways.platform.listeners import Asgi, Listener, listen
 from fiveways.platform.model import Deployment
 from fiveways.platform.platform import Platform
 from fiveways.platform.serve import Serving
+from fiveways.security.making import make_key, make_secret, make_ssh_key
 
 HERE = Path(__file__).parent
 _PORTS = (8080, 8090, 8091, 8092, 8093, 8094, 8095, 8096, 8097, 8098, 8099, 8100, 8101, 8102)
@@ -106,39 +104,6 @@ def _free(port: int) -> int:
         with suppress(OSError), socket.create_server(("127.0.0.1", wanted)) as server:
             return int(server.getsockname()[1])
     raise DeploymentError("there is no free port on 127.0.0.1")
-
-
-def make_key(folder: Path, application: str) -> None:
-    """A key pair for an application: its private key as PEM, and the public half as the JWKS that it registers."""
-    private = folder / f"{application}.pem"
-    if private.exists():
-        return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    private.touch(mode=0o600)
-    private.write_bytes(pem)
-    public = RSAKey.import_key(pem, {"kid": f"{application}-1", "use": "sig", "alg": "RS512"}).as_dict(private=False)
-    (folder / f"{application}.jwks.json").write_bytes(msgspec.json.encode({"keys": [public]}))
-
-
-def make_ssh_key(file: Path) -> None:
-    """A key pair for a partner's SFTP client, as `ssh-keygen` makes it; one that is there stays."""
-    if file.exists():
-        return
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = ed25519.Ed25519PrivateKey.generate()
-    file.touch(mode=0o600)
-    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    file.with_suffix(".pub").write_bytes(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
-
-
-def make_secret(file: Path) -> None:
-    """A secret of its own in a file that its owner alone may read; one that is there stays."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(18))
 
 
 def token_form(url: str, keys: Path, application: str, **said: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests import forked
 
 from fiveways.advisor.profile import BadProfile, need, of_arguments
+from fiveways.advisor.starting import start
 from fiveways.advisor.table import statements, table
 from fiveways.advisor.verdict import KEYS, advise, changes, values
 from fiveways.advisor.writing import as_json, as_markdown, candidates
@@ -103,8 +105,9 @@ def test_what_is_said_to_change_the_verdict_does(said: Need) -> None:
         then = advise(said.model_copy(update={change.key: change.value}))
         assert (then.rule, then.method, then.pattern) == (change.rule, change.method, change.pattern)
         assert (then.method, then.pattern) != (now.method, now.pattern)
-    assert as_markdown(now, changes(said)).startswith(f"# {now.method}")
-    assert json.loads(json.dumps(as_json(now, changes(said))))["rule"] == now.rule
+    begun = start(now, said, date(2026, 1, 1))
+    assert as_markdown(now, changes(said), begun).startswith(f"# {now.method}")
+    assert json.loads(json.dumps(as_json(now, changes(said), begun)))["rule"] == now.rule
 
 
 @pytest.mark.parametrize(

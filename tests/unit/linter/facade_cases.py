@@ -101,5 +101,6 @@ FACADES: dict[str, list[Case]] = {
         Case(one(API, need("intent: command, offline_process: true")), ((2, "apis.a.need.offline_process"),)),
         Case(one(API, need("intent: update, human_actor: true, outcome: receipt"))),
         Case(one(API, need("human_actor: true"))),
+        Case(one(API.replace("pass-through", "promise"), need("intent: update, urgent: true, human_actor: true"))),
     ],
 }

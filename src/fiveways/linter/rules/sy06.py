@@ -9,10 +9,11 @@ _UPDATES = ("create", "update", "command", "task")
 
 
 def find(deployment: Deployment) -> Found:
-    """APIs whose `need:` is to change something, to hear what came of it, and that depends on a person or an offline process."""
+    """APIs whose `need:` is to change something, to hear what came of it, and that depends on a person or an offline process;
+    a promise of work says that the outcome follows, and is none of them."""
     for name, api in deployment.apis.items():
         need = api.need
-        if need is None or need.intent not in _UPDATES or need.outcome != "outcome":
+        if need is None or api.promises or need.intent not in _UPDATES or need.outcome != "outcome":
             continue
         for key, who in (("human_actor", "a person"), ("offline_process", "an offline process")):
             if getattr(need, key):
