@@ -53,7 +53,8 @@ def deployment_reference() -> str:
     sections = []
     for model, path in models().items():
         title = f"`{path}`" if path else "The file"
-        rows = [_row(model, name, field) for name, field in model.model_fields.items()]
+        schema = _properties(model)
+        rows = [_row(model, name, field, schema[field.alias or name]) for name, field in model.model_fields.items()]
         table = stacked(("Setting", "Value", "Default", "Meaning"), rows)
         sections.append(f"## {title} {{ #{_anchor(model)} }}\n\n{document(model)}\n\n{table}")
     return "\n\n".join(sections)
@@ -143,11 +144,14 @@ def _given(parameter: Any) -> str:
     return f"`{value}`" if written else ""
 
 
-def _row(model: type[BaseModel], name: str, field: FieldInfo) -> tuple[str, str, str, str]:
+def _properties(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True)
-    written = field.alias or name
-    at = schema["properties"][written] if "properties" in schema else schema["$defs"][model.__name__]["properties"][written]
-    return f"`{written}`", _value(at), _default(field, at), _escape(describe(model, name))
+    properties: dict[str, Any] = (schema if "properties" in schema else schema["$defs"][model.__name__])["properties"]
+    return properties
+
+
+def _row(model: type[BaseModel], name: str, field: FieldInfo, schema: dict[str, Any]) -> tuple[str, str, str, str]:
+    return f"`{field.alias or name}`", _value(schema), _default(field, schema), _escape(describe(model, name))
 
 
 def _value(schema: dict[str, Any]) -> str:

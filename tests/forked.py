@@ -22,7 +22,7 @@ from tests.killing import install
 
 PRELOADED = [
     "fiveways.cli.serve", "fiveways.cli.check", "fiveways.cli.mailbox", "fiveways.cli.exchange", "fiveways.cli.transform",
-    "fiveways.cli.bulk", "fiveways.platform.transferdesk",
+    "fiveways.cli.bulk", "fiveways.platform.transferdesk", "fiveways.cli.mailboxes", "fiveways.cli.token", "fiveways.cli.advise",
 ]  # fmt: skip
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(PRELOADED)
@@ -32,12 +32,14 @@ class Forked:
     """A command that runs; as far as tests use it, what `subprocess.Popen` is."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None, out: BinaryIO | str, err: BinaryIO | str
-    ) -> None:
-        """`command` is what stands after `fiveways`; `out` and `err` are files that are open, or paths."""
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None, out: BinaryIO | str, err: BinaryIO | str,
+        typed: str = os.devnull,
+    ) -> None:  # fmt: skip
+        """`command` is what stands after `fiveways`; `out` and `err` are files that are open, or paths; `typed` is a file with what
+        it reads from standard input."""
         paths = [each if isinstance(each, str) else f"/proc/{os.getpid()}/fd/{each.fileno()}" for each in (out, err)]
         where = str(folder if folder is not None else Path.cwd())
-        self._process = _server.Process(target=_run, args=(list(command), dict(environment), where, *paths), daemon=False)
+        self._process = _server.Process(target=_run, args=(list(command), dict(environment), where, typed, *paths), daemon=False)
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -74,12 +76,13 @@ class Forked:
 
 
 def run(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path | None, timeout: float = 60
+    command: Sequence[str], environment: Mapping[str, str], folder: Path | None, timeout: float = 60, typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. Raises subprocess.TimeoutExpired, and then it is ended."""
     with tempfile.TemporaryDirectory() as files:
-        out, err = Path(files) / "out", Path(files) / "err"
-        process = Forked(command, environment, folder, str(out), str(err))
+        out, err, keyboard = Path(files) / "out", Path(files) / "err", Path(files) / "typed"
+        keyboard.write_text(typed)
+        process = Forked(command, environment, folder, str(out), str(err), str(keyboard))
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -89,8 +92,12 @@ def run(
         return subprocess.CompletedProcess(["fiveways", *command], code, out.read_text(), err.read_text())
 
 
-def _run(command: list[str], environment: dict[str, str], folder: str, out: str, err: str) -> None:
+def _run(command: list[str], environment: dict[str, str], folder: str, typed: str, out: str, err: str) -> None:
     """In the process itself."""
+    keyboard = os.open(typed, os.O_RDONLY)
+    os.dup2(keyboard, 0)
+    os.close(keyboard)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)  # multiprocessing has closed its own
     for number, path in ((1, out), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(file, number)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import uuid
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -29,10 +30,10 @@ async def main(number: int | None, every: float) -> None:
     async with Fiveways(URL, access) as northshire:
         channels, choose = Channels(northshire), random.Random()
         await channels.publish_all([Publication(BOARD, {bed: "free"}) for bed in BEDS])
-        for each in count() if number is None else range(number):
+        for _ in count() if number is None else range(number):
             change = {choose.choice(BEDS): choose.choice(STATES), "as of": datetime.now(UTC).isoformat(timespec="seconds")}
             # An id of its own for each event: sent again after a lost answer, it is published once all the same.
-            published = await channels.publish(BOARD, change, id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{each}")
+            published = await channels.publish(BOARD, change, id=str(uuid.uuid4()))
             print(published.offset, change)
             await asyncio.sleep(every)
 

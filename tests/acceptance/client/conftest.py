@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from mesh_client import MeshClient
+from tests import forked
 from tests.acceptance.messaging.conftest import Sandbox
 
 from fiveways.client import Ledger, Mailbox
@@ -50,8 +51,7 @@ def consumer(sandbox: Sandbox, tmp_path: Path, environment: dict[str, str]) -> C
 
     def run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         where = () if command == "open" else (sandbox.url,)
-        line = [sys.executable, "-m", "fiveways", "mailbox", command, *where, *arguments]
-        return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        return forked.run(("mailbox", command, *where, *arguments), environment, tmp_path, 30)
 
     return run
 

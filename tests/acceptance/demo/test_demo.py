@@ -58,6 +58,7 @@ def changed(folder: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
+@pytest.mark.timeout(300)
 def test_every_story_comes_out_as_expected_and_a_second_time_in_the_same_folder(tmp_path: Path, fetched: Path) -> None:
     code, out = demo(tmp_path, cache=fetched)
     assert code == 0, out

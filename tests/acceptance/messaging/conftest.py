@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from mesh_client import MeshClient
+from tests.forked import Forked
 
 
 class Sandbox:
@@ -21,20 +22,23 @@ class Sandbox:
         self.folder = folder
         self.url = ""
         self._options = options
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
 
     def start(self) -> None:
         """Start it, on the port that it had before if it was up already."""
         address = self.url.removeprefix("http://") or "127.0.0.1:0"
-        command = [sys.executable, "-m", "fiveways", "sandbox", "--http", address, "--data", str(self.folder), *self._options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            found = re.match(r"ready: (http://\S+)", line)
-            if found is not None:
-                self.url = found[1]
-                return
-        raise AssertionError("the sandbox did not start")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder.with_name(f"{self.folder.name}.log")
+        log.touch()
+        said = log.stat().st_size
+        command = ("sandbox", "--http", address, "--data", str(self.folder), *self._options)
+        self._process = Forked(command, os.environ, None, str(log), os.devnull)
+        until = time.monotonic() + 30
+        while (found := re.search(r"^ready: (http://\S+)", log.read_text()[said:], re.MULTILINE)) is None:
+            assert self._process.poll() is None, "the sandbox did not start"
+            assert time.monotonic() < until, "the sandbox did not start in time"
+            time.sleep(0.02)
+        self.url = found[1]
 
     def kill(self) -> None:
         """As a crash does."""
@@ -51,8 +55,6 @@ class Sandbox:
     def _ended(self) -> None:
         assert self._process is not None
         self._process.wait(20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")

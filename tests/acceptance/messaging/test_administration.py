@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mesh_client import MeshClient, MeshError
 from requests import HTTPError
+from tests import forked
 from tests.acceptance.conftest import Serve, Served, hashed
 
 KEY = "fwk_administration-key-of-the-tests-0000000000"
@@ -70,10 +70,7 @@ def mesh(served: Served) -> Iterator[Callable[..., MeshClient]]:
 
 def administer(served: Served, *command: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """A command of `fiveways mailbox` or `fiveways workflow`, in an operator's shell."""
-    return subprocess.run(
-        [sys.executable, "-m", "fiveways", *command], input=typed, cwd=served.folder, capture_output=True, text=True, timeout=60,
-        check=False, env={**os.environ, "COLUMNS": "200", **environment},
-    )  # fmt: skip
+    return forked.run(command, {**os.environ, "COLUMNS": "200", **environment}, served.folder, typed=typed)
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> str:

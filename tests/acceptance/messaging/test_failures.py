@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -73,8 +71,9 @@ def mesh(served: Served) -> Iterator[Open]:
 
 def command(served: Served, *arguments: str) -> str:
     """What a command printed."""
-    line = [sys.executable, "-m", "fiveways", *arguments]
-    return subprocess.run(line, cwd=served.folder, capture_output=True, text=True, timeout=60, check=True).stdout
+    done = served.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def reports(client: MeshClient, about: str, within: float = 15) -> list[Any]:

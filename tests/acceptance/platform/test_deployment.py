@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import h2.connection
 import httpx
 import pytest
 from cryptography import x509
+from tests import forked
 from tests.acceptance.conftest import Backend, Serve, after, free_port
 
 OPEN = 'apis: {{a: {{pattern: pass-through, at: /a, target: {{url: "{url}"}}, security: [open]}}}}\n'
@@ -24,8 +24,7 @@ OPEN = 'apis: {{a: {{pattern: pass-through, at: /a, target: {{url: "{url}"}}, se
 def fiveways(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A command, run to its end."""
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "fiveways", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return forked.run(arguments, environment, folder)
 
 
 WRONG = """\

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests import forked
 from tests.acceptance.conftest import Backend, Serve, Served
 
 DEPLOYMENT = """
@@ -34,9 +35,8 @@ def served(serve: Serve) -> Iterator[Served]:
 
 def revoke(served: Served, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
     """`fiveways token revoke`, with a token on its standard input."""
-    command = [sys.executable, "-m", "fiveways", "token", "revoke", str(served.file), *arguments]
-    environment = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run(command, input=token, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    command = ("token", "revoke", str(served.file), *arguments)
+    return forked.run(command, {**os.environ, "COLUMNS": "200"}, None, typed=token)
 
 
 def fresh(served: Served, application: str) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler  # type: ignore[import-untyped]
+from tests import forked
 from tests.acceptance.conftest import ASSERTION, Serve, Served, free_port
 from tests.acceptance.realtime.javascript_client import JsClient, Node, Unfetched, fetch
 
@@ -159,8 +159,7 @@ def short_lived(served: Served, seconds: float, application: str = "ward") -> st
 
 def revoke(served: Served, token: str) -> None:
     """Have an operator take a token back."""
-    command = [sys.executable, "-m", "fiveways", "token", "revoke", str(served.file)]
-    done = subprocess.run(command, input=token, text=True, capture_output=True, cwd=served.folder, check=False)
+    done = forked.run(("token", "revoke", str(served.file)), os.environ, served.folder, typed=token)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

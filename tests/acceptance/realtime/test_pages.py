@@ -507,7 +507,7 @@ def test_who_comes_late_reads_what_was_said_page_by_page(platform: Estate, at: O
 
 def test_a_conversation_whose_token_ends_keeps_what_is_written_and_goes_on_with_another(platform: Estate, at: Open) -> None:
     platform.begin("talk:63", WARD, SECOND)
-    page = at(platform, "/talk/talk:63", short_lived(platform.served, 2))
+    page = at(platform, "/talk/talk:63", short_lived(platform.served, 5))
     expect(page.locator("body")).to_have_attribute("data-line", "live")
     expect(page.locator("#asks-why")).to_have_text("Access has ended: the conversation needs another access token.", timeout=40_000)
     write(page, "written without access")
