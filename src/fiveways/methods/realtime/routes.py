@@ -1,6 +1,7 @@
 """Channels over HTTP, for whoever publishes without a connection, and for what is asked now and then.
 
-POST /realtime/channels/{channel}/messages          publish JSON; Idempotency-Key: published once, however often it is sent
+POST /realtime/channels/{channel}/messages          publish JSON; Idempotency-Key: published once, however often it is sent;
+                                                    an ephemeral channel keeps nothing, and so no keys
 GET  /realtime/channels/{channel}/messages          ?since=epoch:offset&limit=&reverse=true
 GET  /realtime/channels/{channel}/presence          who is there
 GET  /realtime/channels/{channel}/transcript        of a conversation; Accept: application/json, text/plain, application/fhir+json
@@ -18,7 +19,16 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from fiveways.errors import AccessDenied, Fault, InvalidValue, MethodNotAllowed, NotFound, PayloadTooLarge
+from fiveways.errors import (
+    AccessDenied,
+    Fault,
+    InvalidValue,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    PayloadTooLarge,
+    StoreError,
+)
 from fiveways.methods.realtime import transcript
 from fiveways.methods.realtime.attachments import Attachments
 from fiveways.methods.realtime.conversation import Conversations
@@ -132,7 +142,8 @@ class RealtimeRoutes:
                     consumer, each.channel, _json_of(bytes(each.data)), client_id=each.id, correlation=_correlation(interaction)
                 )
                 results.append(_told(done))
-            except Fault as fault:
+            except (Fault, StoreError) as error:
+                fault = error if isinstance(error, Fault) else Overloaded("It was not written: send it again, under the same id")
                 results.append({"error": {"status": fault.status, "code": fault.code, "detail": fault.diagnostics}})
         return _json(200, {"results": results})
 
