@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 
 from drawing import Step, ladder
 from reference_pages import describe, stacked, table
 from typer.testing import CliRunner
 
+from fiveways.advisor.profile import need, of_arguments
+from fiveways.advisor.starting import start
 from fiveways.advisor.table import Rule, Value
 from fiveways.advisor.table import table as decisions
-from fiveways.advisor.verdict import KEYS, values
+from fiveways.advisor.verdict import KEYS, advise, values
 from fiveways.cli import cli
 from fiveways.deployment.need import Need
 
@@ -99,7 +103,14 @@ def example(_: Path, said: str) -> str:
     ran = CliRunner().invoke(cli, ["advise", *said.split()])
     if ran.exit_code:
         raise RuntimeError(f"advise {said}: {ran.output}")
-    return f"```console\n$ fiveways advise {said}\n{ran.stdout.rstrip()}\n```"
+    advice = re.split(r"^(?:## )?A deployment to start from$", ran.stdout, maxsplit=1, flags=re.MULTILINE)[0]
+    return f"```console\n$ fiveways advise {said}\n{advice.rstrip()}\n```"
+
+
+def beginning(_: Path, said: str) -> str:
+    """The deployment that is given to start from, for a need that has no key in it."""
+    asked = need(of_arguments(said.split()))
+    return f"```yaml\n{start(advise(asked), asked, date.today()).deployment.rstrip()}\n```"
 
 
 def _written(value: Value) -> str:

@@ -448,6 +448,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "advisor-rules": advisor_page.rules,
     "advisor-facades": advisor_page.facades,
     "advisor-ways": advisor_page.ways,
+    "advisor-start": partial(advisor_page.beginning, said="intent=create human_actor=true"),
     **{f"advisor-{name}": partial(advisor_page.example, said=said) for name, said in advisor_page.EXAMPLES.items()},
     "settings": lambda _: deployment_reference(),
     "kinds-of-value": lambda _: kinds_of_value(),
