@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 from drawing import Step, ladder
@@ -110,7 +110,7 @@ def example(_: Path, said: str) -> str:
 def beginning(_: Path, said: str) -> str:
     """The deployment that is given to start from, for a need that has no key in it."""
     asked = need(of_arguments(said.split()))
-    return f"```yaml\n{start(advise(asked), asked, date.today()).deployment.rstrip()}\n```"
+    return f"```yaml\n{start(advise(asked), asked, datetime.now(UTC).date()).deployment.rstrip()}\n```"
 
 
 def _written(value: Value) -> str:

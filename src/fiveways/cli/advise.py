@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from fiveways.advisor.starting import Start, start
 from fiveways.advisor.verdict import KEYS, Verdict, advise, changes, paraphrase, values
 from fiveways.cli.options import deployment_file
 from fiveways.cli.printing import console, print_json
+from fiveways.clock import SystemClock
 from fiveways.deployment.need import Need
 from fiveways.deployment.settings import parse_duration, parse_percent
 from fiveways.platform.model import Programme, load
@@ -57,7 +58,7 @@ def command(
     if ask:
         need = _asked(said, need, limits)
     verdict, found = advise(need), changes(need)
-    begun = start(verdict, need, date.today())
+    begun = start(verdict, need, SystemClock().now().date())
     files = list(begun.write(write)) if write is not None else []
     if as_json:
         print_json(writing.as_json(verdict, found, begun))
