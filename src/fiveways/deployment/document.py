@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -13,23 +12,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fiveways.deployment.reading import Loc, Mistake, Reader, shown
 from fiveways.deployment.settings import Unsayable
 from fiveways.errors import DeploymentError
 
-Loc = tuple[str | int, ...]
+__all__ = ["Document", "Loc", "Mistake", "parse", "path", "read", "validate"]
+
 Model = TypeVar("Model", bound=BaseModel)
 
 MAX_BYTES = 16 * 2**20
-_MAX_DEPTH = 64
-_SCALARS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp"))
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One thing wrong with a file: where, and what to do about it."""
-
-    loc: Loc
-    message: str
 
 
 class Document:
@@ -79,9 +70,9 @@ def read(file: Path) -> Document:
 
 def parse(text: str, source: str = "deployment.yaml") -> Document:
     """The document in a text. Duplicate keys are refused, and so are tags: it is data, nothing else."""
+    reader = Reader(source)
     try:
-        _check_depth(text, source)
-        node = yaml.compose(text, Loader=yaml.CSafeLoader)
+        data = reader.read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -89,25 +80,12 @@ def parse(text: str, source: str = "deployment.yaml") -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise DeploymentError(f"{source}:{line}:1: not YAML: {error.reason}") from error
-    builder = _Builder(source)
-    data = builder.build(node, ()) if node is not None else {}
-    document = Document(source, data, builder.positions)
+    document = Document(source, data, reader.positions)
     if not isinstance(data, dict):
-        builder.mistakes.append(Mistake((), f"found {_shown(data)}, expected a mapping such as 'apis: …'"))
-    if builder.mistakes:
-        raise document.refuse(builder.mistakes)
+        reader.mistakes.append(Mistake((), f"found {shown(data)}, expected a mapping such as 'apis: …'"))
+    if reader.mistakes:
+        raise document.refuse(reader.mistakes)
     return document
-
-
-def _check_depth(text: str, source: str) -> None:
-    """Composing is recursion in C, which has no bottom but the stack's: look at the events first, which is none."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            mark = event.start_mark
-            assert mark is not None
-            raise DeploymentError(f"{source}:{mark.line + 1}:{mark.column + 1}: nested too deeply")
 
 
 def validate(document: Document, model: type[Model], context: Any = None) -> Model:
@@ -117,55 +95,6 @@ def validate(document: Document, model: type[Model], context: Any = None) -> Mod
     except ValidationError as error:
         mistakes = {(m.loc, m.message): m for m in (_mistake(e, model) for e in _of_their_own(error.errors()))}
         raise document.refuse(mistakes.values()) from None
-
-
-class _Builder:
-    """Builds plain data from YAML nodes and notes where each part stands."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.positions: dict[Loc, tuple[int, int]] = {}
-        self.mistakes: list[Mistake] = []
-        self._scalars = yaml.CSafeLoader("")
-        self._nodes = 0
-
-    def build(self, node: yaml.Node, loc: Loc) -> Any:
-        """The data of a node; what is wrong with it joins `mistakes`."""
-        self.positions.setdefault(loc, (node.start_mark.line + 1, node.start_mark.column + 1))
-        self._nodes += 1
-        if len(loc) > _MAX_DEPTH or self._nodes > 1_000_000:
-            raise DeploymentError(
-                f"{self.source}:{node.start_mark.line + 1}:1: nested too deeply, or aliases that grow without end"
-            )
-        if isinstance(node, yaml.CollectionNode) and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            self.mistakes.append(Mistake(loc, f"found the tag {node.tag}, expected plain data"))
-            return None
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, loc)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(child, (*loc, index)) for index, child in enumerate(node.value)]
-        if node.tag not in _SCALARS:
-            self.mistakes.append(Mistake(loc, f"found the tag {node.tag}, expected plain data"))
-            return None
-        try:
-            return self._scalars.construct_object(node)
-        except ValueError as error:
-            self.mistakes.append(Mistake(loc, f"found {_shown(node.value)}: {error}"))
-            return None
-
-    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
-        mapping: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            where = (*loc, key)
-            if key in mapping:
-                first = self.positions[where][0]
-                self.positions[(*where, "#again")] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-                self.mistakes.append(Mistake((*where, "#again"), f"the key {key!r} stands here again (first on line {first})"))
-                continue
-            self.positions[where] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            mapping[key] = self.build(value_node, where)
-        return mapping
 
 
 _PHRASES = {
@@ -215,17 +144,7 @@ def _mistake(error: ErrorDetails, model: type[BaseModel]) -> Mistake:
         expected = _PHRASES.get(kind, error["msg"][:1].lower() + error["msg"][1:]).format_map(
             {"expected": "", "pattern": "", **context}
         )
-    return Mistake(loc, f"found {_shown(error['input'])}, {expected}")
-
-
-def _shown(value: Any) -> str:
-    """A value as found, short enough for a line."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…'"
+    return Mistake(loc, f"found {shown(error['input'])}, {expected}")
 
 
 def _fields_at(annotation: Any, loc: Loc) -> set[str]:

@@ -1,26 +1,26 @@
-"""Runs the rules over a deployment file, and looks whether what the file refers to is there."""
+"""Runs the rules over deployment files, and looks whether what a file refers to is there."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel
 
 from fiveways.clock import SystemClock
 from fiveways.deployment.callables import load_callable
 from fiveways.deployment.document import Document, Loc, path
 from fiveways.deployment.settings import Reference
 from fiveways.errors import DeploymentError
-from fiveways.linter import rules
+from fiveways.linter import probe, rules
+from fiveways.linter.estate import Estate, Member
+from fiveways.linter.observed import Observed
 from fiveways.linter.rule import Rule, Severity
+from fiveways.linter.texts import texts
 from fiveways.methods.synchronous.transformation import transformers
 from fiveways.methods.synchronous.transformation.transformer import Place
 from fiveways.platform.model import Deployment, load
@@ -49,22 +49,78 @@ def all_rules() -> tuple[Rule, ...]:
 
 def lint(file: Path) -> list[Finding]:
     """What is found in the file, in its order; DeploymentError where it is no deployment at all."""
-    deployment, document = load(file)
-    findings = []
+    return lint_all([file])[file]
+
+
+def lint_all(files: Sequence[Path], *, observed: Observed | None = None, probing: bool = False) -> dict[Path, list[Finding]]:
+    """What is found in each file, and in all of them together; DeploymentError where one is no deployment at all.
+
+    `observed`: what the running platform's metrics say, for rules that observe. `probing`: try whether back ends can be reached.
+    """
+    read = {file: load(file) for file in files}
+    several = len(read) > 1
+    across: dict[Path, list[Finding]] = _across(read) if several else {}
+    today = SystemClock().now().date()
+    told = {}
+    for file, (deployment, document) in read.items():
+        findings = [*_within(deployment, document, file.parent, observed, probing), *across.get(file, ())]
+        silent = {rule.id for rule in all_rules() if _not_looked(rule, observed is not None, several, probing)}
+        findings = _as_the_programme_says(findings, deployment, document, today, silent)
+        told[file] = sorted(findings, key=lambda finding: (finding.line, finding.column, finding.rule))
+    return told
+
+
+def _within(deployment: Deployment, document: Document, base: Path, observed: Observed | None, probing: bool) -> Iterator[Finding]:
+    """What is found in one deployment."""
     for rule in all_rules():
-        for loc, message, *graver in rule.found(deployment, file.parent):
-            line, column = document.position(loc)
-            severity = graver[0] if graver else rule.severity
-            findings.append(Finding(rule.id, severity, path(loc), line, column, message, rule.best_practice))
-    for loc, message in _dangling(deployment, file.parent):
-        line, column = document.position(loc)
-        findings.append(Finding("REF", "error", path(loc), line, column, message, "Put it there, or refer to something else."))
-    findings = _as_the_programme_says(findings, deployment, document, SystemClock().now().date())
-    return sorted(findings, key=lambda finding: (finding.line, finding.column, finding.rule))
+        for loc, message, *graver in rule.found(deployment, base, observed):
+            yield _finding(rule, document, loc, message, *graver)
+    if probing:
+        (rule,) = (each for each in all_rules() if each.id == probe.RULE)
+        for loc, message in probe.reached(deployment):
+            yield _finding(rule, document, loc, message, "error")
+    for loc, message in _dangling(deployment, base):
+        advice = "Put it there, or refer to something else."
+        yield Finding("REF", "error", path(loc), *document.position(loc), message, advice)
 
 
-def _as_the_programme_says(findings: list[Finding], deployment: Deployment, document: Document, today: date) -> list[Finding]:
-    """Findings with the severities that the programme gives them, and without those that it puts up with for now."""
+def _across(read: Mapping[Path, tuple[Deployment, Document]]) -> dict[Path, list[Finding]]:
+    """What is found in several deployments together, by file."""
+    members = [(file, document) for file, (_, document) in read.items()]
+    names = labels(read)
+    estate = Estate([Member(names[file], deployment) for file, (deployment, _) in read.items()])
+    findings: dict[Path, list[Finding]] = {}
+    for rule in all_rules():
+        for number, loc, message, *graver in rule.find_across(estate) if rule.find_across is not None else ():
+            file, document = members[number]
+            findings.setdefault(file, []).append(_finding(rule, document, loc, message, *graver))
+    return findings
+
+
+def labels(files: Iterable[Path]) -> dict[Path, str]:
+    """What each of several files is called: its name, or its path from the folder that is above them all."""
+    known = list(files)
+    if len({file.name for file in known}) == len(known):
+        return {file: file.name for file in known}
+    above = Path(os.path.commonpath([file.parent for file in known]))
+    return {file: file.relative_to(above).as_posix() for file in known}
+
+
+def _finding(rule: Rule, document: Document, loc: Loc, message: str, severity: Severity | None = None) -> Finding:
+    return Finding(rule.id, severity or rule.severity, path(loc), *document.position(loc), message, rule.best_practice)
+
+
+def _not_looked(rule: Rule, observing: bool, several: bool, probing: bool) -> bool:
+    """Whether a rule has not looked everywhere where it may find something: that it finds nothing means little then."""
+    unseen = (rule.observe is not None and not observing) or (rule.find_across is not None and not several)
+    return unseen or (rule.id == probe.RULE and not probing)
+
+
+def _as_the_programme_says(
+    findings: list[Finding], deployment: Deployment, document: Document, today: date, silent: Collection[str]
+) -> list[Finding]:
+    """Findings with the severities that the programme gives them, and without those that it puts up with for now. `silent`: rules
+    that have not looked everywhere, so that nothing is said of those of their findings that are not there."""
     said = deployment.linting
     left = [replace(each, severity=said.severities.get(each.rule, each.severity)) for each in findings]
     for index, suppression in enumerate(said.suppress):
@@ -72,7 +128,7 @@ def _as_the_programme_says(findings: list[Finding], deployment: Deployment, docu
         trouble = ""
         if suppression.until < today:
             trouble = f"this was put up with until {suppression.until}: {suppression.reason}"
-        elif not meant:
+        elif not meant and suppression.rule not in silent:
             trouble = f"there is no finding {suppression.rule} at {suppression.at}: it need not be put up with any more"
         else:
             left = [each for each in left if each not in meant]
@@ -109,22 +165,10 @@ def _dangling(deployment: Deployment, base: Path) -> Iterator[tuple[Loc, str]]:
     routing = deployment.messaging.routing
     if routing is not None and (problem := unusable(routing, base)):
         yield ("messaging", "routing"), problem
-    for loc, value in _references(deployment, ()):
-        if value.startswith("env:") and value.removeprefix("env:") not in os.environ:
+    for loc, value in texts(deployment):
+        if not isinstance(value, Reference) and loc[-1:] != ("jwks",):
+            continue
+        if isinstance(value, Reference) and value.startswith("env:") and value.removeprefix("env:") not in os.environ:
             yield loc, f"the environment has no {value.removeprefix('env:')}"
         if value.startswith("file:") and not (base / value.removeprefix("file:")).exists():
             yield loc, f"there is no file {base / value.removeprefix('file:')}"
-
-
-def _references(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
-    if isinstance(value, Reference) or (isinstance(value, str) and loc[-1:] == ("jwks",) and value.startswith("file:")):
-        yield loc, value
-    elif isinstance(value, BaseModel):
-        for name, field in type(value).model_fields.items():
-            yield from _references(getattr(value, name), (*loc, field.alias or name))
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from _references(each, (*loc, key))
-    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
-        for index, each in enumerate(value):
-            yield from _references(each, (*loc, index))

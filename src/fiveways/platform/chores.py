@@ -9,6 +9,7 @@ from fiveways.methods.messaging.worker import Worker
 from fiveways.methods.synchronous.transformation import counts
 from fiveways.platform.jobs import Job
 from fiveways.platform.standing import Standing
+from fiveways.store.replication import replicated
 
 
 def always(on: Standing) -> list[Job]:
@@ -63,10 +64,11 @@ async def _late(on: Standing) -> None:
 
 
 async def _look(on: Standing) -> None:
-    """How full inboxes and queues are, for the metrics."""
+    """How full inboxes and queues are, and whether the store is replicated, for the metrics."""
     await on.dispatch.look()
     await on.inboxes.look()
     on.tallies.inboxes = on.inboxes.rows
+    on.tallies.store = {"": [float(await replicated(on.foundation.database))]}
 
 
 def _arrivals(on: Standing) -> Arrivals | None:

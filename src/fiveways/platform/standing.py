@@ -73,7 +73,7 @@ class Standing:
         self.clock = clock
         self.registry = CollectorRegistry()
         self.metrics = GatewayMetrics(self.registry)
-        self.tallies = Tallies(self.registry)
+        self.tallies = Tallies(self.registry, clock.time())
         self.counts = Counts(self.registry, clock)
         self.node_metrics = NodeMetrics(self.metrics, self.tallies, slot, clock) if slot is not None else None
         self.inboxes = Inboxes(foundation.database, clock)

@@ -1,4 +1,5 @@
-"""Metrics of what is not a gateway's request: how soon messages are collected, how full inboxes are, what became of deliveries.
+"""Metrics of what is not a gateway's request: how soon messages are collected, how full inboxes are, what became of deliveries,
+whether the store is replicated, and since when all that is counted.
 
 Rows of numbers by label. Where several processes serve one node their counts are added up, and how things stand is told by whoever
 looked (`node_metrics.py`).
@@ -18,7 +19,7 @@ from fiveways.methods.messaging.collecting import BUCKETS, CollectTimes
 
 Rows = dict[str, list[float]]
 """Numbers by label; of two labels, a tab stands in between."""
-_WIDTHS: Final = {"collected": len(BUCKETS) + 2, "outcomes": 1, "inboxes": 2, "queues": 3}
+_WIDTHS: Final = {"collected": len(BUCKETS) + 2, "outcomes": 1, "inboxes": 2, "queues": 3, "store": 1, "began": 1}
 
 
 class Tallied(NamedTuple):
@@ -29,15 +30,19 @@ class Tallied(NamedTuple):
 
 
 class Tallies(Collector):
-    """The families. `node` is what all processes of this node had when they were last added up; empty where there is only this."""
+    """The families. `node` is what all processes of this node had when they were last added up; empty where there is only this.
+    `began`: when counting began, in seconds since the Unix epoch."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, began: float | None = None) -> None:
+        self.began: Rows = {"": [began]} if began is not None else {}
         self.collected = CollectTimes()
         self.outcomes: Rows = {}
         self.inboxes: Rows = {}
         """By mailbox: messages that wait, and seconds that the first has waited."""
         self.queues: Rows = {}
         """By queue: deliveries that wait, seconds that the first has waited, and dead letters."""
+        self.store: Rows = {}
+        """Of the one store there is: 1 where it declares that it is replicated (`store.replication`)."""
         self.node: tuple[Tallied, ...] = ()
         registry.register(self)
 
@@ -47,13 +52,14 @@ class Tallies(Collector):
 
     def figures(self) -> Tallied:
         """What this process has up to now. May be asked in another thread."""
-        counts = {"collected": _copied(self.collected.rows), "outcomes": _copied(self.outcomes)}
-        return Tallied(counts, {"inboxes": self.inboxes, "queues": self.queues})
+        counts = {"collected": _copied(self.collected.rows), "outcomes": _copied(self.outcomes), "began": _copied(self.began)}
+        return Tallied(counts, {"inboxes": self.inboxes, "queues": self.queues, "store": self.store})
 
     def go_on_from(self, tallied: Tallied) -> None:
         """Count on from where an earlier process was."""
         _add(self.collected.rows, tallied.counts, "collected")
         _add(self.outcomes, tallied.counts, "outcomes")
+        _earliest(self.began, tallied.counts)
 
     def collect(self) -> Iterable[Metric]:
         """The samples."""
@@ -61,11 +67,15 @@ class Tallies(Collector):
         outcomes: Rows = {}
         inboxes: Rows = {}
         queues: Rows = {}
+        store: Rows = {}
+        began: Rows = {}
         for each in self.node or (self.figures(),):
             _add(collected, each.counts, "collected")
             _add(outcomes, each.counts, "outcomes")
             _put(inboxes, each.states, "inboxes")
             _put(queues, each.states, "queues")
+            _put(store, each.states, "store")
+            _earliest(began, each.counts)
         yield _collect_times(collected)
         yield _gauge("fiveways_messaging_waiting", "Messages that wait in an inbox", "mailbox", inboxes, 0)
         words = "For how long the first message of an inbox has waited"
@@ -80,6 +90,10 @@ class Tallies(Collector):
         words = "For how long the first delivery of a queue has waited"
         yield _gauge("fiveways_delivery_oldest_waiting_seconds", words, "queue", queues, 1)
         yield _gauge("fiveways_delivery_dead", "Dead letters: fiveways delivery list", "queue", queues, 2)
+        words = "1 where the database declares that a commit waits for a second machine, 0 where it does not"
+        yield _gauge("fiveways_store_replicated", words, "", store, 0)
+        words = "When counting began, in seconds since the Unix epoch"
+        yield _gauge("fiveways_counting_since_seconds", words, "", began, 0)
 
 
 def _copied(rows: Rows) -> Rows:
@@ -97,10 +111,16 @@ def _put(rows: Rows, families: Mapping[str, Rows], family: str) -> None:
     rows |= {label: row for label, row in families.get(family, {}).items() if len(row) == _WIDTHS[family]}
 
 
+def _earliest(rows: Rows, families: Mapping[str, Rows]) -> None:
+    for label, numbers in families.get("began", {}).items():
+        if len(numbers) == _WIDTHS["began"]:
+            rows[label] = min(rows.get(label, numbers), numbers)
+
+
 def _gauge(name: str, words: str, label: str, rows: Rows, column: int) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, words, labels=(label,))
+    family = GaugeMetricFamily(name, words, labels=(label,) if label else ())
     for each, row in rows.items():
-        family.add_metric((each,), row[column])
+        family.add_metric((each,) if label else (), row[column])
     return family
 
 

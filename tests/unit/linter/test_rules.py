@@ -8,6 +8,7 @@ import pytest
 from tests.unit.linter.advice_cases import ADVICE
 from tests.unit.linter.bulk_cases import BULK
 from tests.unit.linter.case import Case
+from tests.unit.linter.estate_cases import ESTATE
 from tests.unit.linter.exchange_cases import EXCHANGE
 from tests.unit.linter.facade_cases import FACADES, WRAPPER, debt, one, workflow
 from tests.unit.linter.gateway_cases import GATEWAY
@@ -74,10 +75,11 @@ def linted(folder: Path, text: str) -> list[Finding]:
 
 
 def test_every_rule_has_cases_of_both_kinds() -> None:
-    assert {rule.id for rule in all_rules()} == set(CASES)
-    for cases in CASES.values():
-        assert sum(bool(case.found) for case in cases) >= 2
-        assert sum(not case.found for case in cases) >= 2
+    assert {rule.id for rule in all_rules()} == {*CASES, *ESTATE}
+    every = [[bool(case.found) for case in cases] for cases in CASES.values()]
+    for found in (*every, *([bool(case.found) for case in cases] for cases in ESTATE.values())):
+        assert found.count(True) >= 2
+        assert found.count(False) >= 2
 
 
 @pytest.mark.parametrize(("rule", "case"), [(rule, case) for rule, cases in CASES.items() for case in cases])
@@ -94,7 +96,9 @@ def test_a_rule_says_why_and_what_is_better(rule: object) -> None:
     assert rule.anti_pattern.endswith(".")
     assert rule.best_practice.endswith(".")
     assert rule.statements
-    assert (rule.find or rule.find_in_code).__doc__
+    looks = [each for each in (rule.find, rule.find_in_code, rule.observe, rule.find_across) if each is not None]
+    assert looks
+    assert all(each.__doc__ for each in looks)
 
 
 def test_findings_are_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel
-
-from fiveways.deployment.document import Loc
 from fiveways.linter.rule import Found, Rule
+from fiveways.linter.texts import texts
 from fiveways.platform.model import Deployment
 
 _HERE: Final = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -17,7 +14,7 @@ _HERE: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 
 def find(deployment: Deployment) -> Found:
     """Plain FTP, wherever it is named; and of feeds, what goes on by plain HTTP to another machine."""
-    for loc, text in _texts(deployment, ()):
+    for loc, text in texts(deployment):
         if text.lower().startswith("ftp://"):
             yield loc, "FTP sends files, names and passwords as they are"
     for name, feed in deployment.feeds.items():
@@ -35,21 +32,6 @@ def find(deployment: Deployment) -> Found:
 def _is_plain(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname not in _HERE
-
-
-def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
-    """Every text of a deployment, and where it is."""
-    if isinstance(value, str):
-        yield loc, value
-    elif isinstance(value, BaseModel):
-        for name, field in type(value).model_fields.items():
-            yield from _texts(getattr(value, name), (*loc, field.alias or name))
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from _texts(each, (*loc, key))
-    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
-        for index, each in enumerate(value):
-            yield from _texts(each, (*loc, index))
 
 
 rule = Rule(

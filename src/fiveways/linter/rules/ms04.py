@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fiveways.linter.observed import Observed
 from fiveways.linter.rule import Found, Rule
 from fiveways.platform.model import Deployment
 
@@ -22,6 +23,17 @@ def find(deployment: Deployment) -> Found:
             yield ("workflows", name, "need", "once_only"), f"delivery once only is needed, and {problem}"
 
 
+def observe(deployment: Deployment, observed: Observed) -> Found:
+    """The same workflows, where the running platform's PostgreSQL does not declare that commits wait for a second machine."""
+    url = deployment.store.url
+    if deployment.messaging.sandbox or url is None or url.startswith("sqlite:") or observed.replicated is not False:
+        return
+    for name, workflow in deployment.workflows.items():
+        if workflow.need is not None and workflow.need.once_only:
+            problem = "observed: the running platform's database declares no synchronous standby"
+            yield ("workflows", name, "need", "once_only"), f"delivery once only is needed, and {problem}"
+
+
 rule = Rule(
     id="MS04",
     severity="warning",
@@ -30,4 +42,5 @@ rule = Rule(
     "storage that outlives a machine (file:///mounted); run two nodes.",
     statements=("A29", "A30"),
     find=find,
+    observe=observe,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fiveways.deployment.settings import format_duration
+from fiveways.linter.observed import ENOUGH, SHARE, Observed
 from fiveways.linter.rule import Found, Rule
 from fiveways.platform.model import Deployment
 
@@ -28,6 +29,30 @@ def find(deployment: Deployment) -> Found:
                 yield ("apis", name, group, key), message
 
 
+def observe(deployment: Deployment, observed: Observed) -> Found:
+    """APIs of whose requests more than one in twenty took longer than `programme.patience`, or than `service_level.latency`.
+
+    Where requests are held on purpose, by a sync-wrap or long polling, only the latter counts. A note says that the histogram's
+    buckets leave it open.
+    """
+    patience = deployment.programme.patience
+    for name, api in deployment.apis.items():
+        times = observed.durations(name)
+        if times.count < ENOUGH:
+            continue
+        exchange = deployment.exchanges.get(name)
+        held = api.pattern == "sync-wrap" or (exchange is not None and exchange.long_poll is not None)
+        exceeds = False if held else times.exceeds(patience.total_seconds(), SHARE)
+        if exceeds is not False:
+            seen = f"observed: the 95th centile of {times.count:,} requests is {times.told(SHARE)}"
+            over = f"{'longer' if exceeds else 'probably longer'} than the programme's patience of {format_duration(patience)}"
+            yield ("apis", name), f"{seen}, {over}", "warning" if exceeds else "note"
+        budget, slow = api.service_level.latency, observed.over_budget(name)
+        if budget is not None and slow > (1 - SHARE) * times.count:
+            message = f"observed: {slow:,} of {times.count:,} requests took longer than {format_duration(budget)}"
+            yield ("apis", name, "service_level", "latency"), message
+
+
 rule = Rule(
     id="SY01",
     severity="warning",
@@ -35,4 +60,5 @@ rule = Rule(
     best_practice="Have the provider redesigned; or answer with a promise of work, and let the outcome follow.",
     statements=("S11",),
     find=find,
+    observe=observe,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fiveways.deployment.settings import format_percent
+from fiveways.linter.observed import ENOUGH, Observed
 from fiveways.linter.rule import Found, Rule
 from fiveways.platform.model import Deployment
 
@@ -26,6 +27,20 @@ def find(deployment: Deployment) -> Found:
                 yield ("apis", name, group, "availability"), message
 
 
+def observe(deployment: Deployment, observed: Observed) -> Found:
+    """APIs of whose requests too many were answered with a fault of the platform's or the provider's (5xx)."""
+    for name, api in deployment.apis.items():
+        count, faults = observed.requests(name), observed.faults(name)
+        if count < ENOUGH or not faults:
+            continue
+        asked, promised = deployment.programme.availability, api.service_level.availability
+        seen = f"observed: {faults:,} of {count:,} requests had a fault of the platform's or the provider's"
+        if count - faults < asked * count:
+            yield ("apis", name), f"{seen}; the programme asks for {format_percent(asked)} without"
+        if promised is not None and count - faults < promised * count:
+            yield ("apis", name, "service_level", "availability"), f"{seen}; {format_percent(promised)} without are promised"
+
+
 rule = Rule(
     id="SY02",
     severity="warning",
@@ -33,4 +48,5 @@ rule = Rule(
     best_practice="Invest in the provider's availability; or put a façade with guaranteed delivery before it.",
     statements=("S12", "S21"),
     find=find,
+    observe=observe,
 )
