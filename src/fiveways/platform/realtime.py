@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -30,7 +31,7 @@ from fiveways.methods.realtime.hub import Hub
 from fiveways.methods.realtime.metrics import RealtimeMetrics
 from fiveways.methods.realtime.names import Names
 from fiveways.methods.realtime.participation import Participation, Plan
-from fiveways.methods.realtime.presence import Presence, Present
+from fiveways.methods.realtime.presence import Here, Presence, Present
 from fiveways.methods.realtime.reaching import Reaching, Waiting, queues
 from fiveways.methods.realtime.routes import LARGEST, Identify, RealtimeRoutes
 from fiveways.methods.realtime.service import Channels
@@ -52,6 +53,8 @@ log = structlog.get_logger("fiveways.realtime")
 
 _KNOWN = timedelta(days=15)
 """For how long a message to a mailbox is known, should it be sent again."""
+_FAREWELL: Final = 3.0
+"""Seconds for which clients are waited for that were sent away; whoever does not go is cut before that (`Limits.patience`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,21 @@ class Realtime:
         if not self._running().plan.kinds:
             return
         await self.presence.beat()
+        await self.presence.settle(self._here, self._came, self._gone)
         await self.streams.look()
         await self.presence.bury(self._gone)
+
+    def _here(self) -> Here:
+        """Who is here, and is shown to be."""
+        return {
+            (name, session.client): session.present
+            for session in self.sessions
+            for name, channel in session.channels.items()
+            if channel.settings.shown
+        }
+
+    async def _came(self, channel: str, present: Present) -> None:
+        await self.channels.mention(self.channels.passing(channel, "arrive", present.member, present.json()))
 
     async def _gone(self, channel: str, present: Present) -> None:
         await self.channels.mention(self.channels.passing(channel, "depart", present.member, present.json()))
@@ -194,14 +210,21 @@ class Realtime:
                 await self.channels.trim_all(kind, settings)
 
     async def drain(self, seconds: float) -> None:
-        """Send everybody away, to connect to another node, not all at once."""
-        self.events.end()
-        sessions = list(self.sessions)
-        at_once = max(1, len(sessions) // 50)
-        for start in range(0, len(sessions), at_once):
-            for session in sessions[start : start + at_once]:
-                session.shut_down()
-            await asyncio.sleep(seconds * at_once / max(1, len(sessions)))
+        """Send everybody away, to connect to another node, not all at once; and wait until they have gone."""
+        leaving = [*(session.shut_down for session in self.sessions), *self.events.end()]
+        random.shuffle(leaving)
+        at_once = max(1, len(leaving) // 50)
+        for start in range(0, len(leaving), at_once):
+            if start:
+                await asyncio.sleep(seconds * at_once / len(leaving))
+            for leave in leaving[start : start + at_once]:
+                leave()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                while self.sessions:
+                    for session in self.sessions:  # those too who have said only now who they are
+                        session.shut_down()
+                    await asyncio.sleep(0.02)
         if self.means.tasks:
             await asyncio.wait(list(self.means.tasks), timeout=5)
 

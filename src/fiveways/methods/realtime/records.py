@@ -289,8 +289,12 @@ find_present = (
     .limit(100 * MOST)
 )
 """Who is there through nodes that were heard of after `b_at`."""
-beat = insert(nodes).values(node=_of_node, at=_at).on_conflict_do_update(index_elements=["node"], set_={"at": _at})
+beat = update(nodes).where(_node.node == _of_node).values(at=_at)
+begin_node = insert(nodes).values(node=_of_node, at=_at).on_conflict_do_nothing()
 find_dead = select(_node.node).where(_node.at <= _at)
 find_of_node = select(_present.channel, _present.client, _present.member, _present.info).where(_present.node == _of_node)
-forget_present = delete(presence).where(_present.node == _of_node)
 forget_node = delete(nodes).where(_node.node == _of_node, _node.at <= _at)
+forget_present = (
+    delete(presence).where(_present.node == _of_node).returning(_present.channel, _present.client, _present.member, _present.info)
+)
+"""Whoever was connected to a node, behind `forget_node`: in one transaction, so that a node that is heard of again knows."""

@@ -115,11 +115,11 @@ class Events:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def end(self) -> None:
-        """The server stops: readers are to come back, to another node or to this one later."""
+    def end(self) -> list[Callable[[], None]]:
+        """The server stops: readers are to come back, to another node or to this one later. Whoever comes now is sent away at once,
+        those who are here when what is returned is called."""
         self._ended = True
-        for stream in list(self._streams):
-            stream.end()
+        return [stream.end for stream in self._streams]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -363,11 +363,20 @@ class Session:
             if channel.settings.shown:
                 await self._depart(channel)
 
+    @property
+    def present(self) -> Present:
+        """Who it is, as others are told."""
+        return Present(self.client, self.member)
+
     async def _arrive(self, channel: Channel) -> None:
-        present, participation = Present(self.client, self.member), self._means.participation
-        await participation.presence.arrive(channel.name, present)
-        if channel.name not in self.channels:  # it has gone meanwhile
-            await participation.presence.leave(channel.name, self.client)
+        present, participation = self.present, self._means.participation
+        try:
+            await participation.presence.arrive(channel.name, present)
+            if channel.name not in self.channels:  # it has gone meanwhile
+                await participation.presence.leave(channel.name, self.client)
+                return
+        except StoreError as error:
+            log.warning("somebody came, and it could not be written down", extra={"reason": str(error)})
             return
         await participation.channels.mention(participation.channels.passing(channel.name, "arrive", self.member, present.json()))
 
@@ -375,10 +384,8 @@ class Session:
         participation = self._means.participation
         try:
             if await participation.presence.leave(channel.name, self.client):
-                present = Present(self.client, self.member)
-                await participation.channels.mention(
-                    participation.channels.passing(channel.name, "depart", self.member, present.json())
-                )
+                said = participation.channels.passing(channel.name, "depart", self.member, self.present.json())
+                await participation.channels.mention(said)
         except StoreError as error:
             log.warning("somebody left, and it could not be written down", extra={"reason": str(error)})
 
