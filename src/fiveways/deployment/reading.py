@@ -66,7 +66,8 @@ class Reader:
             if type(event) is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
-                    raise yaml.composer.ComposerError(None, None, "expected one document, and found another", event.start_mark)
+                    again: Any = event.start_mark
+                    raise yaml.composer.ComposerError(None, None, "expected one document, and found another", again)
                 data = self._value(next(self._events), ())
         return data
 
@@ -78,9 +79,7 @@ class Reader:
         if kind is yaml.AliasEvent:
             return self._alias(event, loc)
         if event.anchor is not None:
-            if event.anchor in self._anchors:
-                raise yaml.composer.ComposerError(None, None, f"found duplicate anchor {event.anchor!r}", mark)
-            self._anchors[event.anchor] = (loc, _UNFINISHED)
+            self._anchor(event, loc)
         data: Any = None
         if kind is yaml.ScalarEvent:
             data = self._scalar(event, loc)
@@ -114,6 +113,9 @@ class Reader:
                 self._pass_over(next(self._events))
                 continue
             self.positions[where] = at
+            if event.anchor is not None:
+                self._anchor(event, where)
+                self._anchors[event.anchor] = (where, self._scalar(event, where))
             mapping[key] = self._value(next(self._events), where)
         return mapping
 
@@ -136,6 +138,11 @@ class Reader:
         if event.tag is None:
             self._known[text] = data
         return data
+
+    def _anchor(self, event: Any, loc: Loc) -> None:
+        if event.anchor in self._anchors:
+            raise yaml.composer.ComposerError(None, None, f"found duplicate anchor {event.anchor!r}", event.start_mark)
+        self._anchors[event.anchor] = (loc, _UNFINISHED)
 
     def _alias(self, event: Any, loc: Loc) -> Any:
         if event.anchor not in self._anchors:
