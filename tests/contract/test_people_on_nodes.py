@@ -13,10 +13,10 @@ import httpx
 import pytest
 from tests.acceptance.people.issuer import CIS2, Issuer
 
-from fiveways.demo.stage import make_key
 from fiveways.platform.app import app
 from fiveways.platform.platform import Platform
 from fiveways.security.apikeys import stored_form
+from fiveways.security.making import make_key
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from fiveways.demo.backend import Backend
-from fiveways.demo.stage import make_key, token_form
+from fiveways.demo.stage import token_form
 from fiveways.ledger.audit.verify import verify
 from fiveways.platform.app import app
 from fiveways.platform.listeners import PlainListener
 from fiveways.platform.platform import Platform
+from fiveways.security.making import make_key
 
 pytestmark = pytest.mark.anyio
 
