@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from fiveways.clock import ManualClock
 from fiveways.delivery.engine import Deliveries
 from fiveways.errors import Conflict, InvalidValue
 from fiveways.ledger.audit import AuditLog
-from fiveways.methods.realtime.hub import Hub
+from fiveways.methods.realtime.hub import Hub, Taken
 from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.service import Channel, Channels, Draft, Position
 from fiveways.methods.realtime.settings import ChannelSettings
@@ -75,6 +75,11 @@ class Reader:
         """Note it."""
         for line in data.decode().splitlines():
             self._note(line)
+
+    def take_all(self, several: Sequence[Taken]) -> None:
+        """Of several channels."""
+        for each in several:
+            self.take(*each)
 
     def _note(self, line: str) -> None:
         self.got.append(line)

@@ -21,7 +21,7 @@ from tests.contract.test_realtime_channels import channel, form
 from fiveways.clock import ManualClock
 from fiveways.delivery.engine import Deliveries
 from fiveways.ledger.audit import AuditLog
-from fiveways.methods.realtime.hub import Hub
+from fiveways.methods.realtime.hub import Hub, Taken
 from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.records import MOST
 from fiveways.methods.realtime.service import Channel, Channels, Draft, Position
@@ -203,6 +203,11 @@ class Connection:
         for line in data.splitlines():
             number, _, said = line.partition(b" ")
             self.reader.take(int(number), said)
+
+    def take_all(self, several: Sequence[Taken]) -> None:
+        """Of several channels."""
+        for each in several:
+            self.take(*each)
 
     def lose(self, channel: str) -> None:
         """What follows would not follow on: leave, as a session does, to come again."""

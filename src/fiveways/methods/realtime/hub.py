@@ -1,19 +1,24 @@
 """Fan-out in this process: what is published in a channel goes to everybody who reads it here.
 
 What comes in one turn of the event loop goes out together: a channel's messages are put into wire form once, joined once, and the
-same bytes are written to each reader, so that ten messages to a thousand readers are ten encodings, and a thousand writes.
+same bytes are written to each reader, so that ten messages to a thousand readers are ten encodings, and a thousand writes. So they
+are where the ten are of ten channels, and each reader reads all of these.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from fiveways.methods.realtime.message import Message
 
 Form = Callable[[Message], bytes]
 """Puts a message into the form of a wire."""
+
+
+Taken = tuple[str, bytes, bool]
+"""What a reader is sent: of which channel, its bytes, and whether whoever is slow may be given the whole later instead."""
 
 
 class Reader(Protocol):
@@ -26,6 +31,10 @@ class Reader(Protocol):
 
     def take(self, channel: str, data: bytes, merged: bool) -> None:
         """Send this, of a channel; `merged`: whoever is slow may be given the whole later instead. Must not raise."""
+        ...
+
+    def take_all(self, several: Sequence[Taken]) -> None:
+        """The same of several channels at once."""
         ...
 
     def lose(self, channel: str) -> None:
@@ -51,14 +60,19 @@ class Readers:
 
     def flush(self) -> None:
         """Send what is pending."""
+        for data, readers in self.taken():
+            for reader in readers:
+                reader.take(self.channel, data, self.merged)
+
+    def taken(self) -> Iterator[tuple[bytes, list[Reader]]]:
+        """What is pending, in each form, and who is to have it; it is pending no longer."""
         messages = self.pending
         if not messages:
             return
         self.pending = []
         for form, readers in self.by_form.items():
             data = form(messages[0]) if len(messages) == 1 else b"".join([form(message) for message in messages])
-            for reader in list(readers):
-                reader.take(self.channel, data, self.merged)
+            yield data, list(readers)
 
 
 class Hub:
@@ -149,5 +163,17 @@ class Hub:
 
     def _flush(self) -> None:
         due, self._due = self._due, []
-        for readers in due:
-            readers.flush()
+        if len(due) == 1:
+            due[0].flush()
+            return
+        several: dict[Reader, list[Taken]] = {}
+        for each in due:
+            for data, readers in each.taken():
+                taken = (each.channel, data, each.merged)
+                for reader in readers:
+                    if (found := several.get(reader)) is None:
+                        several[reader] = [taken]
+                    else:
+                        found.append(taken)
+        for reader, those in several.items():
+            reader.take_all(those)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from fiveways.errors import AccessDenied, Fault, Forbidden, StoreError, TooManyRequests
 from fiveways.methods.realtime import pages
 from fiveways.methods.realtime.centrifugo.session import Means
+from fiveways.methods.realtime.hub import Taken
 from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.service import Channel, Position
 from fiveways.methods.realtime.streams import Joined
@@ -81,6 +82,11 @@ class _Stream:
             self._waiting.append(data)
             self._size += len(data)
         self.news.set()
+
+    def take_all(self, several: Sequence[Taken]) -> None:
+        """Keep these; a stream is of one channel."""
+        for channel, data, merged in several:
+            self.take(channel, data, merged)
 
     def lose(self, channel: str) -> None:
         """The channel is another one now: have it joined again."""

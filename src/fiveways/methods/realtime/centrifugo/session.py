@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -20,6 +20,7 @@ from fiveways.methods.realtime.access import member_of
 from fiveways.methods.realtime.centrifugo import wire
 from fiveways.methods.realtime.centrifugo.calls import SEND, Calls
 from fiveways.methods.realtime.centrifugo.wire import Command, Leave, Refusal
+from fiveways.methods.realtime.hub import Taken
 from fiveways.methods.realtime.message import Message
 from fiveways.methods.realtime.participation import Participation, data_of
 from fiveways.methods.realtime.presence import Present
@@ -170,6 +171,14 @@ class Session:
                 self._leave(wire.SLOW, "slow")
                 return
         socket.send(data)
+
+    def take_all(self, several: Sequence[Taken]) -> None:
+        """Send what was published in several channels, in one write."""
+        if self.socket.paused:
+            for channel, data, merged in several:
+                self.take(channel, data, merged)
+        else:
+            self.socket.send(b"".join([data for _, data, _ in several]))
 
     def lose(self, channel: str) -> None:
         """The channel is another one now."""
