@@ -34,7 +34,7 @@ demo-once: install ## the story alone; exit code 0 only if every step came out a
 
 test: install ## everything CI runs: style, types, import direction, docs, and the tests, which play the demo's stories too
 	$(MAKE) -j2 lint docs
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -m "not long" -n 4 --dist loadfile --no-loadscope-reorder --durations 10
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -m "not long" -n 5 --dist loadfile --no-loadscope-reorder --durations 10
 
 test-long: install ## what is large or slow: 2 GiB bodies, long property runs
 	$(BIN)/python -m pytest -m long --timeout 1800

@@ -54,7 +54,7 @@ class RealtimeListener(Http1Listener):
             return b"404 Not Found", b"WebSockets are at " + PATH.encode()
         if upgrade.origin is not None and upgrade.origin not in settings.origins and _host_of(upgrade.origin) != upgrade.host:
             return b"403 Forbidden", b"Pages of this origin may not connect: realtime.origins says which may"
-        if len(self.realtime.sessions) >= settings.connections:
+        if len(self.realtime.sessions) + len(self.realtime.events) >= settings.connections:
             return b"503 Service Unavailable", b"There are as many connections as may be: come again in a minute"
         return None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from fiveways.delivery.guard import Refused
 from fiveways.deployment.document import Loc, Mistake
@@ -15,12 +16,17 @@ from fiveways.methods.realtime.settings import ChannelSettings, Reach
 if TYPE_CHECKING:
     from fiveways.platform.model import Deployment
 
+_LEAST: Final = timedelta(seconds=3)
+"""How long a node may be silent at least before it counts as gone."""
+
 
 def misfits(deployment: Deployment) -> Iterator[Mistake]:
     """Channels that nobody could connect to, or that are another kind's already; people, mailboxes and news from nowhere."""
     listening = [name for name, listener in deployment.listeners.items() if listener.realtime is not None]
     if deployment.channels and not listening:
         yield Mistake(("channels",), "no listener has people connect to them: listeners: {…: {realtime: HOST:PORT}}")
+    if deployment.realtime.lost < _LEAST:
+        yield Mistake(("realtime", "lost"), "a node says each second that it is there: expected three seconds or more")
     if not deployment.channels:
         for name in listening:
             yield Mistake(("listeners", name, "realtime"), "there is nothing to connect to: channels: are not said")

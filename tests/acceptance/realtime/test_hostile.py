@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -306,7 +307,14 @@ def test_more_connections_than_may_be(serve: Serve) -> None:
         with connected(estate), connected(estate) as second:
             with Raw(estate) as raw:
                 assert raw.status == 503
+            bearer = estate.served.bearer()
+            assert httpx.get(f"{estate.events}/channels/news/events", headers=bearer, timeout=5).status_code == 503
             second.socket.close()
+            time.sleep(0.3)
+            with httpx.stream("GET", f"{estate.events}/channels/news/events", headers=bearer, timeout=5) as reading:
+                assert reading.status_code == 200
+                with Raw(estate) as raw:
+                    assert raw.status == 503
             time.sleep(0.3)
             with Raw(estate) as raw:
                 assert raw.status == 101

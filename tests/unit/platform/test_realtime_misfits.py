@@ -89,3 +89,9 @@ def test_a_pattern_behind_one_that_does_not_hide_it_is_taken() -> None:
 def test_a_workflow_that_is_open_to_all_need_not_be_declared() -> None:
     text = FITTING.replace("messaging: {", "messaging: {open_workflows: true, ").replace("workflow: WAITING", "workflow: OTHER")
     validate(document.parse(text))
+
+
+def test_a_node_is_not_given_up_before_it_could_say_that_it_is_there() -> None:
+    (refusal,) = said(f"{FITTING}realtime: {{lost: 2s}}\n")
+    assert "realtime.lost: a node says each second that it is there" in refusal
+    validate(document.parse(f"{FITTING}realtime: {{lost: 3s}}\n"))

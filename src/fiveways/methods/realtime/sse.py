@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from fiveways.errors import AccessDenied, Fault, Forbidden, StoreError, TooManyRequests
+from fiveways.errors import AccessDenied, Fault, Forbidden, Overloaded, StoreError, TooManyRequests
 from fiveways.methods.realtime import pages
 from fiveways.methods.realtime.centrifugo.session import Means
 from fiveways.methods.realtime.hub import Taken
@@ -176,6 +176,8 @@ class Events:
         consumer, expires = means.verify(token)
         channel = (await means.participation.joining(consumer, name)).channel
         settings = means.participation.plan().settings
+        if len(means.sessions) + len(self) >= settings.connections:
+            raise Overloaded("There are as many connections as may be: come again in a minute")
         if means.streams.hub.size(name) >= channel.settings.limits.subscribers:
             raise TooManyRequests("There are as many readers of this channel as may be: try again later")
         stream = _Stream(settings.unsent)
